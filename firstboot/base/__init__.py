@@ -1,0 +1,1 @@
+"""Values and helpers without policy: what the appliance and the build host both need."""

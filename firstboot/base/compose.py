@@ -1,0 +1,146 @@
+"""The Compose file as a plain document: every service hardened in the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from firstboot.base.release import Release
+from firstboot.base.services import Port, Service, Stack
+
+PROJECT = "mailstead"
+
+# Docker Engine 25, the first to check more often while a container starts.
+START_INTERVAL_API = (1, 44)
+
+
+@dataclass(frozen=True)
+class StackOptions:
+    """What differs between the appliance (the defaults) and a stack on a developer's host.
+
+    `address` is where ports are published (None: everywhere), `ports` maps IANA service names to
+    host ports that replace the declared ones, `engine_api` is the API version of the engine.
+    """
+
+    project: str = PROJECT
+    log_driver: str = "journald"
+    address: str | None = None
+    ports: Mapping[str, int] = field(default_factory=dict)
+    engine_api: tuple[int, int] = START_INTERVAL_API
+
+    def published(self, port: Port) -> int:
+        """The host's port for a declared one."""
+        return self.ports.get(port.name, port.published)
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A file or directory of the host and where a container sees it."""
+
+    source: Path
+    target: str
+    read_only: bool
+
+
+def compose_document(
+    stack: Stack,
+    release: Release,
+    *,
+    mounts: Mapping[str, tuple[Mount, ...]],
+    digests: Mapping[str, str],
+    options: StackOptions,
+) -> dict[str, Any]:
+    """The Compose file; `mounts` and `digests` (of the mounted content) go by service name."""
+    return {
+        "name": options.project,
+        "networks": {network.name: {"internal": network.internal} for network in stack.networks},
+        "services": {
+            service.name: _service(
+                service, release, mounts[service.name], digests[service.name], options
+            )
+            for service in stack.services
+        },
+    }
+
+
+def dump_compose(document: dict[str, Any]) -> str:
+    """As YAML, in which `$` is doubled, since Compose would substitute variables."""
+    return yaml.safe_dump(_escape(document), sort_keys=False, width=1000)
+
+
+def _service(
+    service: Service,
+    release: Release,
+    mounts: tuple[Mount, ...],
+    digest: str,
+    options: StackOptions,
+) -> dict[str, Any]:
+    return {
+        "image": release.image(service.image).reference,
+        # Never from a registry: the image is in the slot or the machine is broken.
+        "pull_policy": "never",
+        "command": list(service.command),
+        "user": f"{service.user}:{service.user}",
+        "read_only": True,
+        "cap_drop": ["ALL"],
+        "cap_add": list(service.capabilities),
+        "security_opt": ["no-new-privileges:true"],
+        "mem_limit": service.memory,
+        "pids_limit": service.pids,
+        "networks": list(service.networks),
+        "ports": [_port(port, options) for port in service.ports],
+        "tmpfs": list(service.tmpfs),
+        "volumes": [_mount(mount) for mount in mounts],
+        "healthcheck": _health(service, options),
+        "restart": "unless-stopped",
+        "stop_grace_period": f"{service.stop_seconds}s",
+        "logging": _logging(options.log_driver),
+        "labels": {"mailstead.files": digest},
+    }
+
+
+def _port(port: Port, options: StackOptions) -> dict[str, Any]:
+    published = {"target": port.container, "published": str(options.published(port))}
+    return published | ({"host_ip": options.address} if options.address else {})
+
+
+def _mount(mount: Mount) -> dict[str, Any]:
+    return {
+        "type": "bind",
+        "source": str(mount.source.absolute()),
+        "target": mount.target,
+        "read_only": mount.read_only,
+        # A missing source is an error, not an empty directory made by root.
+        "bind": {"create_host_path": False},
+    }
+
+
+def _health(service: Service, options: StackOptions) -> dict[str, Any]:
+    health = {
+        "test": ["CMD", *service.health],
+        # Generous, since the machine may be slow, or emulated.
+        "timeout": "30s",
+        "start_period": "120s",
+        "retries": 3,
+    }
+    if options.engine_api >= START_INTERVAL_API:
+        return health | {"interval": "60s", "start_interval": "15s"}
+    return health | {"interval": "5s"}
+
+
+def _logging(driver: str) -> dict[str, Any]:
+    if driver == "json-file":
+        return {"driver": driver, "options": {"max-size": "10m", "max-file": "3"}}
+    return {"driver": driver, "options": {"tag": "{{.Name}}"}}
+
+
+def _escape(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("$", "$$")
+    if isinstance(value, dict):
+        return {key: _escape(inner) for key, inner in value.items()}
+    return [_escape(inner) for inner in value] if isinstance(value, list) else value

@@ -1,0 +1,188 @@
+"""What a domain name, an address and a network must be; no I/O, no model.
+
+Each `…_problem` returns `expected …` (or `expected …, got …`) or None. `check_…` look at the plain
+values of a whole document, so that they find their problems even where others were found before.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator
+from typing import TypeAlias
+
+from firstboot.base.located import Located, Place, Plain
+
+Interface: TypeAlias = "ipaddress.IPv4Interface | ipaddress.IPv6Interface"
+IPAddress: TypeAlias = "ipaddress.IPv4Address | ipaddress.IPv6Address"
+
+# RFC 1123, 2.1 (letters, digits, hyphens), RFC 1035, 2.3.4 (63 octets a label, 253 in all).
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
+# RFC 5321, 4.1.2: Dot-string, without + (which begins an extension), % and ! (source routes).
+_LOCAL = re.compile(r"[a-z0-9#$&'*/=?^_`{|}~-]+(\.[a-z0-9#$&'*/=?^_`{|}~-]+)*", re.ASCII)
+
+
+def domain_problem(name: str) -> str | None:
+    """For a lower-case domain name of at least two labels."""
+    if not name.isascii():
+        return "expected an ASCII domain name (write an international one in its xn-- form)"
+    if name.endswith("."):
+        return "expected a domain name without a dot at its end"
+    labels = name.split(".")
+    if len(labels) < 2:
+        return "expected at least two labels, such as mail.example.com"
+    if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
+        return "expected a domain name (letters, digits and hyphens between dots)"
+    if labels[-1].isdigit():
+        return "expected a domain name, not an IP address"
+    return None
+
+
+def address_problem(address: str) -> str | None:
+    """For a lower-case mail address (RFC 5321, without quoted local parts)."""
+    local, at, domain = address.rpartition("@")
+    if not at or domain_problem(domain) or not _LOCAL.fullmatch(local):
+        return "expected an address such as ada@example.com"
+    # RFC 5321, 4.5.3.1: 64 octets before the @, 256 in a path including its angle brackets.
+    if len(local) > 64 or len(address) > 254:
+        return "expected at most 64 characters before the @ and 254 in all"
+    return None
+
+
+def check_people(document: Located) -> None:
+    """Note domains, addresses and aliases that repeat, are reserved, or are in no domain."""
+    root = _mapping(document.value)
+    domains = dict(_named(root, "domains", "name"))
+    _note_repeated(document, domains)
+    addresses = dict(_named(root, "people", "address"))
+    for index, person in enumerate(_items(root.get("people"))):
+        for number, alias in enumerate(_items(_mapping(person).get("aliases"))):
+            addresses["people", index, "aliases", number] = _lower(alias)
+    _note_repeated(document, addresses)
+
+    known = sorted(set(domains.values()))
+    canary = f"canary@{_lower(root.get('hostname'))}"
+    for place, address in addresses.items():
+        if not address or document.wrong(place):
+            continue
+        if address == canary:
+            document.add(place, f"expected another address; {canary} is for the machine's checks")
+        elif address.rpartition("@")[2] not in known and not document.wrong(("domains",)):
+            wanted = f"expected an address in one of the domains ({', '.join(known)})"
+            document.add(place, f"{wanted}, got {address!r}")
+
+
+def check_network(document: Located) -> None:
+    """Note what is wrong or missing in the addresses of `network`."""
+    network = _mapping(_mapping(document.value).get("network"))
+    method = network.get("method")
+    for key in ("addresses", "gateways", "dns"):
+        place: Place = ("network", key)
+        if method == "static" and not network.get(key) and not document.wrong(place):
+            document.add(place, "expected at least one entry with method: static, got nothing")
+        if method != "static" and network.get(key) and key != "dns":
+            document.add(place, "expected only with method: static, got it without")
+
+    interfaces = []
+    for place, text in _texts(network, "addresses"):
+        if interface := _interface(document, place, text):
+            interfaces.append(interface)
+    gateways: dict[Place, IPAddress] = {}
+    for place, text in _texts(network, "gateways"):
+        if gateway := _address(document, place, text):
+            gateways[place] = gateway
+    for place, text in _texts(network, "dns"):
+        _address(document, place, text)
+    if not document.wrong(("network", "addresses")):
+        _check_gateways(document, gateways, interfaces)
+
+
+def _interface(document: Located, place: Place, text: str) -> Interface | None:
+    """An own address with its prefix length, or None and a problem."""
+    try:
+        found = ipaddress.ip_interface(text)
+    except ValueError:
+        found = None
+    if found is None or text.rpartition("/")[2] != str(found.network.prefixlen):
+        wanted = "expected an address with prefix length such as 192.0.2.10/24"
+        document.add(place, f"{wanted}, got {text!r}")
+        return None
+    network = found.network
+    edges: set[IPAddress] = {network.network_address}
+    if found.version == 4:
+        edges.add(network.broadcast_address)
+    if network.num_addresses > 2 and found.ip in edges:
+        wanted = "expected the machine's own address, not that of the whole network"
+        document.add(place, f"{wanted}, got {text!r}")
+        return None
+    return found if _usable(document, place, found.ip, text) else None
+
+
+def _address(document: Located, place: Place, text: str) -> IPAddress | None:
+    """An address without prefix length or zone, or None and a problem."""
+    try:
+        found = ipaddress.ip_address(text.replace("%", "/"))
+    except ValueError:
+        document.add(place, f"expected an IP address such as 192.0.2.1, got {text!r}")
+        return None
+    return found if _usable(document, place, found, text) else None
+
+
+def _usable(document: Located, place: Place, address: IPAddress, text: str) -> bool:
+    if address.is_multicast or address.is_loopback or address.is_unspecified:
+        document.add(place, f"expected the address of one machine on a network, got {text!r}")
+        return False
+    return True
+
+
+def _check_gateways(
+    document: Located, gateways: dict[Place, IPAddress], interfaces: list[Interface]
+) -> None:
+    versions: set[int] = set()
+    for place, gateway in gateways.items():
+        if gateway.version in versions:
+            wanted = f"expected one gateway for IPv{gateway.version}"
+            document.add(place, f"{wanted}, got '{gateway}' as another")
+        versions.add(gateway.version)
+        # An IPv6 router is usually named by its link-local address, which is on every link.
+        reachable = gateway.is_link_local and gateway.version == 6
+        if not reachable and not any(gateway in interface.network for interface in interfaces):
+            wanted = "expected a gateway within the network of one of the addresses"
+            document.add(place, f"{wanted}, got '{gateway}'")
+        elif any(gateway == interface.ip for interface in interfaces):
+            document.add(place, f"expected another machine than this one, got '{gateway}'")
+
+
+def _note_repeated(document: Located, texts: dict[Place, str]) -> None:
+    first: dict[str, Place] = {}
+    for place, text in texts.items():
+        if text in first:
+            line = document.line(first[text])
+            document.add(place, f"expected each one once, got {text!r} again (line {line})")
+        elif text:
+            first[text] = place
+
+
+def _named(root: dict[str, Plain], key: str, inner: str) -> Iterator[tuple[Place, str]]:
+    """The texts at `key[n].inner`, in lower case."""
+    for index, item in enumerate(_items(root.get(key))):
+        if text := _lower(_mapping(item).get(inner)):
+            yield (key, index, inner), text
+
+
+def _texts(network: dict[str, Plain], key: str) -> Iterator[tuple[Place, str]]:
+    for index, value in enumerate(_items(network.get(key))):
+        if isinstance(value, str):
+            yield ("network", key, index), value
+
+
+def _mapping(value: Plain) -> dict[str, Plain]:
+    return value if isinstance(value, dict) else {}
+
+
+def _items(value: Plain) -> tuple[Plain, ...]:
+    return value if isinstance(value, tuple) else ()
+
+
+def _lower(value: Plain) -> str:
+    return value.lower() if isinstance(value, str) else ""

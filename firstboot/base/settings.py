@@ -1,0 +1,146 @@
+"""The one model of settings.yaml: seed, templates and containers all go through it.
+
+`parse_settings` is the only way in. Besides what each field says for itself, it checks what only
+the whole can tell (addresses in undeclared domains, gateways outside their network, …).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
+
+from firstboot.base.errors import SettingsError
+from firstboot.base.located import read_located
+from firstboot.base.passwords import HASH_COMMAND, hash_problem
+from firstboot.base.problems import OWN_ERROR, add_problems, got
+from firstboot.base.rules import address_problem, check_network, check_people, domain_problem
+
+VERSION = 1
+
+
+def _checked(problem: Callable[[str], str | None], *, lower: bool = False) -> AfterValidator:
+    """A validator from a function that returns what is wrong (`expected …`) or None."""
+
+    def validate(text: str) -> str:
+        text = text.lower() if lower else text
+        if wrong := problem(text):
+            sentence = wrong if ", got " in wrong else f"{wrong}, got {got(text)}"
+            raise PydanticCustomError(OWN_ERROR, "{text}", {"text": sentence})
+        return text
+
+    return AfterValidator(validate)
+
+
+def _name_problem(text: str) -> str | None:
+    if text.isprintable() and len(text) <= 200:
+        return None
+    return "expected at most 200 printable characters"
+
+
+def _hash_problem(text: str) -> str | None:
+    wrong = hash_problem(text)
+    return f"{wrong}; make one with: {HASH_COMMAND}" if wrong else None
+
+
+def _interface_problem(text: str) -> str | None:
+    # systemd.network(5), Name=: names and shell globs, without its "!" for "all but".
+    if re.fullmatch(r"[A-Za-z0-9._:*?\[\]-]{1,32}", text, re.ASCII):
+        return None
+    return "expected the name of a network interface such as enp1s0, or a pattern such as en*"
+
+
+DomainName = Annotated[str, _checked(domain_problem, lower=True)]
+Address = Annotated[str, _checked(address_problem, lower=True)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Domain(_Model):
+    """A domain that this machine receives mail for."""
+
+    name: DomainName = Field(description="a domain such as example.com")
+
+
+class Person(_Model):
+    """Somebody with a mailbox."""
+
+    address: Address = Field(description="an address such as ada@example.com")
+    name: Annotated[str, _checked(_name_problem)] = Field("", description="a person's name")
+    password_hash: Annotated[str, _checked(_hash_problem)] = Field(
+        repr=False, description=f"a password hash (make one with: {HASH_COMMAND})"
+    )
+    aliases: tuple[Address, ...] = Field((), description="a list of further addresses")
+
+
+class Network(_Model):
+    """How the machine gets its addresses."""
+
+    method: Literal["dhcp", "static"] = Field("dhcp", description="'dhcp' or 'static'")
+    interface: Annotated[str, _checked(_interface_problem)] | None = Field(
+        None, description="the name of a network interface, or a pattern"
+    )
+    addresses: tuple[str, ...] = Field((), description="a list of addresses with prefix length")
+    gateways: tuple[str, ...] = Field((), description="a list of gateways")
+    dns: tuple[str, ...] = Field((), description="a list of DNS servers")
+
+
+class Tls(_Model):
+    """Where the certificate comes from."""
+
+    method: Literal["self-signed"] = Field("self-signed", description="'self-signed'")
+
+
+class Settings(_Model):
+    """All that an owner decides about a machine."""
+
+    version: Literal[1] = Field(description=f"the version of this format, {VERSION}")
+    hostname: DomainName = Field(description="a full host name such as mail.example.com")
+    domains: tuple[Domain, ...] = Field(min_length=1, description="a list of mail domains")
+    people: tuple[Person, ...] = Field(min_length=1, description="a list of people")
+    network: Network = Field(Network(), description="a mapping with the key method")
+    tls: Tls = Field(Tls(), description="a mapping with the key method")
+
+    @property
+    def canary(self) -> str:
+        """The address with which the machine checks its own mail round trip."""
+        return f"canary@{self.hostname}"
+
+
+def parse_settings(text: str, source: str) -> Settings:
+    """Read settings.yaml.
+
+    `source` is how messages name the file. Raises SettingsError with every problem found, each as
+    `source:line: key: expected …, got …`; no message contains a password hash.
+    """
+    document = read_located(text)
+    settings: Settings | None = None
+    version = document.value.get("version") if isinstance(document.value, dict) else None
+    if type(version) is int and version > VERSION:
+        document.add(("version",), f"expected {VERSION}, got {version} (from a newer Mailstead?)")
+    elif document.value is not None or not document.problems:
+        try:
+            settings = Settings.model_validate(document.value)
+        except ValidationError as error:
+            add_problems(document, Settings, error)
+        check_people(document)
+        check_network(document)
+    if settings is None or document.problems:
+        raise SettingsError(
+            document.shown(source),
+            "Correct these lines. `mailstead settings check FILE` tells whether a file is right.",
+        )
+    return settings
+
+
+def dump_settings(settings: Settings) -> str:
+    """The settings as canonical YAML: lower-case names, every default written out."""
+    return yaml.safe_dump(
+        settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=1000
+    )

@@ -1,0 +1,1 @@
+"""Feature: how the machine is (`mailstead status`), and whether it is well (`mailstead check`)."""

@@ -1,0 +1,44 @@
+"""What the checks look at: a machine that has been set up, and the engine that it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from firstboot.base.engine import Engine
+from firstboot.base.errors import SettingsError
+from firstboot.base.paths import Paths
+from firstboot.base.release import Release, read_release
+from firstboot.base.services import Stack, read_stack
+from firstboot.base.settings import Settings, parse_settings
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Everything that the slot and the settings say should be."""
+
+    paths: Paths
+    settings: Settings
+    stack: Stack
+    release: Release
+    engine: Engine
+
+
+def read_machine(paths: Paths, engine: Engine) -> Machine:
+    """Read slot and settings; SettingsError when the machine has not been set up."""
+    try:
+        text = paths.settings.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise SettingsError(
+            ["this machine has not been set up yet"], "Its console says what it is waiting for."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            [f"{paths.settings} cannot be read: {error}"], "Run this command as root."
+        ) from None
+    return Machine(
+        paths,
+        parse_settings(text, str(paths.settings)),
+        read_stack(paths.services),
+        read_release(paths.release),
+        engine,
+    )

@@ -1,0 +1,229 @@
+"""The command `mailstead`: the only place that prints results and exits.
+
+Commands import what they need when they run: the machine may be slow or emulated, and `--help`
+should not wait for Docker's SDK.
+"""
+
+# ruff: noqa: PLC0415 - see above
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import logging.handlers
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from firstboot.base.errors import CheckError, MailsteadError, SettingsError
+from firstboot.base.paths import Paths
+
+JOURNAL = "/dev/log"
+LOG_HINT = "The log has the details: journalctl --identifier=mailstead"
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def main() -> NoReturn:
+    """Run the command line and exit; an error is a message and a hint, never a traceback."""
+    as_json = "--json" in sys.argv[1:]
+    try:
+        code = mailstead.main(prog_name="mailstead", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        click.echo("mailstead: stopped", err=True)
+        sys.exit(130)
+    except MailsteadError as error:
+        _report(error, as_json=as_json)
+        sys.exit(error.exit_code)
+    except Exception as error:
+        _report(unexpected(error), as_json=as_json)
+        sys.exit(MailsteadError.exit_code)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def unexpected(error: Exception) -> MailsteadError:
+    """What people see of a defect of ours; its traceback goes to the journal."""
+    log = logging.getLogger("mailstead")
+    log.propagate = False
+    if not log.handlers:
+        with contextlib.suppress(OSError):
+            handler = logging.handlers.SysLogHandler(JOURNAL)
+            handler.ident = "mailstead: "
+            log.addHandler(handler)
+        log.addHandler(logging.NullHandler())
+    log.error("unexpected error", exc_info=error)
+    return MailsteadError(f"unexpected {type(error).__name__}: {error}", LOG_HINT)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def mailstead() -> None:
+    """A private mail server on a machine of its own.
+
+    To see how it is doing, use `mailstead status`; to find out whether everything works, with a
+    real message sent and read, use `mailstead check`. Each command that prints something also
+    prints it as JSON with --json.
+
+    The machine itself runs `boot` and `start` when it starts; both may be run again at any time.
+
+    Exit codes: 0 fine, 1 unexpected error, 2 wrong usage, 3 settings, 4 a program failed,
+    5 services, 6 release, 7 Docker, 8 machine, 9 out of time, 10 round trip, 11 a check failed.
+    """
+
+
+def _json_option(command: F) -> F:
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")(command)
+
+
+@mailstead.command()
+def boot() -> None:
+    """Take the settings and render the stack.
+
+    Runs before Docker starts, and waits for settings as long as there are none.
+
+    The settings come from /state/settings.yaml, or the first time from a seed: the systemd
+    credential mailstead.seed, or a file mailstead.yaml on a volume labelled MAILSTEAD or on the
+    EFI system partition.
+    """
+    from firstboot.setup.boot import boot as run_boot
+    from firstboot.system.console import find_consoles
+
+    console = find_consoles()
+    with _on_console(console.error):
+        run_boot(Paths(), console)
+
+
+@mailstead.command()
+def start() -> None:
+    """Run the containers of this version.
+
+    Runs after Docker has started: loads what Docker has not got yet, starts the containers, and
+    waits until every declared port answers.
+    """
+    from firstboot.base.engine import Engine
+    from firstboot.setup.start import start as run_start
+    from firstboot.system.console import find_consoles
+
+    console = find_consoles()
+    with _on_console(console.error):
+        run_start(Paths(), console, Engine())
+
+
+@mailstead.command()
+@_json_option
+def status(as_json: bool) -> None:
+    """Show version, containers, ports, disk and memory."""
+    from firstboot.base.engine import Engine
+    from firstboot.checks.machine import read_machine
+    from firstboot.checks.status import format_status, read_status
+
+    found = read_status(read_machine(Paths(), Engine()))
+    click.echo(_dump(found.as_json()) if as_json else format_status(found))
+
+
+@mailstead.command()
+@_json_option
+def check(as_json: bool) -> None:
+    """Find out whether everything works.
+
+    Part of it is a real message, sent through submission and read over IMAP. Ends with exit code
+    11 when a check fails; a warning does not count as failure.
+    """
+    from firstboot.base.engine import Engine
+    from firstboot.checks.check import format_results, run_checks
+    from firstboot.checks.machine import read_machine
+
+    results = run_checks(read_machine(Paths(), Engine()))
+    failed = [result.name for result in results if result.state == "fail"]
+    if as_json:
+        click.echo(_dump({"ok": not failed, "checks": [vars(result) for result in results]}))
+    else:
+        click.echo(format_results(results))
+    if failed:
+        sys.exit(CheckError.exit_code)
+
+
+@mailstead.group()
+def settings() -> None:
+    """Work with settings files."""
+
+
+@settings.command("check")
+@click.argument("file", type=click.Path(path_type=Path))
+@_json_option
+def settings_check(file: Path, as_json: bool) -> None:
+    """Tell whether FILE holds usable settings.
+
+    If not, every problem is named with its line and with what was expected there.
+    """
+    from firstboot.base.settings import parse_settings
+
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise SettingsError([f"{file}: {error.strerror}"]) from None
+    except UnicodeDecodeError:
+        raise SettingsError([f"{file}:1: expected text in UTF-8, got another encoding"]) from None
+    found = parse_settings(text, str(file))
+    if as_json:
+        people = [person.address for person in found.people]
+        domains = [domain.name for domain in found.domains]
+        summary = {"hostname": found.hostname, "domains": domains, "people": people}
+        click.echo(_dump({"ok": True, **summary}))
+    else:
+        addresses = ", ".join(person.address for person in found.people)
+        click.echo(f"{file} is right: {found.hostname}, {addresses}")
+
+
+@mailstead.command()
+@_json_option
+def version(as_json: bool) -> None:
+    """Show which build of Mailstead this is."""
+    from dataclasses import asdict
+
+    from firstboot.base.release import read_release
+
+    release = read_release(Paths().release)
+    if as_json:
+        click.echo(_dump(asdict(release)))
+        return
+    click.echo(f"Mailstead {release.version} ({release.base}, commit {release.commit})")
+    click.echo(f"built {release.built}")
+    for image in release.images.values():
+        click.echo(f"  {image.reference}  {image.manifest}")
+
+
+@contextlib.contextmanager
+def _on_console(show: Callable[[MailsteadError], None]) -> Iterator[None]:
+    """Put what stops a machine from starting where its owner sees it, too."""
+    try:
+        yield
+    except MailsteadError as error:
+        show(error)
+        raise SystemExit(error.exit_code) from None
+    except Exception as error:
+        show(unexpected(error))
+        raise SystemExit(MailsteadError.exit_code) from None
+
+
+def _report(error: MailsteadError, *, as_json: bool) -> None:
+    """On standard error for people; with --json as the one object on standard output."""
+    if as_json:
+        problem: dict[str, Any] = {"error": error.message, "hint": error.hint}
+        if isinstance(error, SettingsError):
+            problem["problems"] = list(error.problems)
+        click.echo(_dump({"ok": False, **problem}))
+        return
+    click.echo(f"mailstead: error: {error}", err=True)
+    if error.hint:
+        click.echo(f"hint: {error.hint}", err=True)
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)

@@ -1,0 +1,1 @@
+"""Feature: from power-on to a running stack (`mailstead boot`, `mailstead start`)."""

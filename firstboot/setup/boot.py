@@ -1,0 +1,33 @@
+"""`mailstead boot`: before Docker starts, from a bare machine to a rendered stack."""
+
+from __future__ import annotations
+
+from firstboot.base.errors import MachineError
+from firstboot.base.paths import Paths
+from firstboot.setup.apply import apply_settings, established_settings, set_up
+from firstboot.setup.waiting import hold, require_memory, wait_for_seed
+from firstboot.system.console import Console
+from firstboot.system.memory import MEMINFO, read_memory
+
+
+def boot(paths: Paths, console: Console) -> None:
+    """Refuse a machine that is too small, get settings if there are none, and apply them.
+
+    Does not return on a machine with too little memory: Docker, which waits for us, must not start
+    there, and the reason is to stay on the screen.
+    """
+    console.say("console ready")
+    try:
+        require_memory(read_memory(MEMINFO))
+    except MachineError as error:
+        console.error(error)
+        console.show("This machine is too small", (f"{error}.", error.hint))
+        hold()
+    settings = established_settings(paths)
+    if settings is not None:
+        apply_settings(settings, paths)
+    else:
+        seed = wait_for_seed(paths, console)
+        console.say(f"settings from {seed.source}")
+        set_up(seed, paths)
+    console.say("setup done")

@@ -1,0 +1,142 @@
+"""`mailstead start`: after Docker has started, from a rendered stack to a machine that answers."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+
+from firstboot.base.canary import canary_account
+from firstboot.base.compose import PROJECT
+from firstboot.base.engine import Engine, lacking
+from firstboot.base.errors import DeadlineError, EngineError, SettingsError
+from firstboot.base.files import sync_directory, write_atomic
+from firstboot.base.paths import Paths
+from firstboot.base.release import Release, read_release
+from firstboot.base.roundtrip import round_trip
+from firstboot.base.services import Port, Stack, read_stack
+from firstboot.base.settings import Settings
+from firstboot.base.waiting import wait_for
+from firstboot.setup.apply import established_settings
+from firstboot.system.console import Console
+from firstboot.system.probe import port_problem
+
+# For a machine under emulation, where everything takes ten to thirty times as long.
+RUNNING_SECONDS = 300.0
+PORT_SECONDS = 300.0
+MAIL_SECONDS = 300.0
+# Docker looks at a container's health rarely, since each look starts a process in it.
+STARTING = ": starting"
+
+
+@dataclass(frozen=True)
+class _Machine:
+    paths: Paths
+    console: Console
+    engine: Engine
+    settings: Settings
+    stack: Stack
+    release: Release
+
+
+def start(paths: Paths, console: Console, engine: Engine) -> None:
+    """Load the slot's images, run its containers, and wait until a mail has gone round."""
+    settings = established_settings(paths)
+    if settings is None:
+        raise SettingsError([f"{paths.settings}: not there"], "Run first: mailstead boot")
+    machine = _Machine(
+        paths, console, engine, settings, read_stack(paths.services), read_release(paths.release)
+    )
+    _load(machine)
+    _up(machine)
+    for port in machine.stack.ports:
+        _await_port(machine, port)
+    _await_running(machine)
+    _await_mail(machine)
+    # Only now does no container of an earlier version need its image any more.
+    engine.prune(machine.release)
+    console.say(f"ready {settings.hostname}")
+
+
+def _load(machine: _Machine, *, force: bool = False) -> None:
+    """Load what Docker has not got; what a power cut may have left half-loaded, anew.
+
+    Docker does not wait until what it has unpacked is on disk: afterwards an image can be listed
+    with the right digest while its files are empty. So a mark stands while that could be.
+    """
+    paths, console = machine.paths, machine.console
+    interrupted = paths.loading.exists()
+    write_atomic(paths.loading, "containers are being loaded\n")
+    loaded = machine.engine.load(
+        paths.archive, machine.release, console.say, force=force or interrupted
+    )
+    if loaded.references:
+        os.sync()
+    paths.loading.unlink()
+    sync_directory(paths.loading.parent)
+    console.say(f"containers loaded ({len(loaded.references)}, {loaded.seconds:.1f} s)")
+
+
+def _up(machine: _Machine) -> None:
+    """Start the containers; if that fails, once more from freshly loaded images."""
+    engine, compose_file = machine.engine, machine.paths.compose_file
+    try:
+        engine.compose_up(compose_file, PROJECT)
+    except EngineError as error:
+        machine.console.error(error)
+        machine.console.say("loading all containers anew")
+        with contextlib.suppress(EngineError):
+            engine.compose_down(compose_file, PROJECT)
+        _load(machine, force=True)
+        engine.compose_up(compose_file, PROJECT)
+    machine.console.say("containers started")
+
+
+def _await_running(machine: _Machine) -> None:
+    """Wait until every container runs. Whether it does its job is what the mail has to show."""
+    names = [service.name for service in machine.stack.services]
+    reasons: list[str] = []
+
+    def running() -> bool:
+        containers = machine.engine.containers(PROJECT)
+        reasons[:] = [reason for reason in lacking(containers, names) if STARTING not in reason]
+        return not reasons
+
+    try:
+        wait_for(running, what="every container running", timeout=RUNNING_SECONDS, interval=2.0)
+    except DeadlineError as error:
+        raise EngineError(
+            f"{error} ({', '.join(reasons)})\n{_last_words(machine, reasons[0])}",
+            "`mailstead check` tells more.",
+        ) from None
+
+
+def _await_mail(machine: _Machine) -> None:
+    """Send a mail all the way round: it needs every service, and nothing else proves as much."""
+    account = canary_account(machine.paths, machine.settings, machine.stack)
+    done = round_trip(account, timeout=MAIL_SECONDS)
+    machine.console.say(f"a mail went round ({done.seconds:.1f} s)")
+
+
+def _last_words(machine: _Machine, reason: str) -> str:
+    """What the first of the containers that are not well wrote last."""
+    service = reason.partition(":")[0]
+    for container in machine.engine.containers(PROJECT):
+        if container.service == service:
+            return machine.engine.logs(container)
+    return ""
+
+
+def _await_port(machine: _Machine, port: Port) -> None:
+    problems: list[str | None] = []
+
+    def answers() -> bool:
+        hostname, certificate = machine.settings.hostname, machine.paths.certificate
+        problems.append(port_problem(port, hostname, certificate))
+        return problems[-1] is None
+
+    what = f"an answer on port {port.published} ({port.name})"
+    try:
+        wait_for(answers, what=what, timeout=PORT_SECONDS)
+    except DeadlineError as error:
+        raise EngineError(f"{error}: {problems[-1]}", "`mailstead check` tells more.") from None

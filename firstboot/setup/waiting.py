@@ -1,0 +1,82 @@
+"""Waits for what only the owner can give, telling on the console what that is."""
+
+from __future__ import annotations
+
+import math
+import signal
+
+from firstboot.base.errors import MachineError
+from firstboot.base.paths import Paths
+from firstboot.base.waiting import wait_for
+from firstboot.setup.seed import CREDENTIAL, FILE, Search, Seed, find_seed
+from firstboot.system.console import Console
+from firstboot.system.memory import Memory
+from firstboot.system.volumes import LABEL
+
+POLL_SECONDS = 2.0
+
+MIB = 1 << 20
+# A machine with 1 GiB shows less: firmware and kernel have taken their part already.
+MIN_MEMORY = 900 * MIB
+
+_WAYS = f"""\
+Put a file called {FILE} on one of these; it is read within seconds:
+  - a USB stick, CD or disk with the volume label {LABEL}
+  - the EFI system partition of the disk that this machine boots from
+or start the machine with the systemd credential {CREDENTIAL}."""
+
+_EXAMPLE = """\
+  version: 1
+  hostname: mail.example.com
+  domains:
+    - name: example.com
+  people:
+    - address: ada@example.com
+      password_hash: (made by: tools/forge hash-password)"""
+
+
+def require_memory(memory: Memory) -> None:
+    """Raise MachineError when the machine has less than 1 GiB of memory."""
+    if memory.total < MIN_MEMORY:
+        raise MachineError(
+            f"this machine has {memory.total // MIB} MiB of memory, Mailstead needs 1 GiB",
+            "Give the machine at least 1 GiB of memory (2 GiB are better) and start it again.",
+        )
+
+
+def hold() -> None:
+    """Stay here, so that the message stays on the screen, until the machine is shut down."""
+    while True:
+        signal.pause()
+
+
+def wait_for_seed(paths: Paths, console: Console) -> Seed:
+    """Return the first usable seed, however long it takes.
+
+    What is missing or wrong is on the console once, and again only when it changes.
+    """
+    shown: list[tuple[str, ...]] = []
+
+    def look() -> Seed | None:
+        search = find_seed(paths)
+        state = tuple(str(error) for error in search.errors)
+        if shown[-1:] != [state] and (search.errors or search.seed is None):
+            shown.append(state)
+            _tell(search, console)
+        return search.seed
+
+    return wait_for(look, what="a usable seed", timeout=math.inf, interval=POLL_SECONDS)
+
+
+def _tell(search: Search, console: Console) -> None:
+    for error in search.errors:
+        console.error(error)
+    if search.seed is not None:
+        return
+    if search.errors:
+        heading, opening = "These settings cannot be used", "Nothing has been changed yet."
+    else:
+        heading, opening = "This machine has no settings yet", "It starts as soon as it gets them."
+    example = () if search.errors else ("The least that it may contain:", _EXAMPLE)
+    console.show(heading, (opening, _WAYS, *example))
+    console.say("waiting for settings")

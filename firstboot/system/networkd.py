@@ -1,0 +1,46 @@
+"""systemd-networkd: the network file made from the settings, see systemd.network(5)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from firstboot.base.files import make_directory, write_if_changed
+from firstboot.base.run import run
+from firstboot.base.settings import Network
+from firstboot.system import systemctl
+
+# Sorts before what the image ships, so it decides.
+FILE_NAME = "10-mailstead.network"
+ETHERNET = "en* eth*"
+
+
+def render_network(network: Network) -> str:
+    """The .network file: DHCP or static addresses, nothing announced to the neighbours."""
+    static = network.method == "static"
+    lines = [
+        "[Match]",
+        f"Name={network.interface or ETHERNET}",
+        "",
+        "[Network]",
+        f"DHCP={'no' if static else 'yes'}",
+        # A static machine does not take addresses or routers from whoever advertises them.
+        f"IPv6AcceptRA={'no' if static else 'yes'}",
+        "LLMNR=no",
+        "MulticastDNS=no",
+        *(f"Address={address}" for address in network.addresses),
+        *(f"Gateway={gateway}" for gateway in network.gateways),
+        *(f"DNS={server}" for server in network.dns),
+    ]
+    if not static:
+        # The settings name the machine, not the network that it happens to be in.
+        for section in ("DHCPv4", "DHCPv6"):
+            lines += ["", f"[{section}]", "UseHostname=no", "UseDomains=no"]
+    return "\n".join(lines) + "\n"
+
+
+def apply_network(network: Network, directory: Path) -> None:
+    """Write the file below `directory`; networkd takes it at once if it runs already."""
+    make_directory(directory)
+    changed = write_if_changed(directory / FILE_NAME, render_network(network))
+    if changed and systemctl.is_active("systemd-networkd.service"):
+        run(["networkctl", "reload"], timeout=60)

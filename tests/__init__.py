@@ -1,0 +1,1 @@
+"""All tests; `tools/forge test` runs them, each suite by its folder."""

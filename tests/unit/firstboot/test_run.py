@@ -1,0 +1,116 @@
+"""run(): output, environment, and errors that tell what happened."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from firstboot.base.errors import CommandError
+from firstboot.base.run import run
+from firstboot.base.waiting import wait_for
+
+
+def test_returns_output_of_both_kinds() -> None:
+    done = run(["sh", "-c", "echo out; echo err >&2"])
+    assert (done.stdout, done.stderr, done.returncode) == ("out\n", "err\n", 0)
+    assert done.argv == ("sh", "-c", "echo out; echo err >&2")
+
+
+def test_feeds_standard_input() -> None:
+    assert run(["cat"], stdin="grüße").stdout == "grüße"
+    assert run(["cat"], stdin=b"\xff").stdout == "\ufffd"
+
+
+def test_standard_input_is_empty_unless_given() -> None:
+    assert run(["cat"]).stdout == ""
+
+
+def test_environment_is_exactly_the_given_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEAK", "1")
+    assert run(["/usr/bin/env"], env={"ONLY": "this"}).stdout == "ONLY=this\n"
+    assert "LEAK=1" in run(["/usr/bin/env"]).stdout
+
+
+def test_runs_in_the_given_directory(tmp_path: Path) -> None:
+    assert run(["pwd"], cwd=tmp_path).stdout.strip() == str(tmp_path)
+
+
+def test_failure_shows_command_code_and_end_of_output() -> None:
+    script = "seq 100 >&2; exit 7"
+    with pytest.raises(CommandError) as caught:
+        run(["sh", "-c", script])
+    assert caught.value.returncode == 7
+    assert str(caught.value).startswith("command sh -c 'seq 100 >&2; exit 7' failed with exit code")
+    lines = str(caught.value).splitlines()[1:]
+    assert lines == [f"  {number}" for number in range(86, 101)]
+
+
+def test_failure_without_check_is_a_result() -> None:
+    assert run(["sh", "-c", "exit 7"], check=False).returncode == 7
+
+
+def test_signal_is_named() -> None:
+    with pytest.raises(CommandError, match="was ended by SIGTERM"):
+        run(["sh", "-c", "kill $$"])
+
+
+def test_missing_program_is_named() -> None:
+    with pytest.raises(CommandError, match="nosuchprogram was not found") as caught:
+        run(["nosuchprogram"])
+    assert caught.value.returncode == 127
+    assert caught.value.hint
+
+
+def test_missing_directory_is_not_a_missing_program(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match=r"directory .* does not exist"):
+        run(["true"], cwd=tmp_path / "nowhere")
+
+
+def test_program_without_permission(tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\n")
+    with pytest.raises(CommandError, match="Permission denied"):
+        run([program])
+
+
+def test_timeout_kills_everything_the_program_started(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    script = f"sleep 60 & echo $! > {pid_file}; echo started; wait"
+    with pytest.raises(CommandError, match=r"did not finish within 0\.5 s\n  started"):
+        run(["sh", "-c", script], timeout=0.5)
+    child = int(pid_file.read_text())
+
+    def gone() -> bool:
+        status = Path(f"/proc/{child}/stat")
+        return not status.exists() or status.read_text().rpartition(")")[2].split()[0] == "Z"
+
+    assert wait_for(gone, what="end of the child", timeout=5)
+
+
+def test_without_capture_output_goes_through(capfd: pytest.CaptureFixture[str]) -> None:
+    done = run(["echo", "hello"], capture=False)
+    assert done.stdout == ""
+    assert capfd.readouterr().out == "hello\n"
+
+
+def test_interruption_ends_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while a program runs must not leave it behind."""
+    killed: list[int] = []
+    real = os.killpg
+
+    def killpg(pid: int, number: int) -> None:
+        killed.append(number)
+        real(pid, number)
+
+    monkeypatch.setattr(os, "killpg", killpg)
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(KeyboardInterrupt):
+            run(["sleep", "60"])
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert killed == [signal.SIGKILL]

@@ -1,0 +1,417 @@
+"""Settings: what is taken, and that every mistake is named with its line, key and remedy."""
+
+from __future__ import annotations
+
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from firstboot.base.errors import SettingsError
+from firstboot.base.passwords import hash_password, hash_problem
+from firstboot.base.settings import Settings, dump_settings, parse_settings
+from tests.unit.firstboot.samples import DIGEST, HASH, SALT, SETTINGS
+
+STATIC = """\
+network:
+  method: static
+  interface: enp1s0
+  addresses: [192.0.2.10/24, "2001:db8::10/64"]
+  gateways: [192.0.2.1, "fe80::1"]
+  dns: [192.0.2.53]
+"""
+# Where `network:` begins when it is put at the end of the sample.
+NETWORK_LINE = SETTINGS.count("\n") + 1
+
+
+def problems(text: str) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        parse_settings(text, "seed.yaml")
+    assert caught.value.hint
+    for part in (SALT + "$", DIGEST):
+        assert part not in str(caught.value)
+    return list(caught.value.problems)
+
+
+def replaced(old: str, new: str) -> str:
+    assert SETTINGS.count(old) == 1
+    return SETTINGS.replace(old, new)
+
+
+def test_full_settings() -> None:
+    settings = parse_settings(SETTINGS + STATIC, "seed.yaml")
+    assert settings.hostname == "mail.example.com"
+    assert [domain.name for domain in settings.domains] == ["example.com"]
+    ada = settings.people[0]
+    assert (ada.address, ada.name, ada.password_hash) == ("ada@example.com", "Ada Lovelace", HASH)
+    assert ada.aliases == ("countess@example.com",)
+    assert settings.network.method == "static"
+    assert settings.network.addresses == ("192.0.2.10/24", "2001:db8::10/64")
+    assert settings.tls.method == "self-signed"
+    assert settings.canary == "canary@mail.example.com"
+
+
+def test_defaults() -> None:
+    settings = parse_settings(SETTINGS, "seed.yaml")
+    assert settings.network.method == "dhcp"
+    assert settings.network.interface is None
+    assert settings.tls.method == "self-signed"
+
+
+def test_names_are_taken_in_lower_case() -> None:
+    text = SETTINGS.replace("example.com", "Example.COM").replace("ada@", "Ada@")
+    settings = parse_settings(text, "seed.yaml")
+    assert settings.hostname == "mail.example.com"
+    assert settings.people[0].address == "ada@example.com"
+    assert settings.people[0].aliases == ("countess@example.com",)
+
+
+def test_hash_is_not_shown() -> None:
+    assert DIGEST not in repr(parse_settings(SETTINGS, "seed.yaml"))
+
+
+def test_canonical_form_says_the_same() -> None:
+    settings = parse_settings(SETTINGS + STATIC, "seed.yaml")
+    again = parse_settings(dump_settings(settings), "again")
+    assert again == settings
+    assert dump_settings(again) == dump_settings(settings)
+
+
+def test_one_label_under_and_over_the_limits() -> None:
+    longest = ".".join(["a" * 63, "b" * 63, "c" * 63, "d" * 61])
+    assert len(longest) == 253
+    assert parse_settings(replaced("mail.example.com", longest), "s").hostname == longest
+    assert problems(replaced("mail.example.com", longest + "d"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("version: 1", "version: 2", "1: version: expected 1, got 2 (from a newer Mailstead?)"),
+        ("version: 1", "version: 0", "1: version: expected 1, got 0"),
+        ("version: 1", "version: '1'", "1: version: expected 1, got '1'"),
+        (
+            "version: 1",
+            "version: 1.0",
+            "1: version: expected text in quotes or a whole number, got 1.0",
+        ),
+        (
+            "version: 1\n",
+            "",
+            "1: version: expected the version of this format, 1, got nothing",
+        ),
+        (
+            "hostname: mail.example.com",
+            "hostname: mail",
+            "2: hostname: expected at least two labels, such as mail.example.com, got 'mail'",
+        ),
+        (
+            "hostname: mail.example.com",
+            "hostname:",
+            "2: hostname: expected a full host name such as mail.example.com, got nothing",
+        ),
+        (
+            "hostname: mail.example.com",
+            "hostname: mail.example.com.",
+            "2: hostname: expected a domain name without a dot at its end, got 'mail.example.com.'",
+        ),
+        (
+            "hostname: mail.example.com",
+            "hostname: 192.0.2.1",
+            "2: hostname: expected a domain name, not an IP address, got '192.0.2.1'",
+        ),
+        (
+            "hostname: mail.example.com",
+            "hostname: mail.exämple.com",
+            "2: hostname: expected an ASCII domain name (write an international one in its xn-- "
+            "form), got 'mail.exämple.com'",
+        ),
+        (
+            "hostname: mail.example.com",
+            "hostname: -mail.example.com",
+            "2: hostname: expected a domain name (letters, digits and hyphens between dots), "
+            "got '-mail.example.com'",
+        ),
+        (
+            "hostname: mail.example.com",
+            "hostname: [mail.example.com]",
+            "2: hostname: expected text, got a list",
+        ),
+        ("hostname:", "hostnaem:", "2: hostnaem: unknown key; expected hostname?"),
+        (
+            "  - name: example.com",
+            "  - example.com",
+            "4: domains[0]: expected a mapping with the keys name, got 'example.com'",
+        ),
+        (
+            "domains:\n  - name: example.com",
+            "domains: []",
+            "3: domains: expected at least one entry, got a list",
+        ),
+        (
+            "domains:\n  - name: example.com",
+            "domains: example.com",
+            "3: domains: expected a list, got 'example.com'",
+        ),
+        (
+            "  - name: example.com",
+            "  - name: example.com\n  - name: EXAMPLE.com",
+            "5: domains[1].name: expected each one once, got 'example.com' again (line 4)",
+        ),
+        (
+            "ada@example.com",
+            "ada@example.org",
+            "6: people[0].address: expected an address in one of the domains (example.com), "
+            "got 'ada@example.org'",
+        ),
+        (
+            "address: ada@example.com",
+            "address: ada",
+            "6: people[0].address: expected an address such as ada@example.com, got 'ada'",
+        ),
+        (
+            "address: ada@example.com",
+            "address: a..b@example.com",
+            "6: people[0].address: expected an address such as ada@example.com, "
+            "got 'a..b@example.com'",
+        ),
+        (
+            "name: Ada Lovelace",
+            "name: yes",
+            "7: people[0].name: expected text, got true (put it in quotes to make it text)",
+        ),
+        (
+            "name: Ada Lovelace",
+            "name: 2026-01-01",
+            "7: people[0].name: expected text in quotes or a whole number, got 2026-01-01",
+        ),
+        (
+            "name: Ada Lovelace",
+            'name: "Ada\\tLovelace"',
+            "7: people[0].name: expected at most 200 printable characters, got 'Ada\\tLovelace'",
+        ),
+        (
+            f"    password_hash: {HASH}\n",
+            "",
+            "6: people[0].password_hash: expected a password hash (make one with: tools/forge "
+            "hash-password), got nothing",
+        ),
+        (
+            "[countess@example.com]",
+            "[countess@example.com, ada@example.com]",
+            "9: people[0].aliases[1]: expected each one once, got 'ada@example.com' again (line 6)",
+        ),
+        (
+            "[countess@example.com]",
+            "[countess@example.net]",
+            "9: people[0].aliases[0]: expected an address in one of the domains (example.com), "
+            "got 'countess@example.net'",
+        ),
+        (
+            "aliases: [countess@example.com]",
+            "alias: [countess@example.com]",
+            "9: people[0].alias: unknown key; expected aliases?",
+        ),
+        (
+            "version: 1",
+            "version: 1\nversion: 1",
+            "2: version: expected each key once, got it again (line 1)",
+        ),
+    ],
+)
+def test_one_mistake(old: str, new: str, expected: str) -> None:
+    assert f"seed.yaml:{expected}" in problems(replaced(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (
+            "192.0.2.10/24",
+            "192.0.2.10",
+            "3: network.addresses[0]: expected an address with prefix length such as "
+            "192.0.2.10/24, got '192.0.2.10'",
+        ),
+        (
+            "192.0.2.10/24",
+            "192.0.2.10/255.255.255.0",
+            "3: network.addresses[0]: expected an address with prefix length such as "
+            "192.0.2.10/24, got '192.0.2.10/255.255.255.0'",
+        ),
+        (
+            "192.0.2.10/24",
+            "192.0.2.255/24",
+            "3: network.addresses[0]: expected the machine's own address, not that of the whole "
+            "network, got '192.0.2.255/24'",
+        ),
+        (
+            "192.0.2.10/24",
+            "127.0.0.2/8",
+            "3: network.addresses[0]: expected the address of one machine on a network, "
+            "got '127.0.0.2/8'",
+        ),
+        (
+            "192.0.2.1,",
+            "198.51.100.1,",
+            "4: network.gateways[0]: expected a gateway within the network of one of the "
+            "addresses, got '198.51.100.1'",
+        ),
+        (
+            "192.0.2.1,",
+            "192.0.2.10,",
+            "4: network.gateways[0]: expected another machine than this one, got '192.0.2.10'",
+        ),
+        (
+            '"fe80::1"',
+            "192.0.2.2",
+            "4: network.gateways[1]: expected one gateway for IPv4, got '192.0.2.2' as another",
+        ),
+        (
+            "[192.0.2.53]",
+            "[dns.example.com]",
+            "5: network.dns[0]: expected an IP address such as 192.0.2.1, got 'dns.example.com'",
+        ),
+        (
+            "  dns: [192.0.2.53]\n",
+            "",
+            "0: network.dns: expected at least one entry with method: static, got nothing",
+        ),
+        (
+            "method: static",
+            "method: dhcp",
+            "3: network.addresses: expected only with method: static, got it without",
+        ),
+        (
+            "method: static",
+            "method: manual",
+            "1: network.method: expected 'dhcp' or 'static', got 'manual'",
+        ),
+        (
+            "enp1s0",
+            "'enp1s0\\nName=x'",
+            "2: network.interface: expected the name of a network interface such as enp1s0, or a "
+            "pattern such as en*, got 'enp1s0\\\\nName=x'",
+        ),
+    ],
+)
+def test_one_mistake_in_the_network(old: str, new: str, expected: str) -> None:
+    assert STATIC.count(old) == 1
+    offset, _, text = expected.partition(":")
+    line = NETWORK_LINE + int(offset)
+    assert f"seed.yaml:{line}:{text}" in problems(SETTINGS + STATIC.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "1: expected keys and values, got an empty file"),
+        ("# nothing\n", "1: expected keys and values, got an empty file"),
+        ("just text", "1: expected a mapping with the keys version, hostname, domains, people, "
+         "network, tls, got 'just text'"),
+        ("version: 1\nhostname: [", "2: expected well-formed YAML, got: while parsing a flow node, "
+         "expected the node content, but found '<stream end>'"),
+        ("version: 1\n\thostname: x", "2: expected well-formed YAML, got: while scanning for the "
+         "next token, found character '\\t' that cannot start any token"),
+        ("version: 1\nhostname: \x07", "2: expected readable text, got a control character"),
+        ("version: 1\nhostname: *name", "2: expected well-formed YAML, got: found undefined alias "
+         "'name'"),
+        ("version: &v 1\nhostname: *v", "1: hostname: expected the value itself, got an alias "
+         "(*name)"),
+        ("version: 1\nhostname: !!python/object:os.system x", "2: hostname: expected no tag, got "
+         "tag:yaml.org,2002:python/object:os.system"),
+        ("version: 1\n? [a]\n: b", "2: expected a simple key, got a list or mapping as key"),
+        ("version: 1\n---\nversion: 1", "2: expected well-formed YAML, got: expected a single "
+         "document in the stream, but found another document"),
+        ("[" * 1000, "1: expected a few levels of nesting, got far too many"),
+        ("#" * 1_000_001, "1: expected at most 1000000 characters, got 1000001"),
+    ],
+)  # fmt: skip
+def test_not_settings_at_all(text: str, expected: str) -> None:
+    assert f"seed.yaml:{expected}" in problems(text)
+
+
+def test_every_problem_is_listed_in_the_order_of_the_file() -> None:
+    text = SETTINGS.replace("hostname: mail.example.com", "hostname: mail").replace(
+        "countess@example.com", "countess"
+    )
+    text += "tls: {method: acme}\nnetwork: {method: static}\n"
+    lines = [int(problem.split(":")[1]) for problem in problems(text)]
+    assert lines == [2, 9, 10, 11, 11, 11]
+
+
+def test_the_address_of_the_canary_is_reserved() -> None:
+    text = SETTINGS.replace("mail.example.com", "example.com").replace("ada@", "canary@")
+    assert problems(text) == [
+        "seed.yaml:6: people[0].address: expected another address; canary@example.com is for the "
+        "machine's checks"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("phc", "got"),
+    [
+        (HASH.replace("65536", "19455"), "19456 to 65536 KiB of memory (m), got 19455"),
+        (HASH.replace("65536", "4194304"), "19456 to 65536 KiB of memory (m), got 4194304"),
+        (HASH.replace("t=3", "t=1"), "2 to 16 passes (t), got 1"),
+        (HASH.replace("p=1", "p=99"), "1 to 16 lanes (p), got 99"),
+        (HASH.replace(SALT, "c2FsdA"), "16 to 64 bytes of salt, got 4"),
+        (HASH.replace(DIGEST, "c2FsdA"), "32 to 128 bytes of hash, got 4"),
+        (HASH.replace("argon2id", "argon2i"), "got a hash of the kind argon2i"),
+        (HASH.replace("v=19", "v=16"), "got a hash of the kind argon2id with other parameters"),
+        ("$6$rounds=5000$usesomesillystring$D4IrlXQUFFu", "got a hash of the kind 6"),
+        ("hunter2 is my password", "got something else (a password itself is never written here)"),
+        ("''", "got an empty text"),
+    ],
+)
+def test_weak_or_wrong_hash(phc: str, got: str) -> None:
+    (problem,) = problems(SETTINGS.replace(HASH, phc))
+    assert problem.startswith("seed.yaml:8: people[0].password_hash: expected an Argon2id hash")
+    assert got in problem
+    assert problem.endswith("; make one with: tools/forge hash-password")
+    assert "hunter2" not in problem
+
+
+def test_hash_in_the_wrong_place_is_not_shown() -> None:
+    (problem,) = problems(replaced("address: ada@example.com", f"address: {HASH}"))
+    assert problem == (
+        "seed.yaml:6: people[0].address: expected an address such as ada@example.com, got '<hash>"
+    )
+
+
+def test_a_made_hash_is_accepted() -> None:
+    assert hash_problem(hash_password("correct horse")) is None
+
+
+@hypothesis_settings(deadline=None)
+@given(st.text(max_size=300))
+def test_any_text_is_settings_or_a_settings_error(text: str) -> None:
+    _parse(text)
+
+
+@hypothesis_settings(deadline=None)
+@given(st.data())
+def test_any_damage_is_settings_or_a_settings_error(data: st.DataObject) -> None:
+    """Cut a piece out of good settings, and put something else there."""
+    text = SETTINGS + STATIC
+    start = data.draw(st.integers(0, len(text)))
+    end = data.draw(st.integers(start, min(len(text), start + 40)))
+    alphabet = st.sampled_from(string.printable + "\x00\x85\ufeff\ud800é")
+    _parse(text[:start] + data.draw(st.text(alphabet, max_size=12)) + text[end:])
+
+
+def _parse(text: str) -> None:
+    try:
+        assert isinstance(parse_settings(text, "seed.yaml"), Settings)
+    except SettingsError as error:
+        for problem in error.problems:
+            assert problem.startswith("seed.yaml:")
+            assert problem.isprintable()
+            assert int(problem.split(":")[1]) >= 1
+
+
+@pytest.mark.parametrize("local", ["ada+x", "ada%example.net", "net!ada", "+", "a..b", ".a", "a."])
+def test_local_parts_that_postfix_would_take_apart_are_refused(local: str) -> None:
+    (problem,) = problems(SETTINGS.replace("ada@example.com", f"{local}@example.com"))
+    assert "expected an address such as ada@example.com" in problem

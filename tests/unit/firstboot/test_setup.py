@@ -1,0 +1,428 @@
+"""From power-on to a running stack: seeds, waiting, applying, booting and starting."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firstboot.base.engine import Container, Loaded
+from firstboot.base.errors import (
+    EngineError,
+    MachineError,
+    RoundTripError,
+    SettingsError,
+    StackError,
+)
+from firstboot.base.paths import Paths
+from firstboot.base.release import Release
+from firstboot.base.roundtrip import Account, RoundTrip
+from firstboot.base.settings import parse_settings
+from firstboot.setup import boot, seed, start, waiting
+from firstboot.setup.apply import established_settings, set_up
+from firstboot.setup.seed import Seed, find_seed
+from firstboot.system.console import Console
+from firstboot.system.memory import Memory
+from firstboot.system.volumes import ESP_TYPE
+from tests.unit.firstboot.conftest import FakePrograms
+from tests.unit.firstboot.samples import SETTINGS
+
+MIB = 1 << 20
+STICK: dict[str, str | None] = {
+    "path": "/dev/sda",
+    "label": "MAILSTEAD",
+    "parttype": None,
+    "fstype": "vfat",
+    "mountpoint": None,
+}
+ESP: dict[str, str | None] = {
+    "path": "/dev/vda1",
+    "label": "ESP",
+    "parttype": ESP_TYPE,
+    "fstype": "vfat",
+    "mountpoint": None,
+}
+
+
+@dataclass
+class Volumes:
+    """A stick and an ESP whose mailstead.yaml tests write; empty directories at first."""
+
+    stick: Path
+    esp: Path
+    credentials: Path
+
+    def write(self, *, stick: str = "", esp: str = "", credential: str = "") -> None:
+        for path, text in (
+            (self.stick / "mailstead.yaml", stick),
+            (self.esp / "mailstead.yaml", esp),
+            (self.credentials / "mailstead.seed", credential),
+        ):
+            if text:
+                path.write_text(text)
+
+
+@pytest.fixture
+def volumes(programs: FakePrograms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Volumes:
+    made = Volumes(tmp_path / "stick", tmp_path / "esp", tmp_path / "credentials")
+    for path in (made.stick, made.esp, made.credentials):
+        path.mkdir()
+    programs.lsblk(STICK, ESP)
+    programs.mount_copies(("/dev/sda", made.stick), ("/dev/vda1", made.esp))
+    programs.add("systemctl", "exit 3")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(made.credentials))
+    monkeypatch.setattr(socket, "sethostname", lambda _name: None)
+    return made
+
+
+def named(hostname: str) -> str:
+    return SETTINGS.replace("mail.example.com", hostname)
+
+
+def test_seeds_are_taken_in_order(volumes: Volumes, paths: Paths) -> None:
+    volumes.write(esp=named("esp.example.com"))
+    found = find_seed(paths).seed
+    assert found is not None
+    assert (found.source, found.settings.hostname) == (
+        "/dev/vda1/mailstead.yaml",
+        "esp.example.com",
+    )
+    volumes.write(stick=named("stick.example.com"))
+    found = find_seed(paths).seed
+    assert found is not None
+    assert found.source == "/dev/sda/mailstead.yaml"
+    volumes.write(credential=named("credential.example.com"))
+    found = find_seed(paths).seed
+    assert found is not None
+    assert found.source == "credential mailstead.seed"
+    assert found.text == named("credential.example.com")
+
+
+def test_no_seed_anywhere(volumes: Volumes, paths: Paths, programs: FakePrograms) -> None:
+    programs.lsblk(ESP)
+    search = find_seed(paths)
+    assert search.seed is None
+    assert search.errors == ()
+
+
+def test_labelled_volume_without_the_file_is_told(volumes: Volumes, paths: Paths) -> None:
+    (error,) = find_seed(paths).errors
+    assert str(error) == "volume MAILSTEAD (/dev/sda) has no file mailstead.yaml"
+    assert error.hint
+
+
+def test_good_seed_makes_up_for_a_wrong_one(volumes: Volumes, paths: Paths) -> None:
+    volumes.write(credential="version: 1", stick=SETTINGS)
+    search = find_seed(paths)
+    assert search.seed is not None
+    assert search.seed.source == "/dev/sda/mailstead.yaml"
+    (error,) = search.errors
+    assert "credential mailstead.seed:1: hostname: expected" in str(error)
+
+
+def test_seed_from_a_windows_editor(volumes: Volumes, paths: Paths) -> None:
+    text = "\ufeff" + SETTINGS.replace("\n", "\r\n")
+    (volumes.stick / "mailstead.yaml").write_bytes(text.encode())
+    found = find_seed(paths).seed
+    assert found is not None
+    assert found.settings == parse_settings(SETTINGS, "")
+
+
+def test_seed_in_another_encoding(volumes: Volumes, paths: Paths) -> None:
+    (volumes.stick / "mailstead.yaml").write_bytes(b"version: 1\nhostname: \xe4\n")
+    (error,) = find_seed(paths).errors
+    assert str(error) == ("/dev/sda/mailstead.yaml:2: expected text in UTF-8, got another encoding")
+
+
+def test_unreadable_volume_does_not_hide_others(
+    volumes: Volumes, paths: Paths, programs: FakePrograms
+) -> None:
+    volumes.write(esp=SETTINGS)
+    programs.mount_copies(("/dev/vda1", volumes.esp))
+    search = find_seed(paths)
+    assert search.seed is not None
+    assert "no such device" in str(search.errors[0])
+
+
+def test_without_lsblk_the_reason_is_told(
+    volumes: Volumes, paths: Paths, programs: FakePrograms
+) -> None:
+    programs.add("lsblk", "echo no sysfs >&2; exit 1")
+    search = find_seed(paths)
+    assert search.seed is None
+    assert "no sysfs" in str(search.errors[0])
+
+
+def test_waiting_tells_once_and_goes_on_with_a_corrected_seed(
+    volumes: Volumes,
+    paths: Paths,
+    programs: FakePrograms,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Nothing, nothing, a wrong seed twice, another mistake, then the right one."""
+    monkeypatch.setattr(waiting, "POLL_SECONDS", 0.0)
+    wrong, worse = named("mail"), SETTINGS.replace("version: 1", "version: 9")
+    script = iter([None, None, wrong, wrong, worse, SETTINGS])
+
+    def look(where: Paths) -> seed.Search:
+        text = next(script)
+        if text is None:
+            programs.lsblk(ESP)
+        else:
+            programs.lsblk(STICK, ESP)
+            volumes.write(stick=text)
+        return find_seed(where)
+
+    monkeypatch.setattr(waiting, "find_seed", look)
+    found = waiting.wait_for_seed(paths, Console(()))
+    assert found.settings.hostname == "mail.example.com"
+    out = capsys.readouterr().out
+    assert out.count("THIS MACHINE HAS NO SETTINGS YET") == 1
+    assert out.count("THESE SETTINGS CANNOT BE USED") == 2
+    assert out.count("mailstead: waiting for settings\n") == 3
+    assert out.count("/dev/sda/mailstead.yaml:2: hostname: expected at least two labels") == 1
+    assert out.count("/dev/sda/mailstead.yaml:1: version: expected 1, got 9") == 1
+    assert out.isascii()
+    assert not paths.settings.exists()
+    assert not paths.state.exists()
+
+
+def make_seed(text: str = SETTINGS) -> Seed:
+    return Seed("test", text, parse_settings(text, "test"))
+
+
+def test_set_up_keeps_the_seed_as_it_was_written(volumes: Volumes, paths: Paths) -> None:
+    text = SETTINGS + "# a comment of the owner\n"
+    set_up(make_seed(text), paths)
+    assert paths.settings.read_text() == text
+    assert paths.settings.stat().st_mode & 0o7777 == 0o600
+    assert (paths.etc / "hostname").read_text() == "mail.example.com\n"
+    assert (paths.networkd / "10-mailstead.network").is_file()
+    assert paths.compose_file.is_file()
+    assert established_settings(paths) == parse_settings(text, "")
+
+
+def test_failed_set_up_leaves_a_machine_without_settings(volumes: Volumes, paths: Paths) -> None:
+    (paths.templates / "redis/redis.conf.j2").write_text("{{ undefined }}")
+    with pytest.raises(StackError):
+        set_up(make_seed(), paths)
+    assert not paths.settings.exists()
+    assert not (paths.etc / "hostname").exists()
+    assert established_settings(paths) is None
+
+
+def test_settings_are_written_last(
+    volumes: Volumes, paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_network(*_arguments: object) -> None:
+        raise MachineError("no network")
+
+    monkeypatch.setattr("firstboot.setup.apply.apply_network", no_network)
+    with pytest.raises(MachineError):
+        set_up(make_seed(), paths)
+    assert not paths.settings.exists()
+
+
+def test_settings_that_cannot_be_read(paths: Paths) -> None:
+    paths.settings.write_bytes(b"\xff")
+    with pytest.raises(SettingsError, match=r"settings\.yaml:1: cannot be read"):
+        established_settings(paths)
+
+
+@pytest.mark.parametrize(("mib", "enough"), [(512, False), (899, False), (900, True), (982, True)])
+def test_memory_gate(mib: int, enough: bool) -> None:
+    memory = Memory(mib * MIB, 100 * MIB)
+    if enough:
+        waiting.require_memory(memory)
+    else:
+        with pytest.raises(MachineError, match=f"has {mib} MiB of memory, Mailstead needs 1 GiB"):
+            waiting.require_memory(memory)
+
+
+def progress(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    lines = capsys.readouterr().out.splitlines()
+    return [line.removeprefix("mailstead: ") for line in lines if line.startswith("mailstead: ")]
+
+
+def test_boot_sets_up_once(
+    volumes: Volumes, paths: Paths, capsys: pytest.CaptureFixture[str]
+) -> None:
+    volumes.write(stick=SETTINGS)
+    boot.boot(paths, Console(()))
+    assert progress(capsys) == [
+        "console ready",
+        "settings from /dev/sda/mailstead.yaml",
+        "setup done",
+    ]
+    volumes.write(stick=named("other.example.com"))
+    boot.boot(paths, Console(()))
+    assert progress(capsys) == ["console ready", "setup done"]
+    assert paths.settings.read_text() == SETTINGS
+
+
+def test_boot_stays_at_the_message_with_too_little_memory(
+    paths: Paths,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class HeldError(Exception):
+        pass
+
+    def hold() -> None:
+        raise HeldError
+
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal: 500000 kB\nMemAvailable: 400000 kB\n")
+    monkeypatch.setattr(boot, "MEMINFO", meminfo)
+    monkeypatch.setattr(boot, "hold", hold)
+    with pytest.raises(HeldError):
+        boot.boot(paths, Console(()))
+    out = capsys.readouterr().out
+    assert "mailstead: error: this machine has 488 MiB of memory, Mailstead needs 1 GiB\n" in out
+    assert "mailstead: hint: Give the machine at least 1 GiB" in out
+    assert "setup done" not in out
+    assert not paths.state.exists()
+
+
+@dataclass
+class FakeEngine:
+    """An engine that writes down what it is told; `up_errors` is how often starting fails."""
+
+    up_errors: int = 0
+    health: str = "healthy"
+    calls: list[str] = field(default_factory=list)
+
+    def load(self, archive: Path, release: Release, _say: Any, *, force: bool = False) -> Loaded:
+        assert archive.name == "containers.tar"
+        self.calls.append("load again" if force else "load")
+        references = [image.reference for image in release.images.values()]
+        return Loaded(tuple(references), 2.13)
+
+    def compose_up(self, _file: Path, project: str) -> None:
+        assert project == "mailstead"
+        self.calls.append("up")
+        if self.up_errors:
+            self.up_errors -= 1
+            raise EngineError("input/output error")
+
+    def compose_down(self, _file: Path, _project: str) -> None:
+        self.calls.append("down")
+
+    def containers(self, _project: str) -> tuple[Container, ...]:
+        return tuple(
+            Container("1", name, "", "", "running", self.health, 0, 0) for name in ("mta", "redis")
+        )
+
+    def logs(self, container: Container) -> str:
+        return f"{container.service} says: no"
+
+    def prune(self, *_releases: Release) -> tuple[str, ...]:
+        self.calls.append("prune")
+        return ()
+
+
+DONE = RoundTrip(1000, 0.1, 0.2, 0.3)
+
+
+@pytest.fixture
+def ready(volumes: Volumes, paths: Paths, monkeypatch: pytest.MonkeyPatch) -> Paths:
+    """A machine that has been set up and whose ports answer."""
+    set_up(make_seed(), paths)
+    monkeypatch.setattr(start, "port_problem", lambda *_arguments: None)
+    monkeypatch.setattr(start, "round_trip", lambda *_arguments, **_options: DONE)
+    monkeypatch.setattr("os.sync", lambda: None)
+    return paths
+
+
+def run_start(paths: Paths, engine: FakeEngine) -> None:
+    start.start(paths, Console(()), engine)  # type: ignore[arg-type]
+
+
+def test_start(ready: Paths, capsys: pytest.CaptureFixture[str]) -> None:
+    engine = FakeEngine()
+    run_start(ready, engine)
+    assert engine.calls == ["load", "up", "prune"]
+    assert progress(capsys) == [
+        "containers loaded (2, 2.1 s)",
+        "containers started",
+        "a mail went round (0.6 s)",
+        "ready mail.example.com",
+    ]
+
+
+def test_start_loads_images_anew_when_containers_do_not_start(
+    ready: Paths, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine = FakeEngine(up_errors=1)
+    run_start(ready, engine)
+    assert engine.calls == ["load", "up", "down", "load again", "up", "prune"]
+    assert "error: input/output error" in progress(capsys)
+
+
+def test_interrupted_load_is_done_again(ready: Paths) -> None:
+    class PowerCutError(Exception):
+        pass
+
+    class Interrupted(FakeEngine):
+        def load(self, *_arguments: Any, **_options: Any) -> Loaded:
+            raise PowerCutError
+
+    with pytest.raises(PowerCutError):
+        run_start(ready, Interrupted())
+    for calls in (["load again", "up", "prune"], ["load", "up", "prune"]):
+        engine = FakeEngine()
+        run_start(ready, engine)
+        assert engine.calls == calls
+
+
+def test_start_gives_up_after_the_second_failure(ready: Paths) -> None:
+    engine = FakeEngine(up_errors=2)
+    with pytest.raises(EngineError, match="input/output error"):
+        run_start(ready, engine)
+
+
+def test_start_tells_which_container_is_not_well(
+    ready: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(start, "RUNNING_SECONDS", 0.0)
+    with pytest.raises(EngineError) as caught:
+        run_start(ready, FakeEngine(health="unhealthy"))
+    assert "(redis: unhealthy, mta: unhealthy)\nredis says: no" in str(caught.value)
+
+
+def test_start_tells_which_port_does_not_answer(
+    ready: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(start, "PORT_SECONDS", 0.0)
+    monkeypatch.setattr(start, "port_problem", lambda *_arguments: "Connection refused")
+    with pytest.raises(EngineError, match=r"port 587 \(submission\) .*: Connection refused"):
+        run_start(ready, FakeEngine())
+
+
+def test_start_is_not_ready_before_a_mail_went_round(
+    ready: Paths, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accounts = []
+
+    def fail(account: Account, **_options: float) -> RoundTrip:
+        accounts.append(account)
+        raise RoundTripError("IMAP on port 993: refused")
+
+    monkeypatch.setattr(start, "round_trip", fail)
+    engine = FakeEngine(health="starting")
+    with pytest.raises(RoundTripError, match="refused"):
+        run_start(ready, engine)
+    assert [account.address for account in accounts] == ["canary@mail.example.com"]
+    assert "prune" not in engine.calls
+    assert "ready mail.example.com" not in progress(capsys)
+
+
+def test_start_before_setup(paths: Paths) -> None:
+    with pytest.raises(SettingsError) as caught:
+        run_start(paths, FakeEngine())
+    assert caught.value.hint == "Run first: mailstead boot"

@@ -1,0 +1,255 @@
+"""write_stack: what is rendered, who may read it, and that doing it again changes nothing."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from firstboot.base.compose import StackOptions
+from firstboot.base.errors import ReleaseError, StackError
+from firstboot.base.paths import Paths
+from firstboot.base.release import Release
+from firstboot.base.services import parse_stack
+from firstboot.base.settings import parse_settings
+from firstboot.base.stack import write_stack
+from tests.unit.firstboot.samples import RELEASE, SERVICES, SETTINGS
+
+ROOT = os.geteuid() == 0
+
+
+def render(
+    paths: Paths,
+    *,
+    settings: str = SETTINGS,
+    services: str = SERVICES,
+    release: Release = RELEASE,
+    options: StackOptions | None = None,
+) -> dict[str, Any]:
+    compose = write_stack(
+        parse_settings(settings, "settings"),
+        parse_stack(services, "services"),
+        release,
+        templates=paths.templates,
+        config=paths.stack,
+        state=paths.state,
+        options=options or StackOptions(),
+    )
+    assert compose == paths.compose_file
+    document = yaml.safe_load(compose.read_text())
+    assert isinstance(document, dict)
+    return document
+
+
+def snapshot(root: Path) -> dict[str, tuple[int, int, bytes]]:
+    """Every file with its mode, inode and content."""
+    files = [path for path in root.rglob("*") if path.is_file()]
+    return {
+        str(path.relative_to(root)): (path.stat().st_mode, path.stat().st_ino, path.read_bytes())
+        for path in files
+    }
+
+
+def test_templates_are_rendered(paths: Paths) -> None:
+    render(paths)
+    files = paths.stack / "files"
+    assert (files / "redis/redis/redis.conf").read_text() == "maxmemory 33554432\n"
+    assert (files / "mta/mta/main.cf").read_text() == (
+        "myhostname = mail.example.com\ndomain = example.com\n"
+    )
+    assert "{{ not a template }} $x" in (files / "mta/mta/master.cf").read_text()
+
+
+def test_secrets_are_copied_for_each_service(paths: Paths) -> None:
+    render(paths)
+    secrets = paths.stack / "secrets"
+    password = (paths.state / "secrets" / "canary_password").read_text()
+    assert len(bytes.fromhex(password)) == 32
+    assert (secrets / "redis" / "canary_password").read_text() == password
+    assert (secrets / "mta" / "canary_password").read_text() == password
+    assert sorted(path.name for path in (secrets / "redis").iterdir()) == ["canary_password"]
+    assert (secrets / "mta" / "tls_key").read_bytes() == (paths.state / "tls/key.pem").read_bytes()
+    settings = yaml.safe_load((secrets / "mta" / "settings").read_text())
+    assert settings["people"][0]["address"] == "ada@example.com"
+    assert settings["network"]["method"] == "dhcp"
+
+
+@pytest.mark.skipif(not ROOT, reason="only root can give files away")
+def test_each_secret_belongs_to_its_service(paths: Paths) -> None:
+    render(paths)
+    secret = (paths.stack / "secrets/redis/canary_password").stat()
+    assert (secret.st_uid, secret.st_gid, secret.st_mode & 0o777) == (10001, 10001, 0o400)
+    kept = (paths.state / "secrets/canary_password").stat()
+    assert (kept.st_uid, kept.st_mode & 0o777) == (0, 0o600)
+    volume = (paths.state / "redis/data").stat()
+    assert (volume.st_uid, volume.st_mode & 0o777) == (10001, 0o700)
+
+
+def test_without_root_only_the_developer_can_reach_open_files(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    render(paths)
+    assert (paths.stack / "secrets/redis/canary_password").stat().st_mode & 0o777 == 0o444
+    assert (paths.state / "redis/data").stat().st_mode & 0o777 == 0o777
+    assert paths.stack.stat().st_mode & 0o777 == 0o700
+    assert paths.state.stat().st_mode & 0o777 == 0o700
+
+
+def test_twice_is_once(paths: Paths) -> None:
+    render(paths)
+    before = snapshot(paths.settings.parents[1])
+    render(paths)
+    assert snapshot(paths.settings.parents[1]) == before
+
+
+def test_is_the_same_on_a_fresh_runtime_directory(paths: Paths) -> None:
+    """As after a reboot: everything in the runtime directory is derived from what lasts."""
+    first = render(paths)
+    before = {name: data for name, (_, _, data) in snapshot(paths.stack).items()}
+    for path in sorted(paths.stack.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    assert render(paths) == first
+    assert {name: data for name, (_, _, data) in snapshot(paths.stack).items()} == before
+
+
+def test_leftovers_are_removed(paths: Paths) -> None:
+    render(paths)
+    stale = paths.stack / "secrets" / "gone" / "secret"
+    stale.parent.mkdir()
+    stale.write_text("old")
+    render(paths)
+    assert not stale.parent.exists()
+
+
+def test_another_host_name_remakes_the_certificate_but_no_secret(paths: Paths) -> None:
+    render(paths)
+    password = (paths.state / "secrets/canary_password").read_text()
+    certificate = paths.certificate.read_bytes()
+    render(paths, settings=SETTINGS.replace("mail.example.com", "mx.example.com"))
+    assert (paths.state / "secrets/canary_password").read_text() == password
+    assert paths.certificate.read_bytes() != certificate
+
+
+def test_every_service_is_hardened(paths: Paths) -> None:
+    document = render(paths)
+    assert document["name"] == "mailstead"
+    assert document["networks"] == {"edge": {"internal": False}, "cache": {"internal": True}}
+    assert list(document["services"]) == ["redis", "mta"]
+    for service in document["services"].values():
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert service["pull_policy"] == "never"
+        assert service["restart"] == "unless-stopped"
+        assert service["pids_limit"] == 128
+        assert service["logging"]["driver"] == "journald"
+        assert "privileged" not in service
+        assert "network_mode" not in service
+
+
+def test_a_service_in_the_compose_file(paths: Paths) -> None:
+    mta = render(paths)["services"]["mta"]
+    assert mta["image"] == RELEASE.images["mta"].reference
+    assert mta["user"] == "0:0"
+    assert mta["cap_add"] == ["SETUID"]
+    assert mta["mem_limit"] == 1024**3
+    assert mta["stop_grace_period"] == "45s"
+    assert mta["ports"] == [
+        {"target": 587, "published": "587"},
+        {"target": 993, "published": "993"},
+    ]
+    mounts = {mount["target"]: mount for mount in mta["volumes"]}
+    assert sorted(mounts) == [
+        "/etc/postfix/main.cf",
+        "/etc/postfix/master.cf",
+        "/run/secrets/canary_password",
+        "/run/secrets/settings",
+        "/run/secrets/tls_certificate",
+        "/run/secrets/tls_key",
+    ]
+    for mount in mounts.values():
+        assert mount["read_only"] is True
+        assert Path(mount["source"]).is_file()
+    redis = render(paths)["services"]["redis"]
+    (data,) = [mount for mount in redis["volumes"] if mount["target"] == "/var/lib/redis"]
+    assert data["read_only"] is False
+    assert data["source"] == str(paths.state / "redis" / "data")
+
+
+def test_health_is_asked_often_at_the_start_where_the_engine_can(paths: Paths) -> None:
+    health = render(paths)["services"]["redis"]["healthcheck"]
+    assert health["test"] == ["CMD", "redis-cli", "ping"]
+    assert (health["interval"], health["start_interval"]) == ("60s", "15s")
+    old = render(paths, options=StackOptions(engine_api=(1, 41)))
+    health = old["services"]["redis"]["healthcheck"]
+    assert health["interval"] == "5s"
+    assert "start_interval" not in health
+
+
+def test_options_of_a_stack_on_a_host(paths: Paths) -> None:
+    options = StackOptions(
+        project="try",
+        log_driver="json-file",
+        address="127.0.0.1",
+        ports={"imaps": 40993},
+    )
+    document = render(paths, options=options)
+    assert document["name"] == "try"
+    mta = document["services"]["mta"]
+    assert mta["logging"]["driver"] == "json-file"
+    assert mta["ports"] == [
+        {"target": 587, "published": "587", "host_ip": "127.0.0.1"},
+        {"target": 993, "published": "40993", "host_ip": "127.0.0.1"},
+    ]
+
+
+def test_changed_content_changes_the_compose_file(paths: Paths) -> None:
+    """Otherwise Compose would leave containers running with what they had mounted before."""
+    before = render(paths)["services"]
+    after = render(paths, settings=SETTINGS.replace("Ada Lovelace", "Ada King"))["services"]
+    assert before["mta"]["labels"] != after["mta"]["labels"]
+    assert before["redis"] == after["redis"]
+
+
+def test_compose_does_not_see_variables(paths: Paths) -> None:
+    services = SERVICES.replace("[redis-cli, ping]", "[redis-cli, $HOME]")
+    health = render(paths, services=services)["services"]["redis"]["healthcheck"]
+    assert health["test"] == ["CMD", "redis-cli", "$$HOME"]
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("{{ settings.hostnam }}", "redis/redis.conf.j2 cannot be rendered: .*hostnam"),
+        ("\n{{ settings.", "redis/redis.conf.j2:2 is malformed"),
+        ("{{ 1 + 'a' }}", "redis/redis.conf.j2 cannot be rendered"),
+        (None, "redis/redis.conf.j2 of redis is missing"),
+    ],
+)
+def test_bad_template(paths: Paths, template: str | None, message: str) -> None:
+    path = paths.templates / "redis/redis.conf.j2"
+    path.unlink()
+    if template is not None:
+        path.write_text(template)
+    with pytest.raises(StackError, match=message):
+        render(paths)
+    assert not paths.compose_file.exists()
+
+
+def test_damaged_secret_is_not_replaced(paths: Paths) -> None:
+    render(paths)
+    secret = paths.state / "secrets" / "canary_password"
+    secret.write_text("short")
+    with pytest.raises(StackError, match="canary_password is damaged") as caught:
+        render(paths)
+    assert caught.value.hint
+    assert secret.read_text() == "short"
+
+
+def test_service_without_image(paths: Paths) -> None:
+    with pytest.raises(ReleaseError, match="no image 'other'"):
+        render(paths, services=SERVICES.replace("image: mta", "image: other"))
