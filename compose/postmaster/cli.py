@@ -1,0 +1,144 @@
+"""The command line: one command a service, and the health checks."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import click
+
+from postmaster import __version__, health, logs
+from postmaster.errors import PostmasterError
+
+SECRETS = Path("/run/secrets")
+STATE = Path("/var/lib/mailstore")
+
+_path = click.Path(path_type=Path)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def cli() -> None:
+    """Mailstead's own mail services."""
+
+
+@cli.command()
+@click.option("--settings", type=_path, default=SECRETS / "settings", show_default=True)
+@click.option(
+    "--canary-password", type=_path, default=SECRETS / "canary_password", show_default=True
+)
+@click.option("--listen", default="", help="Address to listen on.  [default: every address]")
+@click.option("--socketmap-port", default=health.SOCKETMAP_PORT, show_default=True)
+@click.option("--auth-port", default=health.AUTH_PORT, show_default=True)
+@click.option("--query-port", default=health.QUERY_PORT, show_default=True)
+@click.option("--redis", default="redis:6379", metavar="HOST:PORT", show_default=True)
+def directory(
+    *,
+    settings: Path,
+    canary_password: Path,
+    listen: str,
+    socketmap_port: int,
+    auth_port: int,
+    query_port: int,
+    redis: str,
+) -> None:
+    """Answer who is who: lookups and logins for Postfix, logins for the mail store."""
+    from postmaster.directory.service import DirectoryOptions, serving_directory  # noqa: PLC0415
+
+    redis_host, redis_port = _host_port(redis)
+    options = DirectoryOptions(
+        settings=settings,
+        canary_password=canary_password,
+        listen=listen,
+        socketmap_port=socketmap_port,
+        auth_port=auth_port,
+        query_port=query_port,
+        redis_host=redis_host,
+        redis_port=redis_port,
+    )
+    _serve(lambda: _until_stopped(serving_directory(options)))
+
+
+@cli.command()
+@click.option("--vaults", type=_path, default=STATE / "vaults", show_default=True)
+@click.option("--keys", type=_path, default=STATE / "keys", show_default=True)
+@click.option("--certificate", type=_path, default=SECRETS / "tls_certificate", show_default=True)
+@click.option("--key", type=_path, default=SECRETS / "tls_key", show_default=True)
+@click.option("--directory", default="directory:4002", metavar="HOST:PORT", show_default=True)
+@click.option("--listen", default="", help="Address to listen on.  [default: every address]")
+@click.option("--lmtp-port", default=health.LMTP_PORT, show_default=True)
+@click.option("--imap-port", default=health.IMAPS_PORT, show_default=True)
+@click.option(
+    "--message-size-limit", default=50 * 1024 * 1024, show_default=True, help="Bytes of a message."
+)
+def mailstore(
+    *,
+    vaults: Path,
+    keys: Path,
+    certificate: Path,
+    key: Path,
+    directory: str,
+    listen: str,
+    lmtp_port: int,
+    imap_port: int,
+    message_size_limit: int,
+) -> None:
+    """Keep everybody's mail: take it by LMTP, serve it by IMAP."""
+    from postmaster.mailstore import MailstoreOptions, serving_mailstore  # noqa: PLC0415
+
+    directory_host, directory_port = _host_port(directory)
+    options = MailstoreOptions(
+        vaults=vaults,
+        keys=keys,
+        certificate=certificate,
+        key=key,
+        directory_host=directory_host,
+        directory_port=directory_port,
+        listen=listen,
+        lmtp_port=lmtp_port,
+        imap_port=imap_port,
+        message_size_limit=message_size_limit,
+    )
+    _serve(lambda: _until_stopped(serving_mailstore(options)))
+
+
+@cli.command("health")
+@click.argument("service", type=click.Choice(sorted(health.CHECKS)))
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option(
+    "--port",
+    "ports",
+    multiple=True,
+    metavar="STANDARD:ACTUAL",
+    help="Ask another port than the standard one, for example 993:1993.",
+)
+def check_health(service: str, host: str, ports: tuple[str, ...]) -> None:
+    """Ask every port of a service of this machine; exit with 1 when one does not answer."""
+    pairs = (_host_port(pair) for pair in ports)
+    sys.exit(health.run(service, host, {int(standard): actual for standard, actual in pairs}))
+
+
+def _host_port(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit():
+        raise click.BadParameter(f"{text!r} is not HOST:PORT")
+    return host.strip("[]"), int(port)
+
+
+async def _until_stopped(service: Any) -> None:
+    from postmaster.serving import until_stopped  # noqa: PLC0415
+
+    async with service:
+        await until_stopped()
+
+
+def _serve(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    logs.start_logging()
+    try:
+        asyncio.run(main())
+    except PostmasterError as error:
+        click.echo(f"ERROR {error}", err=True)
+        sys.exit(error.exit_code)

@@ -1,0 +1,1 @@
+"""Service `directory`: domains, people, aliases; lookups for Postfix, logins for everybody."""

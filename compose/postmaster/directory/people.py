@@ -1,0 +1,130 @@
+"""Who is who: the part of `settings.yaml` that mail needs, as a table of frozen lookups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from postmaster.addresses import base, normalise, split
+from postmaster.crypto import is_password_hash
+from postmaster.errors import StartError
+
+SETTINGS_VERSION = 1
+CANARY_NAME = "canary"
+ROLE_NAMES = ("postmaster", "abuse")  # RFC 5321 4.5.1, RFC 2142
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody with a mailbox; addresses are normalised."""
+
+    address: str
+    password_hash: str = field(repr=False)  # Argon2id, PHC string
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Directory:
+    """Everything the services ask about; immutable, so it can be shared and replaced whole."""
+
+    hostname: str
+    domains: frozenset[str]
+    people: Mapping[str, Person]
+    aliases: Mapping[str, str]  # other address → person's address
+    canary: str  # address of the internal person that the machine's own round trip uses
+
+    def has_domain(self, domain: str) -> bool:
+        """Say whether mail for `domain` is delivered here; the host's own name is one."""
+        return normalise(domain) in self.domains
+
+    def has_mailbox(self, address: str) -> bool:
+        """Say whether `address`, exactly, is the main address of a person or the canary."""
+        key = normalise(address)
+        return key in self.people or key == self.canary
+
+    def alias(self, address: str) -> str | None:
+        """Return the main address behind an alias or a role address, exactly as written."""
+        return self.aliases.get(normalise(address))
+
+    def resolve(self, address: str) -> str | None:
+        """Return the main address that mail for `address` belongs to, plus-addresses included."""
+        key = normalise(address)
+        for candidate in (key, base(key)):
+            if candidate is None:
+                continue
+            if self.has_mailbox(candidate):
+                return candidate
+            if (target := self.aliases.get(candidate)) is not None:
+                return target
+        return None
+
+
+def read_directory(path: Path) -> Directory:
+    """Read the settings file; StartError says which file and key is wrong.
+
+    The whole file has been validated by the appliance before; this refuses what would make the
+    service answer wrongly, and reads no key that it does not need.
+    """
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        detail = " ".join(str(error).split())
+        raise StartError(f"cannot read the settings {path}: {detail}") from error
+    try:
+        return build_directory(document)
+    except (KeyError, TypeError, ValueError) as error:
+        detail = f"no key {error}" if isinstance(error, KeyError) else str(error)
+        raise StartError(
+            f"the settings {path} are not usable: {detail}", "run `mailstead check`"
+        ) from error
+
+
+def build_directory(document: Any) -> Directory:
+    """Make the table from the parsed settings; KeyError, TypeError or ValueError when wrong."""
+    if not isinstance(document, dict):
+        raise TypeError("the file holds no settings")
+    if document["version"] != SETTINGS_VERSION:
+        raise ValueError(f"version is {document['version']!r}, not {SETTINGS_VERSION}")
+    hostname = _text(document["hostname"], "hostname")
+    domains = frozenset(_text(entry["name"], "domain") for entry in document["domains"])
+    people = {person.address: person for person in map(_person, document["people"])}
+    if not people:
+        raise ValueError("there are no people")
+    for address in people:
+        parts = split(address)
+        if parts is None or parts[1] not in domains:
+            raise ValueError(f"the address {address!r} is in none of the domains")
+    aliases = {alias: person.address for person in people.values() for alias in person.aliases}
+    first = next(iter(people))
+    for domain in (*domains, hostname):
+        for role in ROLE_NAMES:
+            if f"{role}@{domain}" not in people:
+                aliases.setdefault(f"{role}@{domain}", first)
+    return Directory(
+        hostname=hostname,
+        domains=domains | {hostname},
+        people=people,
+        aliases={alias: target for alias, target in aliases.items() if alias not in people},
+        canary=f"{CANARY_NAME}@{hostname}",
+    )
+
+
+def _person(entry: Any) -> Person:
+    address, password_hash = _text(entry["address"], "address"), entry["password_hash"]
+    if not isinstance(password_hash, str) or not is_password_hash(password_hash):
+        raise ValueError(f"the password_hash of {address} is no Argon2id hash in PHC form")
+    return Person(
+        address=address,
+        password_hash=password_hash,
+        aliases=tuple(_text(alias, "alias") for alias in entry.get("aliases") or ()),
+    )
+
+
+def _text(value: object, key: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise TypeError(f"{key} is {value!r}, not a text")
+    return normalise(value)

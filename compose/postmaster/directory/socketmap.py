@@ -1,0 +1,113 @@
+"""Postfix's lookups: the socketmap protocol of socketmap_table(5), netstrings over TCP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+from postmaster.addresses import base, normalise, with_extension
+from postmaster.directory.people import Directory
+from postmaster.serving import drain
+
+MAX_REQUEST = 4096  # Postfix allows 100,000 for answers; no address is near that long
+NOT_FOUND = "NOTFOUND "
+
+Lookup = Callable[[Directory, str], str | None]
+
+
+class NetstringError(ValueError):
+    """The bytes are no netstring, or one that is too long."""
+
+
+async def read_netstring(reader: asyncio.StreamReader, limit: int = MAX_REQUEST) -> bytes | None:
+    """Return the next netstring's content; None at the end of the stream."""
+    digits = b""
+    while (byte := await reader.read(1)) != b":":
+        if not byte and not digits:
+            return None
+        if not byte.isdigit() or len(digits) >= 6:
+            raise NetstringError("a netstring starts with its length")
+        digits += byte
+    if not digits or (length := int(digits)) > limit:
+        raise NetstringError("a netstring is too long")
+    try:
+        content = await reader.readexactly(length + 1)
+    except asyncio.IncompleteReadError as error:
+        raise NetstringError("a netstring ends early") from error
+    if content[-1:] != b",":
+        raise NetstringError("a netstring ends with a comma")
+    return content[:-1]
+
+
+def netstring(content: bytes) -> bytes:
+    """Frame `content`: its length, a colon, itself, a comma."""
+    return b"%d:%b," % (len(content), content)
+
+
+def _domains(directory: Directory, key: str) -> str | None:
+    return key if directory.has_domain(key) else None
+
+
+# Postfix looks up the base of a plus-address by itself only in tables of fixed strings. It takes a
+# socketmap for one of patterns, so plus-addresses are answered here.
+def _mailboxes(directory: Directory, key: str) -> str | None:
+    return key if _is_mailbox(key, directory.resolve(key)) else None
+
+
+def _aliases(directory: Directory, key: str) -> str | None:
+    target = directory.resolve(key)
+    if target is None or _is_mailbox(key, target):
+        return None
+    if directory.alias(key) is not None:
+        return target
+    # Carried over, as Postfix would (propagate_unmatched_extensions).
+    return with_extension(target, of=normalise(key))
+
+
+def _is_mailbox(key: str, target: str | None) -> bool:
+    """Say whether `key` is a mailbox or a plus-address of one, going by whose mail it is."""
+    name = normalise(key)
+    return target is not None and target in (name, base(name))
+
+
+def _senders(directory: Directory, key: str) -> str | None:
+    # smtpd_sender_login_maps: which login may use this address as its sender.
+    return directory.resolve(key)
+
+
+MAPS: Mapping[str, Lookup] = {
+    "domains": _domains,
+    "mailboxes": _mailboxes,
+    "aliases": _aliases,
+    "senders": _senders,
+}
+
+
+def answer(directory: Directory, request: bytes) -> str:
+    """Answer `map key` with `OK value`, `NOTFOUND ` or `PERM reason`."""
+    try:
+        name, space, key = request.decode().partition(" ")
+    except UnicodeDecodeError:
+        return NOT_FOUND
+    lookup = MAPS.get(name)
+    if lookup is None or not space:
+        return "PERM there is no such map"
+    value = lookup(directory, key)
+    return NOT_FOUND if value is None else f"OK {value}"
+
+
+def socketmap_handler(
+    directory: Directory,
+) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
+    """Return the connection handler of a socketmap server for `directory`."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while (request := await read_netstring(reader)) is not None:
+                writer.write(netstring(answer(directory, request).encode()))
+                await drain(writer)
+        except NetstringError:
+            writer.write(netstring(b"PERM malformed request"))
+            await drain(writer)
+
+    return handle

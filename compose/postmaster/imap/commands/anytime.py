@@ -1,0 +1,88 @@
+"""Commands of every state (RFC 3501 6.1); ID (RFC 2971), ENABLE (5161), NAMESPACE (2342)."""
+
+from __future__ import annotations
+
+from postmaster import __version__
+from postmaster.imap import wire
+from postmaster.imap.capability import CAPABILITY_TEXT
+from postmaster.imap.grammar import Parser
+from postmaster.imap.outcome import SyntaxFaultError
+from postmaster.imap.registry import ANY, LOGGED_IN, Done, State, command
+from postmaster.imap.session import Session
+from postmaster.storage.interface import DELIMITER
+
+MAX_ID_FIELDS = 30  # RFC 2971 3.3
+
+
+@command("CAPABILITY", ANY)
+async def capability(session: Session, parser: Parser) -> Done:
+    """Tell what the server can do."""
+    parser.end()
+    await session.send([f"* {CAPABILITY_TEXT}".encode()])
+    return Done("that is all")
+
+
+@command("NOOP", ANY)
+async def noop(_session: Session, parser: Parser) -> Done:
+    """Do nothing; the news of the folder come with the answer."""
+    parser.end()
+    return Done("nothing done")
+
+
+@command("CHECK", State.SELECTED)
+async def check(_session: Session, parser: Parser) -> Done:
+    """Do nothing: every change is on disk before it is answered."""
+    parser.end()
+    return Done("everything is on disk")
+
+
+@command("LOGOUT", ANY)
+async def logout(session: Session, parser: Parser) -> Done:
+    """Say goodbye."""
+    parser.end()
+    session.leaving = True
+    await session.send([b"* BYE until next time"])
+    return Done("bye")
+
+
+@command("ID", ANY)
+async def identify(session: Session, parser: Parser) -> Done:
+    """Exchange names; the client's is not kept."""
+    parser.space()
+    if parser.accept(b"("):
+        count = 0
+        while not parser.accept(b")"):
+            if count:
+                parser.space()
+            parser.string()
+            parser.space()
+            parser.nstring()
+            count += 1
+            if count > MAX_ID_FIELDS:
+                raise SyntaxFaultError("too many fields")
+    elif parser.nstring() is not None:
+        raise SyntaxFaultError("expected a list or NIL")
+    parser.end()
+    fields = (b"name", b"Mailstead", b"version", __version__.encode())
+    await session.send([b"* ID " + wire.parenthesised(map(wire.string, fields))])
+    return Done("pleased to meet you")
+
+
+@command("ENABLE", LOGGED_IN)
+async def enable(session: Session, parser: Parser) -> Done:
+    """Enable extensions; there is none yet that wants it, and unknown ones are passed over."""
+    parser.space()
+    parser.atom()
+    while parser.accept(b" "):
+        parser.atom()
+    parser.end()
+    await session.send([b"* ENABLED"])
+    return Done("as far as known")
+
+
+@command("NAMESPACE", LOGGED_IN)
+async def namespace(session: Session, parser: Parser) -> Done:
+    """Tell that all folders are personal."""
+    parser.end()
+    await session.send([f'* NAMESPACE (("" "{DELIMITER}")) NIL NIL'.encode()])
+    return Done("there is one")

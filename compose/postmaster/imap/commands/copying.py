@@ -1,0 +1,92 @@
+"""Copying, moving and removing messages: COPY, MOVE, EXPUNGE, each also by UID.
+
+RFC 3501 6.4, UIDPLUS (RFC 4315), MOVE (RFC 6851).
+"""
+
+from __future__ import annotations
+
+from postmaster.imap.commands.choice import chosen_messages, finish
+from postmaster.imap.grammar import Parser
+from postmaster.imap.registry import Done, News, State, command
+from postmaster.imap.sequence import format_sequence_set
+from postmaster.imap.session import Session
+from postmaster.storage.interface import Copied
+
+
+@command("COPY", State.SELECTED, News.NO_EXPUNGE)
+async def copy(session: Session, parser: Parser) -> Done:
+    """Copy by sequence number."""
+    return await _copy(session, parser, by_uid=False)
+
+
+@command("UID COPY", State.SELECTED)
+async def uid_copy(session: Session, parser: Parser) -> Done:
+    """Copy by UID."""
+    return await _copy(session, parser, by_uid=True)
+
+
+@command("MOVE", State.SELECTED)
+async def move(session: Session, parser: Parser) -> Done:
+    """Move by sequence number."""
+    return await _move(session, parser, by_uid=False)
+
+
+@command("UID MOVE", State.SELECTED)
+async def uid_move(session: Session, parser: Parser) -> Done:
+    """Move by UID."""
+    return await _move(session, parser, by_uid=True)
+
+
+@command("EXPUNGE", State.SELECTED)
+async def expunge(session: Session, parser: Parser) -> Done:
+    """Remove what is flagged \\Deleted; the news that follow tell which."""
+    parser.end()
+    folder = session.writable.folder.id
+    await session.run(lambda box: box.expunge(folder, None))
+    return Done("expunged")
+
+
+@command("UID EXPUNGE", State.SELECTED)
+async def uid_expunge(session: Session, parser: Parser) -> Done:
+    """Remove what is flagged \\Deleted and has one of the UIDs."""
+    uids = chosen_messages(session.writable, parser, by_uid=True)
+    parser.end()
+    folder = session.writable.folder.id
+    await session.run(lambda box: box.expunge(folder, uids))
+    return Done("expunged")
+
+
+async def _copy(session: Session, parser: Parser, *, by_uid: bool) -> Done:
+    view = session.selected
+    uids = chosen_messages(view, parser, by_uid=by_uid)
+    target = _target(parser)
+    folder = view.folder.id
+    copied = await session.run_into(lambda box: box.copy(folder, uids, target))
+    if not copied.source:
+        return finish("nothing to copy", uids, 0, by_uid=by_uid)
+    return Done("copied", _copyuid(copied))
+
+
+async def _move(session: Session, parser: Parser, *, by_uid: bool) -> Done:
+    view = session.writable
+    uids = chosen_messages(view, parser, by_uid=by_uid)
+    target = _target(parser)
+    folder = view.folder.id
+    moved = await session.run_into(lambda box: box.move(folder, uids, target))
+    if not moved.source:
+        return finish("nothing to move", uids, 0, by_uid=by_uid)
+    # RFC 6851 4.3: the UIDs come before the EXPUNGE responses, which are the news that follow.
+    await session.send([f"* OK [{_copyuid(moved)}] moved".encode()])
+    return Done("moved")
+
+
+def _target(parser: Parser) -> str:
+    parser.space()
+    target = parser.mailbox()
+    parser.end()
+    return target
+
+
+def _copyuid(copied: Copied) -> str:
+    source, target = map(format_sequence_set, (copied.source, copied.target))
+    return f"COPYUID {copied.uidvalidity} {source} {target}"

@@ -1,0 +1,75 @@
+"""LOGIN (RFC 3501 6.2.3) and AUTHENTICATE PLAIN (RFC 4616, RFC 4959)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+from postmaster.errors import DirectoryUnavailableError
+from postmaster.imap.capability import CAPABILITY_TEXT
+from postmaster.imap.grammar import Parser
+from postmaster.imap.outcome import GoodbyeError, RefusedError, SyntaxFaultError
+from postmaster.imap.registry import Done, State, command
+from postmaster.imap.session import Session
+from postmaster.query import VerdictKind
+
+MAX_FAILURES = 3  # on one connection; the directory counts over all of them
+
+
+@command("LOGIN", State.NOT_AUTHENTICATED)
+async def login(session: Session, parser: Parser) -> Done:
+    """Log in with name and password."""
+    parser.space()
+    name = parser.text()
+    parser.space()
+    password = parser.text()
+    parser.end()
+    return await _log_in(session, name, password)
+
+
+@command("AUTHENTICATE", State.NOT_AUTHENTICATED)
+async def authenticate(session: Session, parser: Parser) -> Done:
+    """Log in with SASL PLAIN; the response comes with the command or after a continuation."""
+    parser.space()
+    mechanism = parser.keyword()
+    initial: bytes | None = None
+    if parser.accept(b" "):
+        # "=" is an empty response (RFC 4959 3), which PLAIN then refuses.
+        initial = b"" if parser.accept(b"=") and parser.at_end else parser.astring()
+    parser.end()
+    if mechanism != "PLAIN":
+        raise RefusedError("unsupported mechanism", "CANNOT")
+    response = await session.channel.ask(b"") if initial is None else initial
+    if response is None:
+        raise GoodbyeError("the login was broken off")
+    if response == b"*":
+        raise SyntaxFaultError("the login was cancelled")
+    try:
+        parts = base64.b64decode(response, validate=True).decode().split("\0")
+    except (binascii.Error, ValueError):
+        raise SyntaxFaultError("expected base64 of UTF-8") from None
+    if len(parts) != 3:
+        raise SyntaxFaultError("PLAIN is authorization, login and password")
+    authorization, name, password = parts
+    if authorization not in {"", name}:
+        raise RefusedError("nobody may log in as somebody else", "AUTHORIZATIONFAILED")
+    return await _log_in(session, name, password)
+
+
+async def _log_in(session: Session, name: str, password: str) -> Done:
+    directory, address = session.services.directory, session.channel.address
+    try:
+        verdict = await directory.authenticate(name, password, address, "imap")
+    except DirectoryUnavailableError:
+        raise RefusedError("logins are not possible now, try again later", "UNAVAILABLE") from None
+    if verdict.kind is VerdictKind.ACCEPTED and verdict.person is not None:
+        await session.log_in(verdict.person)
+        return Done("welcome", CAPABILITY_TEXT)
+    session.failed_logins += 1
+    if session.failed_logins >= MAX_FAILURES:
+        raise GoodbyeError("too many failed logins")
+    if verdict.kind is VerdictKind.REJECTED:
+        raise RefusedError("wrong name or password", "AUTHENTICATIONFAILED")
+    if verdict.kind is VerdictKind.LIMITED:
+        raise RefusedError("too many failed logins, try again in some minutes", "LIMIT")
+    raise RefusedError("logins are not possible now, try again later", "UNAVAILABLE")

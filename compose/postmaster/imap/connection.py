@@ -1,0 +1,188 @@
+"""One connection: commands in, answers out, until somebody leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+
+from postmaster.errors import StorageUnavailableError
+from postmaster.imap import commands
+from postmaster.imap.capability import CAPABILITY_TEXT
+from postmaster.imap.grammar import Parser
+from postmaster.imap.outcome import GoodbyeError, RefusedError, SyntaxFaultError
+from postmaster.imap.reader import CommandReader, ReadLimits, RefusedLiteral
+from postmaster.imap.registry import Command, Done, News, State, find
+from postmaster.imap.session import Services, Session
+from postmaster.serving import drain, peer_address, place
+from postmaster.storage.interface import OpenMailbox
+
+logger = logging.getLogger(__name__)
+
+__all__ = ["Connection", "Timeouts", "commands"]
+
+MAX_FAULTS = 20  # BAD answers in a row, then the client is told to go
+COMMAND_BYTES_BEFORE_LOGIN = 8 * 1024
+COMMAND_BYTES = 256 * 1024
+WRITE_CHUNK = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """How long a client may say nothing, in seconds."""
+
+    before_login: float = 60.0
+    after_login: float = 30 * 60.0  # RFC 3501 5.4: at least 30 minutes
+
+
+class Connection:
+    """Serves one client; the `Channel` of its session."""
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        services: Services,
+        timeouts: Timeouts,
+    ) -> None:
+        self.address = peer_address(writer)
+        self._writer = writer
+        self._timeouts = timeouts
+        self._reader = CommandReader(reader, self._go_on)
+        self._session = Session(services, self)
+        self._faults = 0
+
+    async def serve(self) -> None:
+        """Talk until the client leaves or has to."""
+        try:
+            await self.send(f"* OK [{CAPABILITY_TEXT}] Mailstead".encode())
+            while not self._session.leaving and await self._one_command():
+                pass
+        except GoodbyeError as goodbye:
+            await self.send(f"* BYE {goodbye}".encode())
+        except TimeoutError:
+            with contextlib.suppress(OSError, TimeoutError):
+                await self.send(b"* BYE idle for too long")
+        finally:
+            await self._session.close()
+
+    # Channel
+
+    async def send(self, *responses: bytes) -> None:
+        """See `Channel.send`."""
+        await self.stream(piece for response in responses for piece in (response, b"\r\n"))
+
+    async def stream(self, pieces: Iterable[bytes]) -> None:
+        """See `Channel.stream`."""
+        waiting = bytearray()
+        for piece in pieces:
+            waiting += piece
+            while len(waiting) >= WRITE_CHUNK:
+                self._writer.write(bytes(waiting[:WRITE_CHUNK]))
+                del waiting[:WRITE_CHUNK]
+                await drain(self._writer)
+        self._writer.write(bytes(waiting))
+        await drain(self._writer)
+
+    async def ask(self, prompt: bytes) -> bytes | None:
+        """See `Channel.ask`."""
+        await self.send(b"+ " + prompt)
+        async with asyncio.timeout(self._patience):
+            return await self._reader.line()
+
+    async def listen(self, news: Callable[[], Awaitable[None]], wake: OpenMailbox) -> bytes | None:
+        """See `Channel.listen`."""
+        changed = asyncio.Event()
+        changed.set()  # what happened before it listened is news too
+        wake.watch(changed.set)
+        line = asyncio.ensure_future(self._reader.line())
+        try:
+            async with asyncio.timeout(self._patience):
+                while not line.done():
+                    woken = asyncio.ensure_future(changed.wait())
+                    try:
+                        await asyncio.wait({line, woken}, return_when=asyncio.FIRST_COMPLETED)
+                    finally:
+                        woken.cancel()
+                    if changed.is_set() and not line.done():
+                        changed.clear()
+                        await news()
+                return line.result()
+        finally:
+            wake.unwatch(changed.set)
+            line.cancel()
+
+    # Commands
+
+    @property
+    def _patience(self) -> float:
+        before = self._session.state is State.NOT_AUTHENTICATED
+        return self._timeouts.before_login if before else self._timeouts.after_login
+
+    async def _go_on(self) -> None:
+        await self.send(b"+ go on")
+
+    async def _one_command(self) -> bool:
+        """Read and answer one command; False when the client has gone."""
+        if self._session.state is State.NOT_AUTHENTICATED:
+            limits = ReadLimits(COMMAND_BYTES_BEFORE_LOGIN, COMMAND_BYTES_BEFORE_LOGIN)
+        else:
+            limits = ReadLimits(COMMAND_BYTES, self._session.services.message_size_limit)
+        async with asyncio.timeout(self._patience):
+            received = await self._reader.command(limits)
+        if received is None:
+            return False
+        line = received.line if isinstance(received, RefusedLiteral) else received
+        parser = Parser(line)
+        tag = "*"
+        try:
+            tag = parser.tag()
+            parser.space()
+            if isinstance(received, RefusedLiteral):
+                raise RefusedError("the literal is too large", "TOOBIG")
+            answer = await self._answer(parser)
+            self._faults = 0
+        except SyntaxFaultError as fault:
+            answer = f"BAD {fault}"
+            self._faults += 1
+            if self._faults >= MAX_FAULTS:
+                raise GoodbyeError("too many bad commands") from None
+        except RefusedError as refused:
+            answer = _response("NO", refused.text, refused.code)
+        except StorageUnavailableError:
+            answer = "NO [UNAVAILABLE] the mailbox is not available, try again later"
+        except (OSError, GoodbyeError):  # TimeoutError is an OSError
+            raise
+        except Exception as error:
+            logger.error("failure service=imap kind=%s %s", type(error).__name__, place(error))
+            answer = "NO [SERVERBUG] internal error"
+        await self.send(f"{tag} {answer}".encode("ascii", "replace"))
+        return True
+
+    async def _answer(self, parser: Parser) -> str:
+        name = parser.keyword()
+        if name == "UID":
+            parser.space()
+            name = f"UID {parser.keyword()}"
+        command = find(name)
+        if command is None:
+            raise SyntaxFaultError("unknown command")
+        if self._session.state not in command.states:
+            raise SyntaxFaultError("not in this state")
+        try:
+            done: Done = await command.handler(self._session, parser)
+        except (RefusedError, SyntaxFaultError):
+            await self._tell_news(command)
+            raise
+        await self._tell_news(command)
+        return _response("OK", done.text, done.code)
+
+    async def _tell_news(self, command: Command) -> None:
+        if command.news is not News.NONE:
+            await self._session.tell_news(expunge=command.news is News.ALL)
+
+
+def _response(status: str, text: str, code: str) -> str:
+    return f"{status} [{code}] {text}" if code else f"{status} {text}"

@@ -1,0 +1,246 @@
+"""SEARCH (RFC 3501 6.4.4): keys as a tree of predicates over one message at a time."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from email.utils import parsedate_to_datetime
+from functools import cached_property
+from typing import ClassVar, TypeAlias
+
+from postmaster.imap.grammar import Parser
+from postmaster.imap.outcome import RefusedError, SyntaxFaultError
+from postmaster.imap.sequence import SequenceSet
+from postmaster.message.header import Field, decode_text, first, parse_fields
+from postmaster.message.text import part_text
+from postmaster.storage.interface import Content, Message
+
+MAX_KEYS = 500
+MAX_DEPTH = 50
+CHARSETS = ("US-ASCII", "UTF-8")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A message that may match; its content is there when the search needs it."""
+
+    message: Message
+    number: int  # sequence number
+    recent: bool
+    content: Content | None = field(repr=False, default=None)
+
+    @cached_property
+    def fields(self) -> list[Field]:
+        """The header fields."""
+        return parse_fields(self.content.header) if self.content else []
+
+    @cached_property
+    def header_text(self) -> str:
+        """The header as a reader sees it, for comparison without case."""
+        lines = (f"{item.name.decode()}: {decode_text(item.value)}" for item in self.fields)
+        return "\n".join(lines).casefold()
+
+    @cached_property
+    def body_text(self) -> str:
+        """The text of all text parts, for comparison without case."""
+        content = self.content
+        if content is None or content.outline is None:
+            return ""
+        raw = content.raw
+        parts = (part for part in content.outline.walk() if part.type == b"TEXT")
+        return "\n".join(part_text(raw, part) for part in parts).casefold()
+
+    @cached_property
+    def sent(self) -> date | None:
+        """The day of the Date field, None when there is none that makes sense."""
+        value = first(self.fields, b"date")
+        try:
+            return parsedate_to_datetime((value or b"").decode("latin-1")).date()
+        except (ValueError, TypeError, IndexError, OverflowError):
+            return None
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What sequence sets refer to: the largest number and UID in the folder."""
+
+    largest_number: int
+    largest_uid: int
+
+
+Matches: TypeAlias = Callable[[Candidate], bool]
+
+
+@dataclass
+class Search:
+    """A parsed search; `headers` and `bodies` say what must be read to answer it."""
+
+    matches: Matches
+    headers: bool = False
+    bodies: bool = False
+
+
+@dataclass
+class SearchParser:
+    """Reads search keys up to the end of the command."""
+
+    parser: Parser
+    numbers: Numbers
+    headers: bool = False
+    bodies: bool = False
+    _keys: int = 0
+
+    def search(self) -> Search:
+        """Read `[CHARSET name] key …`. Raises SyntaxFaultError, or RefusedError for a charset."""
+        if self.parser.accept(b"CHARSET "):
+            charset = self.parser.text().upper()
+            if charset not in CHARSETS:
+                raise RefusedError("unknown charset", f"BADCHARSET ({' '.join(CHARSETS)})")
+            self.parser.space()
+        keys = [self._key(0)]
+        while not self.parser.at_end:
+            self.parser.space()
+            keys.append(self._key(0))
+        return Search(_all(keys), headers=self.headers, bodies=self.bodies)
+
+    def _key(self, depth: int) -> Matches:
+        self._keys += 1
+        if depth > MAX_DEPTH or self._keys > MAX_KEYS:
+            raise SyntaxFaultError("the search is too complex")
+        parser = self.parser
+        if parser.accept(b"("):
+            keys = [self._key(depth + 1)]
+            while not parser.accept(b")"):
+                parser.space()
+                keys.append(self._key(depth + 1))
+            return _all(keys)
+        if parser.sequence_set_follows():
+            return self._within(parser.sequence_set(), by_uid=False)
+        name = parser.keyword()
+        if name in FLAG_KEYS:
+            return FLAG_KEYS[name]
+        if name in {"NOT", "OR"}:
+            parser.space()
+            left = self._key(depth + 1)
+            if name == "NOT":
+                return lambda candidate: not left(candidate)
+            parser.space()
+            right = self._key(depth + 1)
+            return lambda candidate: left(candidate) or right(candidate)
+        read = self._WITH_ARGUMENT.get(name)
+        if read is None:
+            raise SyntaxFaultError(f"there is no search key {name}")
+        parser.space()
+        return read(self, name)
+
+    def _within(self, chosen: SequenceSet, *, by_uid: bool) -> Matches:
+        largest = self.numbers.largest_uid if by_uid else self.numbers.largest_number
+        ranges = chosen.resolved(largest)
+        starts = [low for low, _ in ranges]
+
+        def matches(candidate: Candidate) -> bool:
+            number = candidate.message.uid if by_uid else candidate.number
+            index = bisect_right(starts, number) - 1
+            return index >= 0 and number <= ranges[index][1]
+
+        return matches
+
+    def _uid(self, _name: str) -> Matches:
+        return self._within(self.parser.sequence_set(), by_uid=True)
+
+    def _keyword(self, name: str) -> Matches:
+        flag = self.parser.flag()
+        return _flag(flag, present=name == "KEYWORD")
+
+    def _address_or_subject(self, name: str) -> Matches:
+        return self._field_contains(name.lower().encode(), self._text())
+
+    def _header(self, _name: str) -> Matches:
+        name = self.parser.astring().lower()
+        self.parser.space()
+        return self._field_contains(name, self._text())
+
+    def _field_contains(self, name: bytes, wanted: str) -> Matches:
+        self.headers = True
+
+        def matches(candidate: Candidate) -> bool:
+            values = (item.value for item in candidate.fields if item.name.lower() == name)
+            return any(wanted in decode_text(value).casefold() for value in values)
+
+        return matches
+
+    def _body(self, name: str) -> Matches:
+        self.headers = self.bodies = True
+        wanted = self._text()
+        if name == "BODY":
+            return lambda candidate: wanted in candidate.body_text
+        return lambda candidate: wanted in candidate.header_text or wanted in candidate.body_text
+
+    def _size(self, name: str) -> Matches:
+        size = self.parser.number()
+        if name == "LARGER":
+            return lambda candidate: candidate.message.size > size
+        return lambda candidate: candidate.message.size < size
+
+    def _date(self, name: str) -> Matches:
+        day = self.parser.date()
+        if name.startswith("SENT"):
+            self.headers = True
+            compare = _DAY[name.removeprefix("SENT")]
+            return lambda candidate: candidate.sent is not None and compare(candidate.sent, day)
+        compare = _DAY[name]
+        return lambda candidate: compare(candidate.message.internal_date.date(), day)
+
+    def _text(self) -> str:
+        return self.parser.text().casefold()
+
+    _WITH_ARGUMENT: ClassVar[Mapping[str, Callable[[SearchParser, str], Matches]]] = {
+        "UID": _uid,
+        "KEYWORD": _keyword,
+        "UNKEYWORD": _keyword,
+        **dict.fromkeys(("FROM", "TO", "CC", "BCC", "SUBJECT"), _address_or_subject),
+        "HEADER": _header,
+        "BODY": _body,
+        "TEXT": _body,
+        "LARGER": _size,
+        "SMALLER": _size,
+        **dict.fromkeys(("BEFORE", "ON", "SINCE", "SENTBEFORE", "SENTON", "SENTSINCE"), _date),
+    }
+
+
+_DAY: dict[str, Callable[[date, date], bool]] = {
+    "BEFORE": date.__lt__,
+    "ON": date.__eq__,
+    "SINCE": date.__ge__,
+}
+
+
+def _flag(flag: str, *, present: bool) -> Matches:
+    wanted = flag.lower()
+
+    def matches(candidate: Candidate) -> bool:
+        found = any(item.lower() == wanted for item in candidate.message.flags)
+        return found is present
+
+    return matches
+
+
+def _all(keys: list[Matches]) -> Matches:
+    if len(keys) == 1:
+        return keys[0]
+    return lambda candidate: all(key(candidate) for key in keys)
+
+
+FLAG_KEYS: dict[str, Matches] = {
+    "ALL": lambda _: True,
+    "RECENT": lambda candidate: candidate.recent,
+    "OLD": lambda candidate: not candidate.recent,
+    "NEW": lambda candidate: candidate.recent and "\\Seen" not in candidate.message.flags,
+    **{
+        prefix + name.upper(): _flag("\\" + name, present=not prefix)
+        for name in ("Answered", "Deleted", "Draft", "Flagged", "Seen")
+        for prefix in ("", "UN")
+    },
+}

@@ -1,0 +1,140 @@
+"""What one connection knows and may do: who it is, its mailbox, its selected folder."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from postmaster.imap.outcome import RefusedError
+from postmaster.imap.registry import State
+from postmaster.imap.view import View
+from postmaster.query import DirectoryQueries
+from postmaster.storage.interface import (
+    Changes,
+    Mailbox,
+    MailStore,
+    NoSuchFolderError,
+    OpenMailbox,
+)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Services:
+    """What every session of a server shares."""
+
+    store: MailStore
+    directory: DirectoryQueries
+    message_size_limit: int
+
+
+class Channel(Protocol):
+    """The connection, as far as commands need it."""
+
+    address: str  # of the client
+
+    async def send(self, *responses: bytes) -> None:
+        """Send responses, each a line without its end; waits while the client is slow."""
+
+    async def stream(self, pieces: Iterable[bytes]) -> None:
+        """Send pieces of responses as they are made, so that all of them never lie in memory."""
+
+    async def ask(self, prompt: bytes) -> bytes | None:
+        """Send a continuation request and return the line that comes; None when none does."""
+
+    async def listen(self, news: Callable[[], Awaitable[None]], wake: OpenMailbox) -> bytes | None:
+        """Wait for a line; meanwhile call `news` after each change of the mailbox `wake`."""
+
+
+@dataclass
+class Session:
+    """The one mutable thing of a connection."""
+
+    services: Services
+    channel: Channel
+    person: str | None = None
+    view: View | None = None
+    failed_logins: int = 0
+    leaving: bool = False
+    _mailbox: OpenMailbox | None = None
+    _resources: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    @property
+    def state(self) -> State:
+        """The state of RFC 3501 3 that the connection is in."""
+        if self._mailbox is None:
+            return State.NOT_AUTHENTICATED
+        return State.AUTHENTICATED if self.view is None else State.SELECTED
+
+    @property
+    def mailbox(self) -> OpenMailbox:
+        """The person's mailbox; only for commands that need a login."""
+        if self._mailbox is None:
+            raise RefusedError("log in first")
+        return self._mailbox
+
+    @property
+    def selected(self) -> View:
+        """The selected folder; only for commands that need one."""
+        if self.view is None:
+            raise RefusedError("select a folder first")
+        return self.view
+
+    @property
+    def writable(self) -> View:
+        """The selected folder, when it may be changed."""
+        if self.selected.read_only:
+            raise RefusedError("the folder is open for reading only")
+        return self.selected
+
+    async def log_in(self, person: str) -> None:
+        """Become a person. Raises StorageUnavailableError when the vault does not open."""
+        opening = self.services.store.open(person)
+        self._mailbox = await self._resources.enter_async_context(opening)
+        self.person = person
+
+    async def run(self, work: Callable[[Mailbox], T]) -> T:
+        """Run `work` on the mailbox; a missing folder becomes the right refusal."""
+        try:
+            return await self.mailbox.run(work)
+        except NoSuchFolderError:
+            raise RefusedError("there is no such folder", "NONEXISTENT") from None
+
+    async def run_into(self, work: Callable[[Mailbox], T]) -> T:
+        """Like `run` for what puts messages into a folder: the client may create it and retry."""
+        try:
+            return await self.mailbox.run(work)
+        except NoSuchFolderError:
+            raise RefusedError("there is no such folder", "TRYCREATE") from None
+
+    async def send(self, responses: Iterable[bytes]) -> None:
+        """Send untagged responses."""
+        await self.channel.send(*responses)
+
+    async def tell_news(self, *, expunge: bool) -> None:
+        """Tell the client what happened in the selected folder since it was last told."""
+        view = self.view
+        if view is None:
+            return
+        folder, since, claim = view.folder.id, view.modseq, not view.read_only
+        try:
+            changes = await self.mailbox.run(
+                lambda box: box.changes(folder, since, claim_recent=claim)
+            )
+        except NoSuchFolderError:
+            # Somebody deleted it: the client sees every message go, and can select another.
+            view.forget(list(view.uids))
+            if not expunge:
+                return
+            await self.send(view.apply(Changes(view.modseq), expunge=True))
+            return
+        await self.send(view.apply(changes, expunge=expunge))
+
+    async def close(self) -> None:
+        """Let go of the mailbox."""
+        self.view = None
+        self._mailbox = None
+        await self._resources.aclose()

@@ -1,0 +1,81 @@
+"""ENVELOPE, BODY and BODYSTRUCTURE of a part tree, written as RFC 3501 7.4.2 wants them."""
+
+from __future__ import annotations
+
+from postmaster.imap import wire
+from postmaster.message.address import Address
+from postmaster.message.mime import Envelope, Parameters, Part
+
+
+def envelope(value: Envelope) -> bytes:
+    """Return the ENVELOPE of a header."""
+    lists = (value.from_, value.sender, value.reply_to, value.to, value.cc, value.bcc)
+    return wire.parenthesised(
+        [
+            wire.nstring(value.date),
+            wire.nstring(value.subject),
+            *map(_addresses, lists),
+            wire.nstring(value.in_reply_to),
+            wire.nstring(value.message_id),
+        ]
+    )
+
+
+def body_structure(part: Part, *, extensible: bool) -> bytes:
+    """Return BODYSTRUCTURE when `extensible`, BODY when not."""
+    if part.is_multipart:
+        children = b"".join(body_structure(child, extensible=extensible) for child in part.children)
+        items = [children, wire.string(part.subtype)]
+        if extensible:
+            items += [_parameters(part.parameters), *_common_extension(part)]
+        return wire.parenthesised(items)
+    items = [
+        wire.string(part.type),
+        wire.string(part.subtype),
+        _parameters(part.parameters),
+        wire.nstring(part.id),
+        wire.nstring(part.description),
+        wire.string(part.encoding),
+        b"%d" % (part.end - part.body),
+    ]
+    if part.message is not None and part.message.envelope is not None:
+        items.append(envelope(part.message.envelope))
+        items.append(body_structure(part.message, extensible=extensible))
+        items.append(b"%d" % part.lines)
+    elif part.type == b"TEXT":
+        items.append(b"%d" % part.lines)
+    if extensible:
+        items += [wire.nstring(part.md5), *_common_extension(part)]
+    return wire.parenthesised(items)
+
+
+def _common_extension(part: Part) -> list[bytes]:
+    disposition = b"NIL"
+    if part.disposition is not None:
+        kind, parameters = part.disposition
+        disposition = wire.parenthesised([wire.string(kind), _parameters(parameters)])
+    language = wire.parenthesised(map(wire.string, part.language)) if part.language else b"NIL"
+    return [disposition, language, wire.nstring(part.location)]
+
+
+def _parameters(parameters: Parameters) -> bytes:
+    if not parameters:
+        return b"NIL"
+    return wire.parenthesised(wire.string(item) for pair in parameters for item in pair)
+
+
+def _addresses(addresses: tuple[Address, ...]) -> bytes:
+    if not addresses:
+        return b"NIL"
+    # The list of RFC 3501 has no spaces between its entries.
+    return b"(%b)" % b"".join(
+        wire.parenthesised(
+            [
+                wire.nstring(address.name),
+                b"NIL",  # the obsolete source route
+                wire.nstring(address.mailbox),
+                wire.nstring(address.host),
+            ]
+        )
+        for address in addresses
+    )

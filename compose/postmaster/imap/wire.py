@@ -1,0 +1,45 @@
+"""Writing responses: strings as atoms, quoted or literal, whichever carries the bytes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from postmaster.imap import mutf7
+
+_QUOTABLE = re.compile(rb"[\x20-\x7e]{0,1000}")
+_TO_ESCAPE = re.compile(rb'(["\\])')
+
+
+def string(value: bytes) -> bytes:
+    """Return `value` as a quoted string when it is short printable ASCII, else as a literal."""
+    if _QUOTABLE.fullmatch(value):
+        return b'"' + _TO_ESCAPE.sub(rb"\\\1", value) + b'"'
+    return literal(value)
+
+
+def literal(value: bytes) -> bytes:
+    """Return `value` as a literal; NUL cannot be carried and is written as 0x80 (RFC 3501 4.3)."""
+    if b"\0" in value:
+        value = value.replace(b"\0", b"\x80")
+    return b"{%d}\r\n" % len(value) + value
+
+
+def nstring(value: bytes | None) -> bytes:
+    """Return `value` as a string, None as NIL."""
+    return b"NIL" if value is None else string(value)
+
+
+def folder(name: str) -> bytes:
+    """Return a folder's name."""
+    return string(mutf7.encode(name).encode())
+
+
+def parenthesised(items: Iterable[bytes]) -> bytes:
+    """Return items between parentheses, separated by spaces."""
+    return b"(" + b" ".join(items) + b")"
+
+
+def flags(values: Iterable[str]) -> bytes:
+    """Return a flag list."""
+    return parenthesised(value.encode() for value in sorted(values))

@@ -1,0 +1,78 @@
+"""The `mailstore` service: LMTP in, IMAP out, over one store of vaults."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from postmaster.crypto import FileKeyStore
+from postmaster.errors import StartError
+from postmaster.imap.connection import Timeouts
+from postmaster.imap.reader import LINE_LIMIT
+from postmaster.imap.server import imap_handler, server_context
+from postmaster.imap.session import Services
+from postmaster.lmtp import lmtp_handler
+from postmaster.query import DirectoryClient
+from postmaster.serving import ConnectionLimits, listening
+from postmaster.storage.vaults import VaultStore
+
+
+@dataclass(frozen=True)
+class MailstoreOptions:
+    """Where the service finds its files and listens; ports may be 0 for free ones."""
+
+    vaults: Path
+    keys: Path
+    certificate: Path
+    key: Path
+    directory_host: str
+    directory_port: int
+    listen: str
+    lmtp_port: int
+    imap_port: int
+    message_size_limit: int  # bytes
+
+
+@dataclass(frozen=True)
+class MailstorePorts:
+    """Where the service listens in fact."""
+
+    lmtp: int
+    imap: int
+
+
+@asynccontextmanager
+async def serving_mailstore(options: MailstoreOptions) -> AsyncIterator[MailstorePorts]:
+    """Run the service while the context lasts. Raises StartError."""
+    for folder in (options.vaults, options.keys):
+        if not folder.is_dir():
+            raise StartError(f"there is no folder {folder}", "mount the state volume there")
+    tls = server_context(options.certificate, options.key)
+    directory = DirectoryClient(options.directory_host, options.directory_port)
+    store = VaultStore(options.vaults, FileKeyStore(options.keys))
+    services = Services(store, directory, options.message_size_limit)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(store.close)
+        lmtp = await stack.enter_async_context(
+            listening(
+                "lmtp",
+                lmtp_handler(store, directory, options.message_size_limit),
+                host=options.listen,
+                port=options.lmtp_port,
+                limits=ConnectionLimits(refusal=b"421 4.7.0 Too many connections\r\n"),
+            )
+        )
+        imap = await stack.enter_async_context(
+            listening(
+                "imap",
+                imap_handler(services, Timeouts()),
+                host=options.listen,
+                port=options.imap_port,
+                limits=ConnectionLimits(refusal=b"* BYE too many connections\r\n"),
+                line_limit=LINE_LIMIT,
+                tls=tls,
+            )
+        )
+        yield MailstorePorts(lmtp, imap)

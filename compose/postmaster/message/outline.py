@@ -1,0 +1,93 @@
+"""A part tree as JSON, so that it is computed once, at delivery, and kept beside the message.
+
+Bytes are written as text of the same code points (latin-1), which loses nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from typing import Any
+
+from postmaster.message.address import Address
+from postmaster.message.mime import Envelope, Part
+
+OUTLINE_VERSION = 1  # stored with each outline; another version is computed anew when read
+
+_PART_DEFAULTS = {field.name: field.default for field in fields(Part)}
+_ENVELOPE_DEFAULTS = {field.name: field.default for field in fields(Envelope)}
+
+
+def dump_outline(part: Part) -> str:
+    """Return the tree as compact JSON; what has its default value is left out."""
+    return json.dumps(_plain(part), separators=(",", ":"), ensure_ascii=False)
+
+
+def load_outline(text: str) -> Part:
+    """Return the tree that `dump_outline` wrote."""
+    return _part(json.loads(text))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode("latin-1")
+    if isinstance(value, Part):
+        return _object(value, _PART_DEFAULTS)
+    if isinstance(value, Envelope):
+        return _object(value, _ENVELOPE_DEFAULTS)
+    if isinstance(value, Address):
+        return [_plain(value.name), _plain(value.mailbox), _plain(value.host)]
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _object(value: Any, defaults: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: _plain(getattr(value, name))
+        for name, default in defaults.items()
+        if getattr(value, name) != default
+    }
+
+
+def _part(value: dict[str, Any]) -> Part:
+    known: dict[str, Any] = {
+        key: _bytes(item) if isinstance(item, str) else item
+        for key, item in value.items()
+        if isinstance(item, str | int)
+    }
+    nested: dict[str, Any] = {
+        "parameters": _pairs(value.get("parameters", [])),
+        "language": tuple(_bytes(tag) for tag in value.get("language", [])),
+        "children": tuple(_part(child) for child in value.get("children", [])),
+    }
+    if "disposition" in value:
+        kind, parameters = value["disposition"]
+        nested["disposition"] = (_bytes(kind), _pairs(parameters))
+    if "message" in value:
+        nested["message"] = _part(value["message"])
+    if "envelope" in value:
+        nested["envelope"] = _envelope(value["envelope"])
+    return Part(**known, **nested)
+
+
+def _envelope(value: dict[str, Any]) -> Envelope:
+    known: dict[str, Any] = {
+        key: _addresses(item) if isinstance(item, list) else _bytes(item)
+        for key, item in value.items()
+    }
+    return Envelope(**known)
+
+
+def _addresses(value: list[list[str | None]]) -> tuple[Address, ...]:
+    return tuple(
+        Address(*(None if item is None else _bytes(item) for item in entry)) for entry in value
+    )
+
+
+def _pairs(value: list[list[str]]) -> tuple[tuple[bytes, bytes], ...]:
+    return tuple((_bytes(name), _bytes(text)) for name, text in value)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("latin-1")

@@ -1,0 +1,232 @@
+"""What the protocols (LMTP, IMAP) know of storage; no cipher, no SQL, no file shows through.
+
+A `Mailbox` is one person's mail. Its methods block, so they run on the mailbox's own thread:
+`OpenMailbox.run(lambda mailbox: …)`. Each method is one transaction, and is on disk when it
+returns. All of them may raise StorageUnavailableError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Protocol, TypeVar
+
+from postmaster.message.mime import Part
+
+T = TypeVar("T")
+
+INBOX = "INBOX"
+DELIMITER = "/"  # between the levels of a folder's name
+
+# Folders that every mailbox starts with, with their special use (RFC 6154).
+STANDARD_FOLDERS: tuple[tuple[str, str | None], ...] = (
+    (INBOX, None),
+    ("Drafts", "\\Drafts"),
+    ("Sent", "\\Sent"),
+    ("Junk", "\\Junk"),
+    ("Trash", "\\Trash"),
+    ("Archive", "\\Archive"),
+)
+
+
+def arrival_time() -> datetime:
+    """Return the internal date of a message that arrives now, to the second."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+class FolderExistsError(Exception):
+    """There is a folder of that name already."""
+
+
+class NoSuchFolderError(Exception):
+    """There is no folder of that name, or it was deleted meanwhile."""
+
+
+class FlagChange(Enum):
+    """How STORE changes flags."""
+
+    REPLACE = "replace"
+    ADD = "add"
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder and what identifies its messages for ever (RFC 9051 2.3.1.1)."""
+
+    id: int
+    name: str
+    special_use: str | None
+    subscribed: bool
+    uidvalidity: int
+    uidnext: int
+
+
+@dataclass(frozen=True)
+class FolderCounts:
+    """What STATUS tells."""
+
+    folder: Folder
+    messages: int
+    unseen: int
+    recent: int
+
+
+@dataclass(frozen=True)
+class Message:
+    """What is known of a message without reading it."""
+
+    uid: int
+    flags: frozenset[str]
+    internal_date: datetime  # with the time zone that it was given
+    size: int  # bytes, as received
+    modseq: int
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A folder as a session finds it when it selects it."""
+
+    folder: Folder
+    uids: Sequence[int]  # in order
+    modseq: int  # `changes` goes on from here
+    first_recent: int  # UIDs from here on had been seen by no session
+    first_unseen: int | None  # UID
+    flags: frozenset[str]  # all that are in use in the folder
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What happened in a folder after a point; `modseq` is the point to ask from next."""
+
+    modseq: int
+    changed: Sequence[Message] = ()  # new ones too, in order of UID
+    vanished: Sequence[int] = ()  # UIDs
+    first_recent: int = 0  # UIDs from here on had been seen by no session
+
+
+@dataclass(frozen=True)
+class Content:
+    """A message's bytes: the header with its empty line, and the body when it was asked for."""
+
+    message: Message
+    header: bytes = field(repr=False)
+    body: bytes | None = field(repr=False, default=None)
+    outline: Part | None = field(repr=False, default=None)
+
+    @property
+    def raw(self) -> bytes:
+        """The whole message; an error when the body was not asked for."""
+        if self.body is None:
+            raise ValueError("the body was not read")
+        return self.header + self.body
+
+
+@dataclass(frozen=True)
+class NewMessage:
+    """A message on its way in."""
+
+    raw: bytes = field(repr=False)
+    flags: frozenset[str]
+    internal_date: datetime
+
+
+@dataclass(frozen=True)
+class Copied:
+    """Which UIDs became which in the target folder, in order."""
+
+    uidvalidity: int
+    source: Sequence[int]
+    target: Sequence[int]
+
+
+class Mailbox(Protocol):
+    """One person's mail, used on its own thread."""
+
+    def folders(self) -> Sequence[Folder]:
+        """Return all folders, in order of name."""
+
+    def folder(self, name: str) -> Folder:
+        """Return a folder by name. Raises NoSuchFolderError."""
+
+    def counts(self, name: str) -> FolderCounts:
+        """Return a folder with its numbers. Raises NoSuchFolderError."""
+
+    def create_folder(self, name: str, special_use: str | None = None) -> Folder:
+        """Make a folder. Raises FolderExistsError."""
+
+    def delete_folder(self, name: str) -> None:
+        """Remove a folder and its messages. Raises NoSuchFolderError."""
+
+    def rename_folder(self, old: str, new: str) -> None:
+        """Rename a folder and those below it; INBOX gives its messages away and stays.
+
+        Raises NoSuchFolderError or FolderExistsError.
+        """
+
+    def subscribe(self, name: str, subscribed: bool) -> None:
+        """Mark a folder as wanted in LSUB, or not. Raises NoSuchFolderError."""
+
+    def append(self, name: str, message: NewMessage) -> tuple[Folder, int]:
+        """Keep a message; return its folder and UID. Raises NoSuchFolderError."""
+
+    def snapshot(self, name: str, *, claim_recent: bool) -> Snapshot:
+        """Return what is in a folder now. Raises NoSuchFolderError.
+
+        `claim_recent`: its messages are no longer recent for later callers.
+        """
+
+    def changes(self, folder: int, since: int, *, claim_recent: bool) -> Changes:
+        """Return what happened in a folder after modseq `since`. Raises NoSuchFolderError.
+
+        `claim_recent` as for `snapshot`.
+        """
+
+    def messages(self, folder: int, uids: Collection[int]) -> Sequence[Message]:
+        """Return those of the messages that are still there, in order of UID."""
+
+    def contents(
+        self, folder: int, uids: Sequence[int], *, bodies: bool, outlines: bool, budget: int
+    ) -> Sequence[Content]:
+        """Return contents from the start of `uids`, as many as fit `budget` bytes, at least one.
+
+        Messages that are gone are missing from the answer; the caller goes on after the last
+        one that it got.
+        """
+
+    def store_flags(
+        self, folder: int, uids: Sequence[int], how: FlagChange, flags: frozenset[str]
+    ) -> Sequence[Message]:
+        """Change flags; return the messages as they are now, those that are still there."""
+
+    def copy(self, folder: int, uids: Sequence[int], target: str) -> Copied:
+        """Copy messages with flags and dates, all or none. Raises NoSuchFolderError."""
+
+    def move(self, folder: int, uids: Sequence[int], target: str) -> Copied:
+        """Copy and remove in one transaction (RFC 6851). Raises NoSuchFolderError."""
+
+    def expunge(self, folder: int, uids: Iterable[int] | None) -> Sequence[int]:
+        """Remove those of `uids` (None: of all) that are flagged \\Deleted; return their UIDs."""
+
+
+class OpenMailbox(Protocol):
+    """A mailbox that somebody is using."""
+
+    async def run(self, work: Callable[[Mailbox], T]) -> T:
+        """Run `work` on the mailbox's thread and return what it returns."""
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Have `changed` called on the event loop after every change to the mailbox."""
+
+    def unwatch(self, changed: Callable[[], None]) -> None:
+        """Undo `watch`."""
+
+
+class MailStore(Protocol):
+    """Everybody's mail."""
+
+    def open(self, address: str) -> AbstractAsyncContextManager[OpenMailbox]:
+        """Open the mailbox of the person with this main address, made on first use."""

@@ -1,0 +1,246 @@
+"""A running directory and mail store on loopback, for tests that talk to real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import imaplib
+import re
+import smtplib
+import socket
+import ssl
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hypothesis import settings
+
+from postmaster.directory.service import DirectoryOptions, DirectoryPorts, serving_directory
+from postmaster.mailstore import MailstoreOptions, MailstorePorts, serving_mailstore
+
+T = TypeVar("T")
+
+# A property test measures nothing: the machine may be busy. `--hypothesis-seed` repeats a run.
+bounded = settings(deadline=None, max_examples=60, database=None)
+
+ADA, BOB = "ada@example.com", "bob@example.com"
+PASSWORD = "correct horse battery staple"
+SPARE_PEOPLE = tuple(f"spare{number}@example.com" for number in range(200))
+CANARY = "canary@mail.example.com"
+CANARY_PASSWORD = "c0" * 32
+DEADLINE = 10.0  # seconds, for whatever should happen at once
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where the services of a test listen."""
+
+    directory: DirectoryPorts
+    mailstore: MailstorePorts
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where the services of a test keep things."""
+
+    settings: Path
+    canary_password: Path
+    certificate: Path
+    key: Path
+    vaults: Path
+    keys: Path
+
+
+def settings_text(password_hash: str) -> str:
+    """Return a settings file with Ada, Bob and the spare people, one for each test."""
+    return f"""
+version: 1
+hostname: mail.example.com
+domains:
+  - name: example.com
+  - name: example.org
+people:
+  - address: Ada@Example.com
+    name: Ada Lovelace
+    password_hash: {password_hash}
+    aliases: [countess@example.com]
+  - address: bob@example.com
+    password_hash: {password_hash}
+""" + "".join(
+        f"  - {{address: {spare}, password_hash: '{password_hash}'}}\n" for spare in SPARE_PEOPLE
+    )
+
+
+def make_files(folder: Path, password_hash: str, certificate: tuple[Path, Path]) -> Files:
+    """Lay out settings, secrets and state for one pair of services."""
+    files = Files(
+        settings=folder / "settings",
+        canary_password=folder / "canary_password",
+        certificate=certificate[0],
+        key=certificate[1],
+        vaults=folder / "vaults",
+        keys=folder / "keys",
+    )
+    files.settings.write_text(settings_text(password_hash))
+    files.canary_password.write_text(CANARY_PASSWORD)
+    files.vaults.mkdir()
+    files.keys.mkdir()
+    return files
+
+
+class Stack:
+    """Both services in one event loop on a thread of its own, until `stop`."""
+
+    def __init__(self, files: Files) -> None:
+        self.files = files
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._services = AsyncExitStack()
+        self._directory = AsyncExitStack()
+        self.ports = self._wait(self._start())
+
+    async def _start(self) -> Ports:
+        await self._services.enter_async_context(self._directory)
+        directory = await self._directory.enter_async_context(
+            serving_directory(
+                DirectoryOptions(
+                    settings=self.files.settings,
+                    canary_password=self.files.canary_password,
+                    listen="127.0.0.1",
+                    socketmap_port=0,
+                    auth_port=0,
+                    query_port=0,
+                    redis_host="127.0.0.1",
+                    redis_port=9,  # discard: nobody is there, so there are no limits
+                )
+            )
+        )
+        mailstore = await self._services.enter_async_context(
+            serving_mailstore(
+                MailstoreOptions(
+                    vaults=self.files.vaults,
+                    keys=self.files.keys,
+                    certificate=self.files.certificate,
+                    key=self.files.key,
+                    directory_host="127.0.0.1",
+                    directory_port=directory.query,
+                    listen="127.0.0.1",
+                    lmtp_port=0,
+                    imap_port=0,
+                    message_size_limit=256 * 1024,
+                )
+            )
+        )
+        return Ports(directory, mailstore)
+
+    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(DEADLINE)
+
+    @property
+    def running(self) -> bool:
+        """Say whether `stop` was not called yet."""
+        return not self._loop.is_closed()
+
+    def stop(self) -> None:
+        """End both services the way SIGTERM does."""
+        self._wait(self._services.aclose())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(DEADLINE)
+        self._loop.close()
+
+    def stop_directory(self) -> None:
+        """End the directory only."""
+        self._wait(self._directory.aclose())
+
+    def deliver(self, message: bytes, *recipients: str) -> dict[str, tuple[int, bytes]]:
+        """Deliver by LMTP; return the refused recipients with their answers."""
+        refused: dict[str, tuple[int, bytes]] = {}
+        with smtplib.LMTP("127.0.0.1", self.ports.mailstore.lmtp) as lmtp:
+            lmtp.ehlo()  # says LHLO
+            lmtp.mail("sender@elsewhere.example")
+            accepted = []
+            for recipient in recipients or (ADA,):
+                code, text = lmtp.rcpt(recipient)
+                if code == 250:
+                    accepted.append(recipient)
+                else:
+                    refused[recipient] = (code, text)
+            # smtplib reads one answer after DATA, whoever the recipients are.
+            answers = [lmtp.data(message), *(lmtp.getreply() for _ in accepted[1:])]
+        for recipient, (code, text) in zip(accepted, answers, strict=True):
+            if code != 250:
+                refused[recipient] = (code, text)
+        return refused
+
+    def connect(self) -> imaplib.IMAP4_SSL:
+        """Return an IMAP connection, not logged in; the certificate is verified."""
+        context = ssl.create_default_context(cafile=str(self.files.certificate))
+        return imaplib.IMAP4_SSL(
+            "localhost", self.ports.mailstore.imap, ssl_context=context, timeout=DEADLINE
+        )
+
+    @contextmanager
+    def imap(self, person: str = ADA, password: str = PASSWORD) -> Iterator[imaplib.IMAP4_SSL]:
+        """Yield an IMAP connection that is logged in."""
+        client = self.connect()
+        try:
+            client.login(person, password)
+            yield client
+        finally:
+            client.shutdown()
+
+
+class RawImap:
+    """An IMAP client that says exactly what a test says, and hears every line."""
+
+    def __init__(self, stack: Stack, person: str | None = ADA) -> None:
+        """Connect, and log in unless `person` is None."""
+        context = ssl.create_default_context(cafile=str(stack.files.certificate))
+        plain = socket.create_connection(("localhost", stack.ports.mailstore.imap), DEADLINE)
+        self._socket = context.wrap_socket(plain, server_hostname="localhost")
+        self._lines = self._socket.makefile("rb")
+        self._count = 0
+        self.greeting = self.line()
+        if person is not None:
+            self.ok(f'LOGIN {person} "{PASSWORD}"')
+
+    def line(self) -> bytes:
+        """Return the next response with its literals, empty at the end of the connection."""
+        line = self._lines.readline()
+        while literal := re.search(rb"\{(\d+)\}\r\n$", line):
+            line += self._lines.read(int(literal.group(1))) + self._lines.readline()
+        return line.removesuffix(b"\r\n")
+
+    def send(self, data: bytes) -> None:
+        """Send bytes as they are."""
+        self._socket.sendall(data)
+
+    def command(self, text: str | bytes) -> tuple[bytes, list[bytes]]:
+        """Send a command; return its tagged answer without the tag, and the untagged ones."""
+        self._count += 1
+        tag = b"t%d " % self._count
+        self.send(tag + (text.encode() if isinstance(text, str) else text) + b"\r\n")
+        untagged: list[bytes] = []
+        while not (line := self.line()).startswith(tag):
+            assert line, f"the server hung up after {untagged}"
+            untagged.append(line)
+        return line.removeprefix(tag), untagged
+
+    def ok(self, text: str | bytes) -> list[bytes]:
+        """Send a command that must succeed; return the untagged answers."""
+        answer, untagged = self.command(text)
+        assert answer.startswith(b"OK"), answer
+        return untagged
+
+    def append(self, message: bytes, folder: str = "INBOX", flags: str = "") -> bytes:
+        """Append a message; return the tagged answer."""
+        head = f"APPEND {folder} ({flags}) {{{len(message)}+}}\r\n".encode()
+        return self.command(head + message)[0]
+
+    def close(self) -> None:
+        """Hang up."""
+        self._lines.close()
+        self._socket.close()

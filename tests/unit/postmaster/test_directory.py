@@ -1,0 +1,388 @@
+"""The directory: who is who, Postfix's two protocols, and the limits on logins."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import socket
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from postmaster import health
+from postmaster.directory import dovecot_auth, socketmap
+from postmaster.directory.limits import FAILURES_PER_PERSON, RedisLimits
+from postmaster.directory.logins import Authenticator
+from postmaster.directory.people import Directory, build_directory, read_directory
+from postmaster.directory.service import read_canary_password
+from postmaster.errors import DirectoryUnavailableError, StartError
+from postmaster.query import DirectoryClient, Verdict, VerdictKind
+from tests.unit.postmaster.harness import (
+    ADA,
+    CANARY,
+    CANARY_PASSWORD,
+    DEADLINE,
+    PASSWORD,
+    Stack,
+    bounded,
+    settings_text,
+)
+
+
+@pytest.fixture
+def directory(password_hash: str) -> Directory:
+    return build_directory(yaml.safe_load(settings_text(password_hash)))
+
+
+@pytest.mark.parametrize(
+    ("request_", "expected"),
+    [
+        ("domains example.com", "OK example.com"),
+        ("domains mail.example.com", "OK mail.example.com"),
+        ("domains other.example", "NOTFOUND "),
+        ("mailboxes ada@example.com", "OK ada@example.com"),
+        ("mailboxes Ada@EXAMPLE.com", "OK Ada@EXAMPLE.com"),
+        ("mailboxes ada+x@example.com", "OK ada+x@example.com"),
+        ("mailboxes countess@example.com", "NOTFOUND "),
+        ("mailboxes nobody+x@example.com", "NOTFOUND "),
+        ("mailboxes canary@mail.example.com", "OK canary@mail.example.com"),
+        ("mailboxes ada@mail.example.com", "NOTFOUND "),
+        ("mailboxes @example.com", "NOTFOUND "),
+        ("aliases countess@example.com", "OK ada@example.com"),
+        ("aliases countess+x@example.com", "OK ada+x@example.com"),
+        ("aliases ada@example.com", "NOTFOUND "),
+        ("aliases ada+x@example.com", "NOTFOUND "),
+        ("aliases nobody+x@example.com", "NOTFOUND "),
+        ("aliases postmaster@mail.example.com", "OK ada@example.com"),
+        ("aliases abuse@example.org", "OK ada@example.com"),
+        ("aliases postmaster", "NOTFOUND "),
+        ("senders countess@example.com", "OK ada@example.com"),
+        ("senders bob+shop@example.com", "OK bob@example.com"),
+        ("senders bob@example.org", "NOTFOUND "),
+        ("passwords ada@example.com", "PERM there is no such map"),
+        ("domains", "PERM there is no such map"),
+    ],
+)
+def test_lookups(directory: Directory, request_: str, expected: str) -> None:
+    assert socketmap.answer(directory, request_.encode()) == expected
+
+
+def test_socketmap_over_a_socket(shared_stack: Stack) -> None:
+    port = shared_stack.ports.directory.socketmap
+    with socket.create_connection(("127.0.0.1", port), DEADLINE) as client:
+        lines = client.makefile("rb")
+        client.sendall(b"19:domains example.com,17:mailboxes nobody@,")
+        expected = b"14:OK example.com,9:NOTFOUND ,"
+        assert lines.read(len(expected)) == expected
+    for hostile in (b"x", b"99999:", b"9999999:", b"3:abcd", b":,"):
+        with socket.create_connection(("127.0.0.1", port), DEADLINE) as client:
+            client.sendall(hostile)
+            client.shutdown(socket.SHUT_WR)
+            assert client.makefile("rb").read() == b"22:PERM malformed request,"
+
+
+@bounded
+@given(st.binary(max_size=200))
+def test_netstrings_round_trip(content: bytes) -> None:
+    async def read() -> bytes | None:
+        reader = asyncio.StreamReader()
+        reader.feed_data(socketmap.netstring(content))
+        return await socketmap.read_netstring(reader)
+
+    assert asyncio.run(read()) == content
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"version": 2}, "version is 2"),
+        ({"people": []}, "no people"),
+        ({"hostname": None}, "hostname is None"),
+        ({"domains": [{"name": "elsewhere.example"}]}, "none of the domains"),
+        ({"people": [{"address": "x@example.com"}]}, "no key 'password_hash'"),
+        ({"people": 5}, "not usable"),
+        (
+            {"people": [{"address": "x@example.com", "password_hash": "$argon2id$v=19$m=1"}]},
+            "password_hash of x@example.com is no Argon2id",
+        ),
+    ],
+)
+def test_unusable_settings_are_refused(
+    tmp_path: Path, password_hash: str, change: dict[str, Any], message: str
+) -> None:
+    path = tmp_path / "settings"
+    path.write_text(yaml.safe_dump({**yaml.safe_load(settings_text(password_hash)), **change}))
+    with pytest.raises(StartError, match=message):
+        read_directory(path)
+
+
+@pytest.mark.parametrize("content", [b"a: [", b"\xff", b"!!python/object:os.system {}", b""])
+def test_unreadable_settings_are_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "settings"
+    path.write_bytes(content)
+    with pytest.raises(StartError):
+        read_directory(path)
+
+
+def test_a_weak_canary_password_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "canary"
+    path.write_text("guess")
+    with pytest.raises(StartError, match="shorter"):
+        read_canary_password(path)
+
+
+# Dovecot's authentication protocol
+
+
+class PostfixAuth:
+    """Postfix's side of the authentication protocol."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), DEADLINE)
+        self._lines = self._socket.makefile("rb")
+        self.send("VERSION\t1\t1\nCPID\t77")
+        self.handshake: list[str] = []
+        while not self.handshake or self.handshake[-1] != "DONE":
+            self.handshake.append(self.line())
+
+    def send(self, line: str) -> None:
+        self._socket.sendall(line.encode() + b"\n")
+
+    def line(self) -> str:
+        return self._lines.readline().decode().removesuffix("\n")
+
+    def ask(self, line: str) -> str:
+        self.send(line)
+        return self.line()
+
+    def close(self) -> None:
+        self._lines.close()
+        self._socket.close()
+
+
+def b64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def test_postfix_logs_people_in(shared_stack: Stack) -> None:
+    client = PostfixAuth(shared_stack.ports.directory.auth)
+    assert client.handshake[0].startswith("VERSION\t1\t")
+    assert "MECH\tPLAIN\tplaintext" in client.handshake
+    parameters = "service=smtp\tnologin\tlip=10.0.0.1\trip=10.0.0.2\tsecured"
+    right = b64(f"\0Countess@example.com\0{PASSWORD}")
+    assert client.ask(f"AUTH\t1\tPLAIN\t{parameters}\tresp={right}") == f"OK\t1\tuser={ADA}"
+    wrong = b64(f"\0{ADA}\0nope")
+    assert client.ask(f"AUTH\t2\tPLAIN\t{parameters}\tresp={wrong}") == f"FAIL\t2\tuser={ADA}"
+    assert client.ask("AUTH\t3\tPLAIN\tservice=smtp") == "CONT\t3\t"
+    assert client.ask(f"CONT\t3\t{b64(f'{CANARY}{chr(0)}{CANARY}{chr(0)}{CANARY_PASSWORD}')}") == (
+        f"OK\t3\tuser={CANARY}"
+    )
+    assert client.ask("AUTH\t4\tLOGIN\tservice=smtp") == f"CONT\t4\t{b64('Username:')}"
+    assert client.ask(f"CONT\t4\t{b64(ADA)}") == f"CONT\t4\t{b64('Password:')}"
+    assert client.ask(f"CONT\t4\t{b64(PASSWORD)}") == f"OK\t4\tuser={ADA}"
+    assert client.ask("AUTH\t5\tCRAM-MD5\tservice=smtp").startswith("FAIL\t5\treason=unsupported")
+    assert client.ask("AUTH\t6\tPLAIN\tresp=%%%").startswith("FAIL\t6\treason=")
+    assert client.ask("CONT\t9\tAAAA").startswith("FAIL\t9\treason=")
+    client.close()
+
+
+@bounded
+@given(st.text(max_size=60))
+def test_escaped_values_stay_in_their_field(value: str) -> None:
+    escaped = dovecot_auth.escape(value)
+    assert not set(escaped) & set("\t\r\n\0")
+
+
+@bounded
+@given(st.lists(st.text(max_size=30), max_size=8))
+def test_hostile_auth_lines_never_crash(fields: list[str]) -> None:
+    class Nobody:
+        async def authenticate(self, *_: str) -> Verdict:
+            return Verdict(VerdictKind.REJECTED)
+
+        async def resolve(self, address: str) -> str | None:
+            return None
+
+    async def run() -> None:
+        connection = dovecot_auth.AuthConnection(Nobody())
+        for command in ("AUTH", "CONT", "CANCEL", "CPID"):
+            answer = await connection.answer("\t".join([command, "1", "PLAIN", *fields]))
+            assert answer is None or answer.startswith(("FAIL\t", "CONT\t"))
+
+    asyncio.run(run())
+
+
+# The query protocol
+
+
+def test_queries(shared_stack: Stack) -> None:
+    client = DirectoryClient("127.0.0.1", shared_stack.ports.directory.query)
+
+    async def run() -> None:
+        assert await client.resolve("countess+x@example.com") == ADA
+        assert await client.resolve("nobody@example.com") is None
+        verdict = await client.authenticate(ADA, PASSWORD, "192.0.2.1", "imap")
+        assert verdict == Verdict(VerdictKind.ACCEPTED, ADA)
+        for login, password in ((ADA, "x"), ("nobody@x", "x"), (CANARY, "x"), (ADA, "x" * 2000)):
+            verdict = await client.authenticate(login, password, "192.0.2.1", "imap")
+            assert verdict.kind is VerdictKind.REJECTED
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "line", [b"{}", b"[]", b"nul", b'{"op": "resolve"}', b'{"op": 1}', b'"\\ud800"', b"[" * 9000]
+)
+def test_bad_queries_have_an_answer(shared_stack: Stack, line: bytes) -> None:
+    address = ("127.0.0.1", shared_stack.ports.directory.query)
+    with socket.create_connection(address, DEADLINE) as client:
+        client.sendall(line + b"\n")
+        assert json.loads(client.makefile("rb").readline()) == {"error": "bad request"}
+
+
+def test_no_directory_is_told_apart_from_no_person() -> None:
+    async def run() -> None:
+        with pytest.raises(DirectoryUnavailableError):
+            await DirectoryClient("127.0.0.1", 9).resolve(ADA)
+
+    asyncio.run(run())
+
+
+def test_health_asks_every_port(shared_stack: Stack) -> None:
+    directory, mailstore = shared_stack.ports.directory, shared_stack.ports.mailstore
+    ports = {
+        health.SOCKETMAP_PORT: directory.socketmap,
+        health.AUTH_PORT: directory.auth,
+        health.QUERY_PORT: directory.query,
+        health.LMTP_PORT: mailstore.lmtp,
+        health.IMAPS_PORT: mailstore.imap,
+    }
+    assert health.run("directory", ports=ports) == 0
+    assert health.run("mailstore", ports=ports) == 0
+    assert health.run("directory", ports={**ports, health.AUTH_PORT: mailstore.lmtp}) == 1
+    assert health.run("mailstore", ports={**ports, health.IMAPS_PORT: 9}) == 1
+
+
+# Limits
+
+
+class FakeRedis:
+    """As much of Redis (RESP2) as the limits use; expiry is only recorded."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, int] = {}
+        self.expiry: dict[str, int] = {}
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while (head := await reader.readline()).startswith(b"*"):
+            words = []
+            for _ in range(int(head[1:])):
+                size = int((await reader.readline())[1:])
+                words.append((await reader.readexactly(size + 2))[:-2].decode())
+            writer.write(self.answer(words))
+        writer.close()
+
+    def answer(self, words: list[str]) -> bytes:
+        match words:
+            case ["MGET", *keys]:
+                values = (self.values.get(key) for key in keys)
+                items = (
+                    b"$-1\r\n" if v is None else b"$%d\r\n%d\r\n" % (len(str(v)), v) for v in values
+                )
+                return b"*%d\r\n" % len(keys) + b"".join(items)
+            case ["SET", key, value, "EX", seconds, "NX"]:
+                self.expiry.setdefault(key, int(seconds))
+                self.values.setdefault(key, int(value))
+                return b"+OK\r\n"
+            case ["INCR", key]:
+                self.values[key] += 1
+                return b":%d\r\n" % self.values[key]
+            case ["DEL", key]:
+                return b":%d\r\n" % (self.values.pop(key, None) is not None)
+        return b"+OK\r\n"
+
+
+def with_limits(
+    directory: Directory, test: Callable[[Authenticator, FakeRedis], Coroutine[Any, Any, None]]
+) -> None:
+    async def run() -> None:
+        redis = FakeRedis()
+        server = await asyncio.start_server(redis.serve, "127.0.0.1", 0)
+        limits = RedisLimits("127.0.0.1", server.sockets[0].getsockname()[1])
+        authenticator = Authenticator(directory, limits, CANARY_PASSWORD)
+        try:
+            await test(authenticator, redis)
+        finally:
+            await limits.close()
+            authenticator.close()
+            server.close()
+
+    asyncio.run(run())
+
+
+def test_failures_are_limited_per_person(directory: Directory) -> None:
+    async def check(authenticator: Authenticator, redis: FakeRedis) -> None:
+        for _ in range(FAILURES_PER_PERSON):
+            verdict = await authenticator.authenticate(ADA, "no", "192.0.2.1", "imap")
+            assert verdict.kind is VerdictKind.REJECTED
+        verdict = await authenticator.authenticate(ADA, PASSWORD, "192.0.2.1", "imap")
+        assert verdict.kind is VerdictKind.LIMITED
+        # Whoever guesses from one place does not keep the person out everywhere.
+        verdict = await authenticator.authenticate(ADA, PASSWORD, "192.0.2.200", "imap")
+        assert verdict.kind is VerdictKind.ACCEPTED
+        other = await authenticator.authenticate("bob@example.com", PASSWORD, "192.0.2.1", "imap")
+        assert other.kind is VerdictKind.ACCEPTED
+        canary = await authenticator.authenticate(CANARY, CANARY_PASSWORD, "192.0.2.1", "imap")
+        assert canary.kind is VerdictKind.ACCEPTED
+        assert set(redis.expiry) >= set(redis.values)  # nothing is counted for ever
+        assert not any("ada" in key for key in redis.values)
+
+    with_limits(directory, check)
+
+
+def test_failures_are_limited_per_address(
+    directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("postmaster.directory.limits.FAILURES_PER_ADDRESS", 3)
+
+    async def check(authenticator: Authenticator, redis: FakeRedis) -> None:
+        for number in range(3):
+            await authenticator.authenticate(f"x{number}@example.com", "no", "192.0.2.9", "imap")
+        verdict = await authenticator.authenticate(ADA, PASSWORD, "192.0.2.9", "imap")
+        assert verdict.kind is VerdictKind.LIMITED
+
+    with_limits(directory, check)
+
+
+def test_a_right_login_forgets_failures(directory: Directory) -> None:
+    async def check(authenticator: Authenticator, redis: FakeRedis) -> None:
+        await authenticator.authenticate(ADA, "no", "192.0.2.1", "imap")
+        await authenticator.authenticate(ADA, PASSWORD, "192.0.2.1", "imap")
+        assert [key for key in redis.values if key.startswith("login:person:")] == []
+
+    with_limits(directory, check)
+
+
+def test_without_redis_people_get_in_and_it_is_logged_once(
+    directory: Directory, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run() -> None:
+        now = 0.0
+        limits = RedisLimits("127.0.0.1", 9, clock=lambda: now)
+        authenticator = Authenticator(directory, limits, CANARY_PASSWORD)
+        for moment in (0.0, 1.0, 100.0):
+            now = moment
+            verdict = await authenticator.authenticate(ADA, PASSWORD, "192.0.2.1", "imap")
+            assert verdict.kind is VerdictKind.ACCEPTED
+        authenticator.close()
+        await limits.close()
+
+    asyncio.run(run())
+    assert sum("redis-away" in record.message for record in caplog.records) == 1
+    assert PASSWORD not in caplog.text

@@ -1,0 +1,131 @@
+"""LMTP: an answer for each recipient, exact framing, and no mail lost for a broken vault."""
+
+from __future__ import annotations
+
+import asyncio
+import smtplib
+import socket
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from postmaster.crypto import person_id
+from postmaster.lmtp import MAX_ERRORS, read_message
+from tests.unit.postmaster.harness import ADA, BOB, DEADLINE, Stack, bounded
+
+MESSAGE = b"Subject: hi\r\n\r\nbody\r\n"
+
+
+def read(wire: bytes, limit: int = 10_000, buffer: int = 64) -> tuple[bytes | None, bytes]:
+    """Feed `wire` to the reader; return the message and what is left over."""
+
+    async def run() -> tuple[bytes | None, bytes]:
+        reader = asyncio.StreamReader(limit=buffer)
+        reader.feed_data(wire)
+        reader.feed_eof()
+        return await read_message(reader, limit), await reader.read()
+
+    return asyncio.run(run())
+
+
+def stuffed(message: bytes) -> bytes:
+    """Return a message of whole lines as a client sends it."""
+    lines = message.split(b"\r\n")[:-1]
+    return b"".join(b"." * line.startswith(b".") + line + b"\r\n" for line in lines) + b".\r\n"
+
+
+@bounded
+@given(st.lists(st.text("ab.\r\n\xff", max_size=200)))
+def test_any_message_arrives_as_sent(lines: list[str]) -> None:
+    message = "".join(line.replace("\r\n", "") + "\r\n" for line in lines).encode("latin-1")
+    # A CR at the end of a line joins its CRLF in no other way than on the wire.
+    assert read(stuffed(message) + b"QUIT") == (message, b"QUIT")
+
+
+@pytest.mark.parametrize("fake_end", [b"\n.\n", b"\n.\r\n", b"\r.\r\n", b"\r\n.\n", b"\r\n.\r"])
+def test_no_end_can_be_smuggled(fake_end: bytes) -> None:
+    message, rest = read(b"a" + fake_end + b"MAIL FROM:<evil>\r\n.\r\n")
+    assert message is not None
+    assert message.endswith(b"MAIL FROM:<evil>\r\n")
+    assert rest == b""
+
+
+def test_a_message_too_large_is_read_and_refused() -> None:
+    assert read(b"x" * 500 + b"\r\n.\r\nnext", limit=100) == (None, b"next")
+
+
+def test_a_client_that_leaves_delivers_nothing() -> None:
+    with pytest.raises(asyncio.IncompleteReadError):
+        read(b"Subject: half\r\n")
+
+
+def test_each_recipient_has_an_answer(stack: Stack) -> None:
+    (stack.files.vaults / f"{person_id(BOB)}.vault").write_bytes(b"\x00garbage" * 4096)
+    refused = stack.deliver(MESSAGE, ADA, "nobody@example.com", BOB)
+    assert {address: code for address, (code, _) in refused.items()} == {
+        "nobody@example.com": 550,
+        BOB: 451,
+    }
+    with stack.imap() as client:
+        assert client.select()[1] == [b"1"]
+
+
+def test_size_is_announced_and_kept(lmtp_port: int) -> None:
+    with smtplib.LMTP("127.0.0.1", lmtp_port) as lmtp:
+        lmtp.ehlo()  # says LHLO
+        assert int(lmtp.esmtp_features["size"]) == 256 * 1024
+        for feature in ("pipelining", "8bitmime", "smtputf8", "enhancedstatuscodes"):
+            assert lmtp.has_extn(feature)
+        assert lmtp.docmd("MAIL", "FROM:<a@b.example> SIZE=999999999")[0] == 552
+        lmtp.docmd("MAIL", "FROM:<a@b.example> BODY=8BITMIME SMTPUTF8")
+        lmtp.docmd("RCPT", f"TO:<{ADA}>")
+        lmtp.docmd("DATA")
+        lmtp.send(b"x" * 300 * 1024 + b"\r\n.\r\n")
+        assert lmtp.getreply()[0] == 552
+
+
+def test_one_person_gets_one_copy(stack: Stack) -> None:
+    assert stack.deliver(MESSAGE, ADA, "countess@example.com") == {}
+    with stack.imap() as client:
+        assert client.select()[1] == [b"1"]
+
+
+def test_no_directory_means_later_not_never(stack: Stack) -> None:
+    with smtplib.LMTP("127.0.0.1", stack.ports.mailstore.lmtp) as lmtp:
+        lmtp.docmd("LHLO test")
+        lmtp.docmd("MAIL", "FROM:<>")
+        stack.stop_directory()
+        assert lmtp.docmd("RCPT", f"TO:<{ADA}>")[0] == 451
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (b"EHLO x", b"500"),
+        (b"RCPT TO:<a@b>", b"503"),
+        (b"MAIL FROM:<a@b>", b"503"),
+        (b"DATA", b"503"),
+        (b"LHLO", b"501"),
+        (b"\xff\xfe", b"500"),
+        (b"", b"500"),
+        (b"x" * 5000, b"500"),
+        (b"x" * 200_000, b"500"),
+        (b"NOOP", b"250"),
+        (b"RSET", b"250"),
+        (b"QUIT", b"221"),
+    ],
+)
+def test_odd_commands(lmtp_port: int, line: bytes, code: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", lmtp_port), DEADLINE) as client:
+        lines = client.makefile("rb")
+        assert lines.readline().startswith(b"220 ")
+        client.sendall(line + b"\r\n")
+        assert lines.readline().startswith(code)
+
+
+def test_a_client_that_only_errs_is_sent_away(lmtp_port: int) -> None:
+    with socket.create_connection(("127.0.0.1", lmtp_port), DEADLINE) as client:
+        lines = client.makefile("rb")
+        client.sendall(b"nonsense\r\n" * MAX_ERRORS)
+        assert lines.readlines()[-1].startswith(b"421 ")

@@ -1,0 +1,128 @@
+"""Limits on connections and patience, the command line, and what the log may say."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import cast
+
+import pytest
+from click.testing import CliRunner
+
+from postmaster import logs
+from postmaster.cli import cli
+from postmaster.errors import StartError
+from postmaster.imap.connection import Timeouts
+from postmaster.imap.server import imap_handler, server_context
+from postmaster.imap.session import Services
+from postmaster.serving import ConnectionLimits, Handler, listening
+from tests.unit.postmaster.harness import DEADLINE
+
+
+def test_connections_are_counted_per_address_and_in_total() -> None:
+    limits = ConnectionLimits(total=3, per_address=2)
+    with limits.admit("a") as first, limits.admit("a") as second:
+        assert first
+        assert second
+        with limits.admit("a") as third, limits.admit("b") as other, limits.admit("c") as fourth:
+            assert not third
+            assert other
+            assert not fourth
+    with limits.admit("a") as again:
+        assert again
+    assert not limits._open  # no address is remembered for ever
+
+
+def talk(handler: Handler, limits: ConnectionLimits, connections: int) -> list[bytes]:
+    """Open connections that say nothing; return all that the last one hears."""
+
+    async def run() -> bytes:
+        async with listening("test", handler, host="127.0.0.1", port=0, limits=limits) as port:
+            streams = []
+            for _ in range(connections):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                streams.append((reader, writer))
+                if len(streams) < connections:
+                    await reader.readline()
+            async with asyncio.timeout(DEADLINE):
+                heard = await streams[-1][0].read()
+            for _, writer in streams:
+                writer.close()
+            return heard
+
+    return asyncio.run(run()).splitlines()
+
+
+def silent_imap(seconds: float) -> Handler:
+    """Return an IMAP server for clients that never log in."""
+    return imap_handler(cast(Services, None), Timeouts(before_login=seconds))
+
+
+def test_a_connection_too_many_is_told_so() -> None:
+    limits = ConnectionLimits(per_address=1, refusal=b"* BYE too many connections\r\n")
+    assert talk(silent_imap(60), limits, 2) == [b"* BYE too many connections"]
+
+
+def test_silence_before_login_ends_the_connection() -> None:
+    heard = talk(silent_imap(0.01), ConnectionLimits(), 1)
+    assert heard[-1] == b"* BYE idle for too long"
+
+
+def test_a_port_in_use_is_a_clear_error() -> None:
+    async def run() -> None:
+        handler, limits = silent_imap(1), ConnectionLimits()
+        async with listening("one", handler, host="127.0.0.1", port=0, limits=limits) as port:
+            with pytest.raises(StartError, match="cannot listen for two"):
+                async with listening("two", handler, host="127.0.0.1", port=port, limits=limits):
+                    pass
+
+    asyncio.run(run())
+
+
+def test_a_failure_is_logged_without_what_the_client_sent(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def fails(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        raise ValueError("the secret of the client")
+
+    assert talk(fails, ConnectionLimits(), 1) == []
+    assert "failure service=test kind=ValueError at=test_serving.py:" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_an_event_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        logs.event(logging.getLogger("test"), "login", login="a\nINFO forged b", service="imap")
+    assert caplog.messages == [r"login login='a\nINFO forged b' service=imap"]
+
+
+def test_a_missing_certificate_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match="cannot use the certificate"):
+        server_context(tmp_path / "none.pem", tmp_path / "none.key")
+
+
+@pytest.mark.parametrize("command", ["directory", "mailstore", "health"])
+def test_every_command_has_help(command: str) -> None:
+    result = CliRunner().invoke(cli, [command, "--help"])
+    assert result.exit_code == 0
+    assert "Usage:" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["directory", "--settings", "missing"], 3, "cannot read the settings missing"),
+        (["mailstore", "--vaults", "missing"], 3, "there is no folder missing"),
+        (["directory", "--redis", "nonsense"], 2, "is not HOST:PORT"),
+        (["health", "mailstore", "--port", "24:9", "--port", "993:9"], 1, "is not healthy"),
+    ],
+)
+def test_what_cannot_start_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == code
+    assert message in result.output
+    assert "Traceback" not in result.output

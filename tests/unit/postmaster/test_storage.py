@@ -1,0 +1,228 @@
+"""The vault: keys are made once, bad state is told plainly, and stays one person's trouble."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import apsw
+import pytest
+
+from postmaster.crypto import DataKey, FileKeyStore, person_id, verify_password
+from postmaster.errors import StorageUnavailableError
+from postmaster.storage.interface import (
+    FlagChange,
+    FolderExistsError,
+    NewMessage,
+    NoSuchFolderError,
+    arrival_time,
+)
+from postmaster.storage.schema import MIGRATIONS
+from postmaster.storage.vault import Vault
+from tests.unit.postmaster.harness import ADA, BOB, RawImap, Stack
+
+PERSON = person_id(ADA)
+KEY = DataKey(bytes(range(32)))
+
+
+def new_message(raw: bytes = b"Subject: x\r\n\r\ny", *flags: str) -> NewMessage:
+    return NewMessage(raw, frozenset(flags), arrival_time())
+
+
+@pytest.fixture
+def vault(tmp_path: Path) -> Vault:
+    return Vault(tmp_path / "a.vault", KEY)
+
+
+def test_a_key_is_made_once_and_stays(tmp_path: Path) -> None:
+    store = FileKeyStore(tmp_path)
+    assert store.load(PERSON) is None
+    key = store.create(PERSON)
+    assert len(key.secret) == 32
+    assert store.create(PERSON) == key
+    assert store.load(PERSON) == key
+    (path,) = tmp_path.iterdir()  # no temporary file is left
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert key.secret.hex() not in repr(key)
+
+
+def test_a_key_is_synced_before_it_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[str] = []
+    real_fsync, real_link = os.fsync, Path.hardlink_to
+
+    def fsync(descriptor: int) -> None:
+        kind = "directory" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file"
+        events.append(f"sync {kind}")
+        real_fsync(descriptor)
+
+    def link(self: Path, target: Path) -> None:
+        events.append("link")
+        real_link(self, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(Path, "hardlink_to", link)
+    FileKeyStore(tmp_path).create(PERSON)
+    assert events == ["sync file", "link", "sync directory"]
+
+
+def test_a_crash_while_a_key_is_made_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def power_cut(_descriptor: int) -> None:
+        raise OSError("the power went")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", power_cut)
+        with pytest.raises(StorageUnavailableError):
+            FileKeyStore(tmp_path).create(PERSON)
+    assert FileKeyStore(tmp_path).load(PERSON) is None
+    assert FileKeyStore(tmp_path).create(PERSON) is not None
+
+
+@pytest.mark.parametrize("content", [b"", b"mailstead-key 1 00ff", b"\xff\xfe", b"x" * 80])
+def test_a_damaged_key_is_never_replaced(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / f"{PERSON}.key"
+    path.write_bytes(content)
+    store = FileKeyStore(tmp_path)
+    with pytest.raises(StorageUnavailableError, match=r"damaged|cannot read"):
+        store.load(PERSON)
+    with pytest.raises(StorageUnavailableError):
+        store.create(PERSON)
+    assert path.read_bytes() == content
+
+
+def test_passwords(password_hash: str) -> None:
+    assert not verify_password(password_hash, "wrong")
+    assert not verify_password("no hash", "wrong")
+    assert not verify_password("$argon2id$v=19$m=19456,t=2,p=1$short$", "")
+
+
+def test_another_key_does_not_open_a_vault(tmp_path: Path, vault: Vault) -> None:
+    vault.close()
+    with pytest.raises(StorageUnavailableError, match="does not open with its key"):
+        Vault(tmp_path / "a.vault", DataKey(bytes(32)))
+    Vault(tmp_path / "a.vault", KEY).close()
+
+
+def test_a_vault_of_the_far_future_is_left_alone(tmp_path: Path, vault: Vault) -> None:
+    vault._query(f"PRAGMA user_version = {len(MIGRATIONS) + 1}", ())
+    vault.close()
+    Vault(tmp_path / "a.vault", KEY).close()  # the neighbour version's format is readable
+    again = Vault(tmp_path / "a.vault", KEY)
+    again._query(f"PRAGMA user_version = {len(MIGRATIONS) + 2}", ())
+    again.close()
+    with pytest.raises(StorageUnavailableError, match="format"):
+        Vault(tmp_path / "a.vault", KEY)
+
+
+def test_every_commit_is_synced(vault: Vault) -> None:
+    database = vault._database
+    assert database.pragma("journal_mode") == "wal"
+    assert database.pragma("synchronous") == 2  # FULL
+    assert database.pragma("cipher") == "chacha20"
+
+
+def test_uids_rise_for_ever(vault: Vault) -> None:
+    _, first = vault.append("inbox", new_message(b"a", "\\Deleted"))
+    folder = vault.folder("INBOX")
+    assert vault.expunge(folder.id, None) == [first]
+    _, second = vault.append("INBOX", new_message())
+    assert second == first + 1
+    modseq = vault.modseq
+    vault.store_flags(folder.id, [second], FlagChange.ADD, frozenset({"x"}))
+    assert vault.modseq > modseq
+    changes = vault.changes(folder.id, modseq, claim_recent=False)
+    assert [message.uid for message in changes.changed] == [second]
+    assert vault.changes(folder.id, 1, claim_recent=False).vanished == [first]
+
+
+def test_contents_go_with_their_last_message(vault: Vault) -> None:
+    folder, uid = vault.append("INBOX", new_message())
+    vault.copy(folder.id, [uid], "Trash")
+    count = "SELECT count(*) FROM contents"
+    assert vault._query(count, ()) == [(1,)]
+    vault.delete_folder("Trash")
+    assert vault._query(count, ()) == [(1,)]
+    vault.store_flags(folder.id, [uid], FlagChange.ADD, frozenset({"\\Deleted"}))
+    vault.expunge(folder.id, [uid])
+    assert vault._query(count, ()) == [(0,)]
+
+
+def test_a_failed_change_changes_nothing(vault: Vault) -> None:
+    folder, uid = vault.append("INBOX", new_message())
+    with pytest.raises(NoSuchFolderError):
+        vault.move(folder.id, [uid], "Nowhere")
+    with pytest.raises(FolderExistsError):
+        vault.rename_folder("Sent", "Trash")
+    assert len(vault.messages(folder.id, [uid])) == 1
+    assert len(vault.folders()) == 6
+
+
+def test_a_killed_process_loses_no_acknowledged_message(tmp_path: Path, vault: Vault) -> None:
+    _, uid = vault.append("INBOX", new_message(b"kept"))
+    # The state of the files at this instant, as a power cut would leave it.
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in tmp_path.glob("a.vault*"):
+        if not path.name.endswith("-shm"):
+            (copy / path.name).write_bytes(path.read_bytes())
+    survivor = Vault(copy / "a.vault", KEY)
+    folder = survivor.folder("INBOX")
+    (content,) = survivor.contents(folder.id, [uid], bodies=True, outlines=False, budget=1)
+    assert content.raw == b"kept"
+
+
+def test_outlines_of_another_version_are_computed_anew(vault: Vault) -> None:
+    folder, uid = vault.append("INBOX", new_message(b"Subject: new\r\n\r\n"))
+    vault._query("UPDATE contents SET outline_version = 0, outline = 'old'", ())
+    (content,) = vault.contents(folder.id, [uid], bodies=False, outlines=True, budget=1)
+    assert content.outline is not None
+    assert content.outline.envelope is not None
+    assert content.outline.envelope.subject == b"new"
+
+
+def test_contents_keep_to_their_budget(vault: Vault) -> None:
+    uids = [vault.append("INBOX", new_message(b"x" * 1000))[1] for _ in range(5)]
+    folder = vault.folder("INBOX").id
+    read = vault.contents(folder, uids, bodies=True, outlines=False, budget=1500)
+    assert [content.message.uid for content in read] == uids[:2]
+
+
+def break_vault(stack: Stack) -> None:
+    (stack.files.vaults / f"{PERSON}.vault").write_bytes(os.urandom(8192))
+
+
+def lose_key(stack: Stack) -> None:
+    (stack.files.keys / f"{PERSON}.key").unlink()
+
+
+def change_key(stack: Stack) -> None:
+    path = stack.files.keys / f"{PERSON}.key"
+    path.write_text(f"mailstead-key 1 {'ab' * 32}\n")
+
+
+@pytest.mark.parametrize("harm", [break_vault, lose_key, change_key])
+def test_bad_state_is_one_persons_trouble(
+    start: Callable[[], Stack], harm: Callable[[Stack], None]
+) -> None:
+    first = start()
+    first.deliver(b"a: b\r\n\r\n", ADA)
+    first.stop()
+    harm(first)
+    before = {path.name: path.read_bytes() for path in first.files.keys.iterdir()}
+    second = start()
+    client = RawImap(second, None)
+    answer, _ = client.command(f'LOGIN {ADA} "correct horse battery staple"')
+    assert answer.startswith(b"NO [UNAVAILABLE]")
+    client.close()
+    assert second.deliver(b"a: b\r\n\r\n", BOB) == {}
+    with second.imap(BOB) as other:
+        assert other.select()[1] == [b"1"]
+    after = {path.name: path.read_bytes() for path in first.files.keys.iterdir()}
+    assert {name: after.get(name) for name in before} == before  # nothing was "repaired"
+
+
+def test_sqlite_has_the_cipher() -> None:
+    assert "chacha20" in str(apsw.Connection(":memory:").pragma("cipher"))
