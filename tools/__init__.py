@@ -1,0 +1,1 @@
+"""The part of Mailstead that never ships: it builds, boots, tests and inspects images on a host."""
