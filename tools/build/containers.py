@@ -1,0 +1,125 @@
+"""Builds the container images: one base tree, one layer on it for each service, one archive."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+from firstboot.base.release import Image
+from tools.build.dependencies import install_dependencies
+from tools.build.fingerprint import fingerprint, walk
+from tools.build.layer import write_layer
+from tools.build.mkosi import Workshop
+from tools.build.oci import Layer, write_archive
+from tools.build.source import CHECKOUT, rfc3339
+from tools.build.steps import Steps
+
+_IMAGES = CHECKOUT / "images/containers"
+_POSTMASTER = CHECKOUT / "compose/postmaster"
+_LOCK = _POSTMASTER / "requirements.txt"
+
+
+@dataclass(frozen=True)
+class Containers:
+    """The archive of all container images, what the release says of them, and their fingerprint."""
+
+    archive: Path
+    images: Mapping[str, Image]
+    inputs: str
+
+
+@dataclass(frozen=True)
+class ContainerBuild:
+    """One build of all container images.
+
+    `time` is given to all their files, `inputs` is the fingerprint of what they share.
+    """
+
+    steps: Steps
+    workshop: Workshop
+    time: int
+    inputs: str
+
+    def run(self) -> Containers:
+        """Build what has changed since the results that are kept."""
+        common = fingerprint(
+            self.inputs, str(self.time), _IMAGES / "container.conf", _IMAGES / "base"
+        )
+        base = self.steps.run("container base", common, self._make_base)
+        marks, results = [], {}
+        for service in services():
+            mark, extra = fingerprint(common, _IMAGES / service), None
+            if service == "postmaster":
+                dependencies = self._dependencies()
+                mark = fingerprint(mark, dependencies.name, _POSTMASTER)
+                extra = partial(_stage_postmaster, dependencies)
+            make = partial(self._make_service, service, base / "base", extra)
+            results[service] = self.steps.run(f"container {service}", mark, make)
+            marks.append(f"{service} {mark}")
+        mark = fingerprint(*marks)
+        archive = self.steps.run("container archive", mark, partial(self._archive, base, results))
+        described = json.loads((archive / "images.json").read_text(encoding="utf-8"))
+        images = {name: Image(**found) for name, found in described.items()}
+        return Containers(archive / "containers.tar", images, mark)
+
+    def _dependencies(self) -> Path:
+        base = self.workshop.base
+        mark = fingerprint(base.python, _LOCK)
+        make = partial(install_dependencies, _LOCK, base)
+        return self.steps.run("python dependencies", mark, make)
+
+    def _make_base(self, result: Path) -> None:
+        self.workshop.build("containers/base", result)
+        write_layer(result / "base", None, result / "layer.tar", mtime=self.time)
+
+    def _make_service(
+        self, service: str, base: Path, stage: partial[None] | None, result: Path
+    ) -> None:
+        extra = []
+        if stage:
+            stage(result / "extra")
+            extra.append(result / "extra")
+        self.workshop.build(f"containers/{service}", result, base_tree=base, extra=extra)
+        tree = result / service
+        write_layer(tree, base, result / "layer.tar", mtime=self.time)
+        # The base's tree is needed for other layers; a service's is in its layer.
+        for done in (tree, *extra):
+            shutil.rmtree(done)
+
+    def _archive(self, base: Path, results: Mapping[str, Path], result: Path) -> None:
+        below = Layer.read(base / "layer.tar")
+        layers = {
+            name: (below, Layer.read(folder / "layer.tar")) for name, folder in results.items()
+        }
+        images = write_archive(
+            result / "containers.tar", layers, created=rfc3339(self.time), mtime=self.time
+        )
+        described = {name: asdict(image) for name, image in images.items()}
+        (result / "images.json").write_text(json.dumps(described, indent=2), encoding="utf-8")
+
+
+def services() -> tuple[str, ...]:
+    """The container images there are: folders of images/containers but the base."""
+    folders = sorted(path.parent.name for path in _IMAGES.glob("*/mkosi.conf"))
+    return tuple(name for name in folders if name != "base")
+
+
+def _stage_postmaster(dependencies: Path, tree: Path) -> None:
+    """Lay out /usr/lib/postmaster as the container will have it."""
+    library = tree / "usr/lib/postmaster"
+    shutil.copytree(dependencies, library, symlinks=True)
+    copy_python(_POSTMASTER, library / "postmaster")
+
+
+def copy_python(package: Path, target: Path) -> None:
+    """Copy a package's sources, and nothing that running it has left beside them."""
+    for path in walk(package):
+        if path.suffix == ".py" or path.name == "py.typed":
+            copy = target / path.relative_to(package)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, copy)
+            copy.chmod(0o644)
