@@ -1,0 +1,132 @@
+"""Finds out whether KVM really works here, by letting it boot the firmware.
+
+/dev/kvm may exist and answer and yet be unable to run UEFI ("KVM internal error"), as nested and
+emulated KVM sometimes are. Only a sign of life from the firmware counts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import shutil
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from firstboot.base.errors import MailsteadError
+from tools.vm.console import Console
+from tools.vm.deadline import Deadline
+from tools.vm.firmware import Firmware, find_firmware
+from tools.vm.ledger import read_boot_id
+from tools.vm.processes import started
+from tools.vm.qmp import monitoring
+from tools.vm.sockets import listening, socket_argument
+
+QEMU = "qemu-system-x86_64"
+FORMAT = 1
+
+# The firmware speaks within 2 s under working KVM.
+PROBE_SECONDS = 20.0
+
+# Events after which a guest does not go on: QEMU stops it on a KVM internal error.
+_DEAD = frozenset({"STOP", "GUEST_PANICKED", "SHUTDOWN", "RESET"})
+
+
+@dataclass(frozen=True)
+class Accelerator:
+    """How QEMU runs guest code; `factor` is how much longer than with KVM things may take."""
+
+    name: str
+    arguments: tuple[str, ...]
+    factor: float
+
+    def scaled(self, seconds: float) -> float:
+        """A deadline that was written down for KVM, for this accelerator."""
+        return seconds * self.factor
+
+
+KVM = Accelerator("kvm", ("-accel", "kvm", "-cpu", "host"), 1.0)
+# An estimate on the generous side: an Ubuntu + Docker boot takes about 100 s with it on 2 cores.
+# The plainest processor: emulated vector instructions are slower than code that does without them
+# (SHA-256 takes a third of the time that it takes with `max`, starting Python half).
+TCG = Accelerator("tcg", ("-accel", "tcg,thread=multi", "-cpu", "qemu64"), 8.0)
+
+
+def find_accelerator(*, cache: Path | None = None, device: Path = Path("/dev/kvm")) -> Accelerator:
+    """KVM if it boots the firmware, else TCG; remembered until the host boots again."""
+    path = (cache if cache is not None else cache_folder()) / "accelerator.json"
+    # Another user may have no access to the device, another QEMU may behave differently.
+    key = {
+        "format": FORMAT,
+        "boot_id": read_boot_id(),
+        "uid": os.getuid(),
+        "qemu": shutil.which(QEMU),
+    }
+    remembered = _read_cache(path)
+    if remembered.get("key") == key:
+        return KVM if remembered.get("accelerator") == KVM.name else TCG
+    usable = os.access(device, os.R_OK | os.W_OK) and boots_firmware(KVM, find_firmware())
+    accelerator = KVM if usable else TCG
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".new")
+    draft.write_text(json.dumps({"key": key, "accelerator": accelerator.name}))
+    draft.rename(path)
+    return accelerator
+
+
+def boots_firmware(
+    accelerator: Accelerator, firmware: Firmware, *, seconds: float = PROBE_SECONDS
+) -> bool:
+    """Whether the firmware writes to the serial port of a machine without a disk.
+
+    False when the guest stops, QEMU ends, or `seconds` pass in silence.
+    """
+    signs: queue.SimpleQueue[bool] = queue.SimpleQueue()
+
+    def judge(event: Mapping[str, Any]) -> None:
+        if event["event"] in _DEAD:
+            signs.put(False)
+
+    deadline = Deadline(seconds)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mailstead-")))
+        variables = folder / "variables"
+        shutil.copyfile(firmware.variables, variables)
+        control = stack.enter_context(listening(folder / "qmp"))
+        serial = stack.enter_context(listening(folder / "console"))
+        argv = [
+            *(QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-m", "256"),
+            *firmware.machine_arguments(),
+            *accelerator.arguments,
+            *firmware.flash_arguments(variables),
+            *("-chardev", socket_argument("console", folder / "console")),
+            *("-serial", "chardev:console"),
+            *("-chardev", socket_argument("qmp", folder / "qmp")),
+            *("-mon", "chardev=qmp,mode=control"),
+        ]
+        child = stack.enter_context(started("qemu", argv, log=folder / "qemu.log"))
+        try:
+            console = Console(child.accept(serial, deadline), lambda text: signs.put(bool(text)))
+            stack.callback(console.close)
+            stack.enter_context(monitoring(child.accept(control, deadline), judge))
+            return signs.get(timeout=deadline.remaining)
+        except (MailsteadError, queue.Empty):
+            return False
+
+
+def cache_folder() -> Path:
+    """Where the result is remembered (XDG base directory specification, `$XDG_CACHE_HOME`)."""
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "mailstead"
+
+
+def _read_cache(path: Path) -> dict[str, Any]:
+    try:
+        remembered = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return remembered if isinstance(remembered, dict) else {}
