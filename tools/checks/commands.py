@@ -1,0 +1,71 @@
+"""The verb `test`."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import sys
+import time
+
+import click
+import pytest
+
+from tools.build.base import AUTO
+from tools.build.source import CHECKOUT
+from tools.host.packages import ensure_for
+from tools.options import base_option, json_option
+from tools.progress import progress
+from tools.vm import reap_leftovers
+
+SUITES = ("unit", "stack", "boot")
+FAST = ("unit", "stack")
+
+
+class _Counter:
+    """Counts results for --json, as pytest reports them."""
+
+    def __init__(self) -> None:
+        self.counts = {"passed": 0, "failed": 0, "skipped": 0}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        # Set-up and tear-down count only when they are not well.
+        if report.when == "call" or report.outcome != "passed":
+            self.counts[report.outcome] += 1
+
+
+@click.command(
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": True},
+)
+@base_option(AUTO)
+@click.option("--fast", is_flag=True, help="Leave out what boots a machine: unit and stack only.")
+@json_option
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def test(*, base: str, fast: bool, as_json: bool, arguments: tuple[str, ...]) -> int:
+    """Run the tests: all of them, or those of the suites unit, stack and boot that are named first.
+
+    Everything else is handed to pytest, for example:
+
+    \b
+    tools/forge test unit -k settings
+    tools/forge test boot -x --cuts 20 --seed 7
+    """
+    named = tuple(itertools.takewhile(SUITES.__contains__, arguments))
+    rest = arguments[len(named) :]
+    suites = named or (FAST if fast else SUITES)
+    with progress() as report:
+        if set(suites) - {"unit"}:
+            ensure_for("test", report)
+        reap_leftovers()
+    os.chdir(CHECKOUT)
+    counter = _Counter()
+    started = time.monotonic()
+    with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+        folders = [f"tests/{suite}" for suite in suites]
+        code = pytest.main([*folders, f"--base={base}", *rest], plugins=[counter])
+    if as_json:
+        seconds = round(time.monotonic() - started, 1)
+        ok = code == pytest.ExitCode.OK
+        click.echo(json.dumps({"ok": ok, **counter.counts, "seconds": seconds}, indent=2))
+    return int(code)

@@ -1,0 +1,1 @@
+"""`forge inspect`: what is in an image, read from the image itself, without root or mounting."""
