@@ -1,0 +1,71 @@
+"""Machines for the boot tests: the very image, under the very firmware, with evidence kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tools.boot.appliance import hardware, powered_on
+from tools.boot.example import Example, make_example
+from tools.build.image import Built, build_image
+from tools.host.cache import cache_folder
+from tools.host.report import say
+from tools.vm import Machine, keep_evidence
+
+# Powers on a machine for the rest of a test: PowerOn(seed=…, memory_mib=…, image=…, …).
+PowerOn = Callable[..., Machine]
+
+_running: list[Machine] = []
+
+
+@pytest.fixture(scope="session")
+def built(request: pytest.FixtureRequest) -> Built:
+    """The image under test, with a way in for tests."""
+    return build_image(request.config.getoption("--base"), report=say, testing=True)
+
+
+@pytest.fixture(scope="session")
+def example() -> Example:
+    """One domain, one person, and the seed that makes them."""
+    return make_example()
+
+
+@pytest.fixture(scope="class")
+def power_on(built: Built) -> Iterator[PowerOn]:
+    """Powers on machines that end with the test class (or the test that stands alone)."""
+    with ExitStack() as stack:
+
+        def power_on(
+            *,
+            seed: str | None = None,
+            memory_mib: int = 2048,
+            image: Path = built.image,
+            **options: Any,
+        ) -> Machine:
+            parts = hardware(seed=seed, memory_mib=memory_mib)
+            machine = stack.enter_context(powered_on(image, parts, **options))
+            _running.append(machine)
+            stack.callback(_running.remove, machine)
+            return machine
+
+        yield power_on
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep what is known of every machine that runs while a test fails."""
+    report = yield
+    if report.failed:
+        name = re.sub(r"[^\w.-]+", "-", item.nodeid)
+        for number, machine in enumerate(_running):
+            folder = cache_folder("evidence", name, f"machine-{number}")
+            keep_evidence(machine, folder)
+            report.sections.append(("evidence", f"kept in {folder}"))
+    return report

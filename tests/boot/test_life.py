@@ -1,0 +1,134 @@
+"""The life of one machine, in order: first boot, mail, a power cut, and what is left after it."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import dataclass
+
+import pytest
+
+from firstboot.base.roundtrip import Account, round_trip
+from firstboot.base.waiting import wait_for
+from tests.boot.conftest import PowerOn
+from tests.boot.mail import deliver, has_message
+from tools.boot.appliance import READY, READY_SECONDS, TROUBLE, account, await_ready, read_status
+from tools.boot.example import Example
+from tools.build.image import Built
+from tools.vm import Machine
+
+# Under KVM; scaled for emulation.
+DELIVERY_SECONDS = 30.0
+# Where a program might leave something: none of it is below /state.
+OUTSIDE_STATE = ("/etc/intruder", "/var/intruder", "/var/lib/intruder", "/run/intruder")
+
+
+@dataclass
+class Life:
+    """The machine and whose mail is on it; `account` belongs to the present boot's ports."""
+
+    machine: Machine
+    example: Example
+
+    @property
+    def account(self) -> Account:
+        return account(self.machine, self.example)
+
+    def await_message(self, marker: str) -> None:
+        wait_for(
+            lambda: has_message(self.account, marker),
+            what=f"message {marker} in the inbox",
+            timeout=self.machine.accelerator.scaled(DELIVERY_SECONDS),
+            interval=1.0,
+        )
+
+
+class TestLife:
+    """Each test goes on where the one before has left the machine."""
+
+    @pytest.fixture(scope="class")
+    def life(self, power_on: PowerOn, example: Example) -> Life:
+        machine = power_on(seed=example.seed)
+        await_ready(machine)
+        return Life(machine, example)
+
+    def test_mail_goes_round(self, life: Life) -> None:
+        seconds = life.machine.accelerator.scaled(DELIVERY_SECONDS)
+        done = round_trip(life.account, timeout=seconds)
+        assert done.bytes > 1000
+
+    def test_machine_finds_itself_well(self, life: Life) -> None:
+        done = life.machine.guest.run(["mailstead", "check", "--json"], check=False, timeout=120)
+        checks = json.loads(done.stdout)
+        assert [check for check in checks["checks"] if check["state"] == "fail"] == []
+        assert checks["ok"]
+        assert done.returncode == 0
+
+    def test_status_names_every_service(self, life: Life, built: Built) -> None:
+        status = read_status(life.machine)
+        assert status["version"] == built.release.version
+        assert status["problems"] == []
+        assert {found["name"]: found["health"] for found in status["containers"]} == dict.fromkeys(
+            ("directory", "mailstore", "mta", "redis"), "healthy"
+        )
+
+    def test_only_images_of_the_slot_run(self, life: Life, built: Built) -> None:
+        run = life.machine.guest.run
+        ids = run(["docker", "ps", "--quiet", "--no-trunc"]).stdout.split()
+        images = run(["docker", "inspect", "--format", "{{.Image}}", *ids]).stdout.split()
+        slot = {digest for image in built.release.images.values() for digest in image.ids}
+        assert len(images) == 4
+        assert set(images) <= slot
+        everything = run(["docker", "images", "--quiet", "--no-trunc"]).stdout.split()
+        assert set(everything) <= slot
+
+    def test_nobody_can_log_in(self, life: Life) -> None:
+        run = life.machine.guest.run
+        passwords = [line.split(":")[1] for line in run(["cat", "/etc/shadow"]).stdout.split()]
+        assert [password for password in passwords if not password.startswith(("!", "*"))] == []
+        units = run(["systemctl", "list-units", "--all", "--plain", "--no-legend"]).stdout
+        assert "getty@" not in units
+        assert "ssh" not in units
+
+    def test_no_unit_failed(self, life: Life) -> None:
+        done = life.machine.guest.run(["systemctl", "list-units", "--failed", "--no-legend"])
+        assert done.stdout.strip() == ""
+
+    def test_slot_cannot_be_written(self, life: Life) -> None:
+        for path in ("/usr/intruder", "/intruder", "/opt/intruder"):
+            done = life.machine.guest.run(["touch", path], check=False)
+            assert "Read-only file system" in done.stderr
+
+    def test_accepted_mail_survives_a_power_cut(
+        self, life: Life, request: pytest.FixtureRequest, dice: random.Random
+    ) -> None:
+        """Once for each of `--cuts`: whatever got its 250 is there after the next boot.
+
+        And nothing else is: what was written outside the state partition is gone.
+        """
+        machine = life.machine
+        for path in OUTSIDE_STATE:
+            # Fails unless the file is there afterwards.
+            machine.guest.run(["sh", "-c", f"touch {path} && test -e {path}"])
+        identity = machine.guest.run(["cat", "/etc/machine-id"]).stdout
+        kept = []
+        for _ in range(request.config.getoption("--cuts")):
+            for _ in range(dice.randint(1, 4)):
+                marker = f"before-the-cut-{dice.getrandbits(64):x}"
+                deliver(machine, life.example.address, marker)
+                kept.append(marker)
+            machine.power_cut()
+            machine.start()
+            machine.wait_for_console(READY, seconds=READY_SECONDS, fail_on=TROUBLE)
+            for marker in kept:
+                life.await_message(marker)
+        assert machine.guest.run(["cat", "/etc/machine-id"]).stdout == identity
+        for path in OUTSIDE_STATE:
+            assert machine.guest.run(["test", "-e", path], check=False).returncode == 1
+
+    def test_second_boot_loaded_no_container(self, life: Life) -> None:
+        assert "mailstead: containers loaded (0," in life.machine.console_text
+
+    def test_machine_shuts_down_when_asked(self, life: Life) -> None:
+        life.machine.power_button(seconds=60)
+        assert not life.machine.running

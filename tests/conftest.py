@@ -1,0 +1,46 @@
+"""What all suites share: the options of `tools/forge test`, and no silent skips."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("mailstead")
+    group.addoption(
+        "--base", default="auto", help="distribution below the image: auto, ubuntu, debian"
+    )
+    group.addoption("--seed", type=int, default=None, help="seed of randomised tests")
+    group.addoption("--strict-skips", action="store_true", help="a skipped test fails the run")
+    group.addoption("--cuts", type=int, default=1, help="how many power cuts to try")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    base, cuts = config.getoption("--base"), config.getoption("--cuts")
+    return f"base: {base}, seed: {seed_of(config)}, cuts: {cuts}"
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """With --strict-skips, a run in which a test was skipped is not green."""
+    reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = len(reporter.stats.get("skipped", ())) if reporter else 0
+    if skipped and session.config.getoption("--strict-skips") and exitstatus == 0:
+        reporter.write_line(f"FAILED: {skipped} skipped, which --strict-skips does not allow")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def seed_of(config: pytest.Config) -> int:
+    """The seed given, or one that is chosen once and shown at the top."""
+    if config.getoption("--seed") is None:
+        config.option.seed = random.SystemRandom().randrange(1 << 32)
+    seed: int = config.getoption("--seed")
+    return seed
+
+
+@pytest.fixture
+def dice(request: pytest.FixtureRequest) -> random.Random:
+    """Randomness that `--seed` repeats."""
+    return random.Random(seed_of(request.config))  # noqa: S311 - no secrets here

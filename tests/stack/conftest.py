@@ -1,0 +1,71 @@
+"""One stack for all tests here, apart from a developer's own, and gone afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import docker
+import pytest
+
+from firstboot.base.services import Stack, read_stack
+from tests.stack.boxes import Boxes
+from tests.stack.mail import Mail
+from tests.stack.people import EXAMPLE
+from tools.build.appliance import Parts
+from tools.build.image import build_parts
+from tools.build.source import CHECKOUT
+from tools.host.cache import cache_folder, lock
+from tools.host.report import say
+from tools.stack.home import Home
+from tools.stack.lifecycle import StackUp, stack_down, stack_up
+
+
+@pytest.fixture(scope="session")
+def base(request: pytest.FixtureRequest) -> str:
+    name: str = request.config.getoption("--base")
+    return name
+
+
+@pytest.fixture(scope="session")
+def parts(base: str) -> Parts:
+    """The containers under test, the same from the first test to the last."""
+    return build_parts(base, report=say)
+
+
+@pytest.fixture(scope="session")
+def stack(base: str, parts: Parts) -> Iterator[StackUp]:
+    """A running stack with EXAMPLE's people."""
+    home = Home(cache_folder("tests") / "stack", "mailstead-tests")
+    with lock("stack-tests", "testing the stack"):
+        # What a killed run has left.
+        stack_down(home=home)
+        try:
+            yield stack_up(base, say, home=home, example=EXAMPLE, parts=parts)
+        finally:
+            stack_down(home=home)
+
+
+@pytest.fixture(scope="session")
+def mail(stack: StackUp) -> Mail:
+    return Mail(stack)
+
+
+@pytest.fixture(scope="session")
+def services() -> Stack:
+    """What the stack was made from."""
+    return read_stack(CHECKOUT / "compose/services.yaml")
+
+
+@pytest.fixture(scope="session")
+def boxes(stack: StackUp) -> Iterator[Boxes]:
+    """The stack's containers."""
+    api = docker.APIClient(base_url=stack.engine.host, version="auto")
+    yield Boxes(stack, api)
+    api.close()
+
+
+@pytest.fixture
+def all_well(boxes: Boxes) -> Iterator[Boxes]:
+    """The containers, for a test that breaks some: the next test finds them healthy."""
+    yield boxes
+    boxes.mend()

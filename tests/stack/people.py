@@ -1,0 +1,13 @@
+"""Who lives in the stack of the tests."""
+
+from __future__ import annotations
+
+from tools.stack.example import ADA, Example, Person
+
+GRACE = Person("grace@example.com", "Grace Hopper")
+# Her password is guessed until it is locked, so no other test may need her.
+JOAN = Person("joan@example.com", "Joan Clarke")
+EXAMPLE = Example("mail.example.com", "example.com", people=(ADA, GRACE, JOAN))
+CANARY = f"canary@{EXAMPLE.hostname}"
+# Somebody elsewhere (RFC 2606); nothing may ever be sent there through us.
+STRANGER = "stranger@example.org"
