@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Iterator
 
 import pytest
 
@@ -15,6 +16,7 @@ from tools.build.image import Built, build_image
 from tools.host.report import say
 from tools.inspect.image import inspect_image
 from tools.vm import Machine
+from tools.vm.seedvolume import read_esp_file
 
 MIB = 1 << 20
 
@@ -30,10 +32,12 @@ def release(request: pytest.FixtureRequest) -> Built:
 
 class TestRelease:
     @pytest.fixture(scope="class")
-    def machine(self, power_on: PowerOn, release: Built, example: Example) -> Machine:
+    def machine(self, power_on: PowerOn, release: Built, example: Example) -> Iterator[Machine]:
         machine = power_on(seed=example.seed, image=release.image)
         await_ready(machine)
-        return machine
+        yield machine
+        # Before the other base is built and booted, which needs the processors.
+        machine.power_cut()
 
     def test_mail_goes_round(self, machine: Machine, example: Example) -> None:
         # Nobody inside can be asked for the certificate, so the first one seen is trusted.
@@ -51,6 +55,11 @@ class TestRelease:
     def test_no_login_is_offered(self, machine: Machine) -> None:
         assert "login:" not in machine.console_text
         assert not machine.guest_connected
+
+    def test_boot_menu_gives_no_shell(self, release: Built) -> None:
+        loader = read_esp_file(release.image, "loader/loader.conf").decode().splitlines()
+        assert "editor no" in loader
+        assert "timeout 0" in loader
 
     def test_image_is_small_and_has_no_way_in(self, release: Built) -> None:
         found = inspect_image(release.image, verify=True, report=say)
