@@ -45,14 +45,15 @@ class Life:
         )
 
 
+@pytest.fixture(scope="class")
+def life(power_on: PowerOn, example: Example) -> Life:
+    machine = power_on(seed=example.seed)
+    await_ready(machine)
+    return Life(machine, example)
+
+
 class TestLife:
     """Each test goes on where the one before has left the machine."""
-
-    @pytest.fixture(scope="class")
-    def life(self, power_on: PowerOn, example: Example) -> Life:
-        machine = power_on(seed=example.seed)
-        await_ready(machine)
-        return Life(machine, example)
 
     def test_mail_goes_round(self, life: Life) -> None:
         seconds = life.machine.accelerator.scaled(DELIVERY_SECONDS)

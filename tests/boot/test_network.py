@@ -29,18 +29,19 @@ network:
 """
 
 
-class TestStaticNetwork:
-    @pytest.fixture(scope="class")
-    def network(
-        self, power_on: PowerOn, built: Built, tmp_path_factory: pytest.TempPathFactory
-    ) -> NamespaceNetwork:
-        network = NamespaceNetwork()
-        image = copy_sparse(built.image, tmp_path_factory.mktemp("esp") / "image.raw")
-        write_esp_file(image, "mailstead.yaml", make_example(_static(network)).seed.encode())
-        machine = power_on(image=image, network=network)
-        await_ready(machine)
-        return network
+@pytest.fixture(scope="class")
+def network(
+    power_on: PowerOn, built: Built, tmp_path_factory: pytest.TempPathFactory
+) -> NamespaceNetwork:
+    network = NamespaceNetwork()
+    image = copy_sparse(built.image, tmp_path_factory.mktemp("esp") / "image.raw")
+    write_esp_file(image, "mailstead.yaml", make_example(_static(network)).seed.encode())
+    machine = power_on(image=image, network=network)
+    await_ready(machine)
+    return network
 
+
+class TestStaticNetwork:
     @pytest.mark.parametrize("family", ["IPv4", "IPv6"])
     def test_exactly_the_declared_ports_are_open(
         self, network: NamespaceNetwork, family: str

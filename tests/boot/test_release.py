@@ -30,15 +30,16 @@ def release(request: pytest.FixtureRequest) -> Built:
     return build_image(request.param, report=say)
 
 
-class TestRelease:
-    @pytest.fixture(scope="class")
-    def machine(self, power_on: PowerOn, release: Built, example: Example) -> Iterator[Machine]:
-        machine = power_on(seed=example.seed, image=release.image)
-        await_ready(machine)
-        yield machine
-        # Before the other base is built and booted, which needs the processors.
-        machine.power_cut()
+@pytest.fixture(scope="class")
+def machine(power_on: PowerOn, release: Built, example: Example) -> Iterator[Machine]:
+    machine = power_on(seed=example.seed, image=release.image)
+    await_ready(machine)
+    yield machine
+    # Before the other base is built and booted, which needs the processors.
+    machine.power_cut()
 
+
+class TestRelease:
     def test_mail_goes_round(self, machine: Machine, example: Example) -> None:
         # Nobody inside can be asked for the certificate, so the first one seen is trusted.
         seen = ssl.get_server_certificate(("127.0.0.1", machine.ports["imaps"]), timeout=60)
