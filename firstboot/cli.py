@@ -21,6 +21,8 @@ import click
 
 from firstboot.base.errors import CheckError, MailsteadError, SettingsError
 from firstboot.base.paths import Paths
+from firstboot.disk.commands import disk
+from firstboot.update.commands import update
 
 JOURNAL = "/dev/log"
 LOG_HINT = "The log has the details: journalctl --identifier=mailstead"
@@ -70,10 +72,12 @@ def mailstead() -> None:
     real message sent and read, use `mailstead check`. Each command that prints something also
     prints it as JSON with --json.
 
-    The machine itself runs `boot` and `start` when it starts; both may be run again at any time.
+    The machine itself runs `boot`, `start` and `gate` when it starts; all may be run again at any
+    time.
 
     Exit codes: 0 fine, 1 unexpected error, 2 wrong usage, 3 settings, 4 a program failed,
-    5 services, 6 release, 7 Docker, 8 machine, 9 out of time, 10 round trip, 11 a check failed.
+    5 services, 6 release, 7 Docker, 8 machine, 9 out of time, 10 round trip, 11 a check failed,
+    12 an upgrade was refused.
     """
 
 
@@ -91,12 +95,25 @@ def boot() -> None:
     credential mailstead.seed, or a file mailstead.yaml on a volume labelled MAILSTEAD or on the
     EFI system partition.
     """
+    from firstboot.base.settings import Settings
+    from firstboot.disk.places import Places
+    from firstboot.disk.protect import protect, require_possible
+    from firstboot.disk.settings import chosen_protection
     from firstboot.setup.boot import boot as run_boot
     from firstboot.system.console import find_consoles
 
-    console = find_consoles()
+    console, paths, places = find_consoles(), Paths(), Places()
+
+    def admit(settings: Settings) -> None:
+        require_possible(settings.disk.protection, places)
+
     with _on_console(console.error):
-        run_boot(Paths(), console)
+        run_boot(paths, console, admit)
+        try:
+            protect(chosen_protection(paths), places, console)
+        except MailsteadError as error:
+            # The disk opens as before, and mail does not wait for it.
+            console.error(error)
 
 
 @mailstead.command()
@@ -116,15 +133,56 @@ def start() -> None:
 
 
 @mailstead.command()
+def gate() -> None:
+    """Wait until every container is healthy.
+
+    Runs after `start`. Only when both have succeeded does a version that is on trial count as good;
+    until then the boot loader goes back to the version before when the machine is started a few
+    times.
+    """
+    from firstboot.base.engine import Engine
+    from firstboot.setup.gate import await_healthy
+    from firstboot.system.console import find_consoles
+
+    console = find_consoles()
+    with _on_console(console.error):
+        await_healthy(Paths(), console, Engine())
+
+
+@mailstead.command()
 @_json_option
 def status(as_json: bool) -> None:
-    """Show version, containers, ports, disk and memory."""
+    """Show version, upgrades, containers, ports, memory and disk."""
     from firstboot.base.engine import Engine
     from firstboot.checks.machine import read_machine
-    from firstboot.checks.status import format_status, read_status
+    from firstboot.checks.status import columns, format_status, read_status
+    from firstboot.disk.places import Places
+    from firstboot.disk.status import read_protection
+    from firstboot.update.machine import read_machine as read_upgrades
+    from firstboot.update.status import format_status as format_upgrades
+    from firstboot.update.status import read_status as read_upgrade_status
 
     found = read_status(read_machine(Paths(), Engine()))
-    click.echo(_dump(found.as_json()) if as_json else format_status(found))
+    shown, blocks = found.as_json(), [format_status(found)]
+    with _as_problem(shown, blocks):
+        upgrade = read_upgrade_status(read_upgrades(Paths()))
+        shown["upgrade"] = upgrade.as_json()
+        blocks.append(format_upgrades(upgrade))
+    with _as_problem(shown, blocks):
+        protection = read_protection(Places())
+        shown["protection"] = protection.as_json()
+        blocks.append(columns(protection.rows()))
+    click.echo(_dump(shown) if as_json else "\n\n".join(blocks))
+
+
+@contextlib.contextmanager
+def _as_problem(shown: dict[str, Any], blocks: list[str]) -> Iterator[None]:
+    """What of the status cannot be read is a problem like others, and no reason to show nothing."""
+    try:
+        yield
+    except MailsteadError as error:
+        shown["problems"] = [*shown["problems"], str(error)]
+        blocks.append(f"problem: {error}")
 
 
 @mailstead.command()
@@ -199,17 +257,26 @@ def version(as_json: bool) -> None:
         click.echo(f"  {image.reference}  {image.manifest}")
 
 
+for group in (disk, update):
+    mailstead.add_command(group)
+
+
 @contextlib.contextmanager
 def _on_console(show: Callable[[MailsteadError], None]) -> Iterator[None]:
-    """Put what stops a machine from starting where its owner sees it, too."""
+    """Put what stops a machine from starting where its owner sees it, too.
+
+    It also stays as the reason of this start's failure, for when another version has come back.
+    """
+    from firstboot.update.settle import note_failure
+
     try:
         yield
-    except MailsteadError as error:
-        show(error)
-        raise SystemExit(error.exit_code) from None
     except Exception as error:
-        show(unexpected(error))
-        raise SystemExit(MailsteadError.exit_code) from None
+        known = error if isinstance(error, MailsteadError) else unexpected(error)
+        show(known)
+        with contextlib.suppress(OSError, MailsteadError):
+            note_failure(Paths(), str(known))
+        raise SystemExit(known.exit_code) from None
 
 
 def _report(error: MailsteadError, *, as_json: bool) -> None:

@@ -15,12 +15,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--seed", type=int, default=None, help="seed of randomised tests")
     group.addoption("--strict-skips", action="store_true", help="a skipped test fails the run")
+    group.addoption("--campaign", action="store_true", help="also what takes too long for each run")
     group.addoption("--cuts", type=int, default=1, help="how many power cuts to try")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "campaign: takes too long for each run, see --campaign")
 
 
 def pytest_report_header(config: pytest.Config) -> str:
     base, cuts = config.getoption("--base"), config.getoption("--cuts")
-    return f"base: {base}, seed: {seed_of(config)}, cuts: {cuts}"
+    campaign = "with" if config.getoption("--campaign") else "without"
+    return f"base: {base}, seed: {seed_of(config)}, cuts: {cuts}, {campaign} --campaign"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what only a campaign has the time for; pytest tells how many were deselected."""
+    if config.getoption("--campaign"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("campaign")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

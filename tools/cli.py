@@ -18,6 +18,8 @@ from tools.build.commands import build
 from tools.checks.commands import test
 from tools.host.cache import cache_folder
 from tools.inspect.commands import inspect
+from tools.keys.commands import keys
+from tools.publish.commands import publish
 from tools.stack.commands import stack
 from tools.trial.commands import try_
 
@@ -37,7 +39,7 @@ def forge() -> None:
     """
 
 
-for command in (try_, test, build, boot, stack, inspect, hash_password_command):
+for command in (try_, test, build, boot, publish, stack, inspect, keys, hash_password_command):
     forge.add_command(command)
 
 

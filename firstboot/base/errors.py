@@ -88,3 +88,9 @@ class CheckError(MailsteadError):
     """At least one check of `mailstead check` failed."""
 
     exit_code = 11
+
+
+class UpdateRefusedError(MailsteadError):
+    """An upgrade is refused, or does not get what it needs; what runs has not been changed."""
+
+    exit_code = 12

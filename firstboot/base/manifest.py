@@ -27,7 +27,7 @@ FORMAT: Literal[1] = 1
 CONTEXT = b"mailstead release manifest 1\n"
 # A GPT label has 36 characters (UEFI specification, 5.3.3), ours is mailstead_VERSION_verity.
 MAX_VERSION = 19
-# An envelope that is longer is not read to its end.
+# In bytes. Read one more than this of an envelope, and `parse_envelope` refuses it.
 MAX_ENVELOPE = 1 << 20
 
 Channel: TypeAlias = Literal["stable", "candidate"]
@@ -172,6 +172,8 @@ def parse_manifest(text: str, source: str) -> Manifest:
     for part in found.parts:
         if (part.uuid is None) != (part.role == "uki"):
             raise ReleaseError(f"the manifest in {source} has a wrong partition for {part.role}")
+        if part.full.base is not None or part.full.base_sha256 is not None:
+            raise ReleaseError(f"the manifest in {source} has a delta as the whole of {part.role}")
         for delta in part.deltas:
             if delta.base is None or delta.base_sha256 is None:
                 raise ReleaseError(f"the manifest in {source} has a delta against nothing")
@@ -184,7 +186,9 @@ def dump_manifest(manifest: Manifest) -> str:
 
 
 def parse_envelope(data: bytes, source: str) -> Envelope:
-    """Read an envelope without trusting it; ReleaseError when it is none."""
+    """Read an envelope without trusting it; ReleaseError when it is none, or too long."""
+    if len(data) > MAX_ENVELOPE:
+        raise ReleaseError(f"{source} is not a release manifest: longer than {MAX_ENVELOPE} bytes")
     try:
         text = data.decode()
     except UnicodeDecodeError:

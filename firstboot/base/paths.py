@@ -17,6 +17,8 @@ class Paths:
     share: Path = Path("/usr/share/mailstead")
     etc: Path = Path("/etc")
     networkd: Path = Path("/run/systemd/network")
+    esp: Path = Path("/efi")
+    efivars: Path = Path("/sys/firmware/efi/efivars")
 
     @classmethod
     def below(cls, root: Path) -> Paths:
@@ -57,3 +59,47 @@ class Paths:
     @property
     def certificate(self) -> Path:
         return self.state / "tls" / "certificate.pem"
+
+    @property
+    def release_keys(self) -> Path:
+        """The public keys of those whose releases this slot accepts."""
+        return self.share / "release-keys.json"
+
+    @property
+    def state_format(self) -> Path:
+        """The format of all that is in the state, one integer; written by setup."""
+        return self.state_partition / "format"
+
+    @property
+    def maintenance_lock(self) -> Path:
+        """Held by whatever must be alone: an upgrade, a backup."""
+        return self.runtime / "maintenance.lock"
+
+    @property
+    def updates(self) -> Path:
+        """What upgrades keep: their history, and what they have fetched so far."""
+        return self.state_partition / "updates"
+
+    @property
+    def downloads(self) -> Path:
+        """Transfers on their way, each named by the hash that it must have."""
+        return self.updates / "download"
+
+    @property
+    def ready(self) -> Path:
+        """The parts of a slot, assembled and verified, where systemd-sysupdate takes them from."""
+        return self.updates / "ready"
+
+    @property
+    def update_history(self) -> Path:
+        return self.updates / "history.json"
+
+    @property
+    def update_schedule(self) -> Path:
+        """When the next automatic upgrade is due."""
+        return self.updates / "schedule.json"
+
+    @property
+    def last_failure(self) -> Path:
+        """Why a version on trial did not work, left by it for the version before it."""
+        return self.updates / "last-failure"

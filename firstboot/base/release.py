@@ -15,6 +15,7 @@ from firstboot.base.files import write_atomic
 FORMAT = 1
 REPOSITORY = "mailstead"
 
+_TEXTS = ("version", "base", "commit", "built", "keys")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 
 
@@ -39,12 +40,16 @@ class Image:
 
 @dataclass(frozen=True)
 class Release:
-    """`built` is the time of the build (RFC 3339, UTC), `base` the distribution below."""
+    """`built` is the time of the build (RFC 3339, UTC), `base` the distribution below.
+
+    `keys` says what kind of keys signed it: `release`, or `test` for those that a checkout makes.
+    """
 
     version: str
     base: str
     commit: str
     built: str
+    keys: str
     images: Mapping[str, Image]
 
     def image(self, name: str) -> Image:
@@ -78,7 +83,7 @@ def read_release(path: Path) -> Release:
             raise ReleaseError(
                 f"release manifest {path} has format {data['format']}, expected {FORMAT}"
             )
-        texts = {key: _text(data[key]) for key in ("version", "base", "commit", "built")}
+        texts = {key: _text(data[key]) for key in _TEXTS}
         images = {_text(name): _image(name, found) for name, found in data["images"].items()}
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ReleaseError(f"release manifest {path} is damaged: {error!r}", hint) from None

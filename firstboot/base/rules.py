@@ -1,4 +1,4 @@
-"""What a domain name, an address and a network must be; no I/O, no model.
+"""What a domain name, an address, a network, a URL and a window must be; no I/O, no model.
 
 Each `…_problem` returns `expected …` (or `expected …, got …`) or None. `check_…` look at the plain
 values of a whole document, so that they find their problems even where others were found before.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import urllib.parse
 from collections.abc import Iterator
 from typing import TypeAlias
 
@@ -20,6 +21,7 @@ IPAddress: TypeAlias = "ipaddress.IPv4Address | ipaddress.IPv6Address"
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 # RFC 5321, 4.1.2: Dot-string, without + (which begins an extension), % and ! (source routes).
 _LOCAL = re.compile(r"[a-z0-9#$&'*/=?^_`{|}~-]+(\.[a-z0-9#$&'*/=?^_`{|}~-]+)*", re.ASCII)
+_WINDOW = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
 
 
 def domain_problem(name: str) -> str | None:
@@ -47,6 +49,44 @@ def address_problem(address: str) -> str | None:
     if len(local) > 64 or len(address) > 254:
         return "expected at most 64 characters before the @ and 254 in all"
     return None
+
+
+def url_problem(url: str) -> str | None:
+    """For the address of a published directory: no secrets in it, nothing after its path."""
+    expected = "expected an address such as https://updates.example.com/mailstead"
+    if len(url) > 2000 or not url.isascii() or not url.isprintable() or " " in url:
+        return expected
+    try:
+        parts = urllib.parse.urlsplit(url)
+        host, _port = parts.hostname, parts.port
+    except ValueError:
+        return expected
+    if parts.scheme not in {"http", "https"} or not host:
+        return expected
+    if "@" in parts.netloc:
+        return "expected an address without user name and password"
+    if "?" in url or "#" in url:
+        return "expected an address without ? and #"
+    return None
+
+
+def window_problem(window: str) -> str | None:
+    """For a daily time in UTC; it may cross midnight."""
+    found = window_minutes(window)
+    if found is None:
+        return "expected two times of day in UTC such as 02:00-05:00"
+    if found[0] == found[1]:
+        return "expected a window that ends at another time than it begins"
+    return None
+
+
+def window_minutes(window: str) -> tuple[int, int] | None:
+    """Begin and end of HH:MM-HH:MM in minutes after midnight, None when it is not that."""
+    match = _WINDOW.fullmatch(window)
+    if match is None:
+        return None
+    hour, minute, end_hour, end_minute = (int(group) for group in match.groups())
+    return hour * 60 + minute, end_hour * 60 + end_minute
 
 
 def check_people(document: Located) -> None:

@@ -18,7 +18,14 @@ from firstboot.base.errors import SettingsError
 from firstboot.base.located import read_located
 from firstboot.base.passwords import HASH_COMMAND, hash_problem
 from firstboot.base.problems import OWN_ERROR, add_problems, got
-from firstboot.base.rules import address_problem, check_network, check_people, domain_problem
+from firstboot.base.rules import (
+    address_problem,
+    check_network,
+    check_people,
+    domain_problem,
+    url_problem,
+    window_problem,
+)
 
 VERSION = 1
 
@@ -97,6 +104,28 @@ class Tls(_Model):
     method: Literal["self-signed"] = Field("self-signed", description="'self-signed'")
 
 
+class Updates(_Model):
+    """Where upgrades come from, and when the machine installs them by itself."""
+
+    automatic: bool = Field(True, description="true or false")
+    url: Annotated[str, _checked(url_problem)] | None = Field(
+        None, description="the address of a published directory"
+    )
+    channel: Literal["stable", "candidate"] = Field("stable", description="'stable' or 'candidate'")
+    window: Annotated[str, _checked(window_problem)] = Field(
+        "02:00-05:00", description="two times of day in UTC such as 02:00-05:00"
+    )
+    metered: bool = Field(False, description="true or false")
+
+
+class Disk(_Model):
+    """What protects the state partition."""
+
+    protection: Literal["tpm2", "passphrase", "key-file"] = Field(
+        "tpm2", description="'tpm2', 'passphrase' or 'key-file'"
+    )
+
+
 class Settings(_Model):
     """All that an owner decides about a machine."""
 
@@ -106,6 +135,8 @@ class Settings(_Model):
     people: tuple[Person, ...] = Field(min_length=1, description="a list of people")
     network: Network = Field(Network(), description="a mapping with the key method")
     tls: Tls = Field(Tls(), description="a mapping with the key method")
+    updates: Updates = Field(Updates(), description="a mapping with keys such as url")
+    disk: Disk = Field(Disk(), description="a mapping with the key protection")
 
     @property
     def canary(self) -> str:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from firstboot.base.errors import MachineError
 from firstboot.base.paths import Paths
+from firstboot.base.state import claim_state
 from firstboot.setup.apply import apply_settings, established_settings, set_up
+from firstboot.setup.seed import Admit
 from firstboot.setup.waiting import hold, require_memory, wait_for_seed
 from firstboot.system.console import Console
 from firstboot.system.memory import MEMINFO, read_memory
 
 
-def boot(paths: Paths, console: Console) -> None:
+def boot(paths: Paths, console: Console, admit: Admit) -> None:
     """Refuse a machine that is too small, get settings if there are none, and apply them.
 
+    Settings that `admit` refuses count as wrong: they are explained, and others waited for.
     Does not return on a machine with too little memory: Docker, which waits for us, must not start
     there, and the reason is to stay on the screen.
     """
@@ -23,11 +26,12 @@ def boot(paths: Paths, console: Console) -> None:
         console.error(error)
         console.show("This machine is too small", (f"{error}.", error.hint))
         hold()
+    claim_state(paths.state_format)
     settings = established_settings(paths)
     if settings is not None:
         apply_settings(settings, paths)
     else:
-        seed = wait_for_seed(paths, console)
+        seed = wait_for_seed(paths, console, admit)
         console.say(f"settings from {seed.source}")
         set_up(seed, paths)
     console.say("setup done")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from firstboot.base.errors import MailsteadError, SettingsError
@@ -13,6 +13,9 @@ from firstboot.system.volumes import LABEL, Volume, list_volumes, read_file
 
 FILE = "mailstead.yaml"
 CREDENTIAL = "mailstead.seed"
+
+# Raises a MailsteadError for settings that this very machine cannot live with.
+Admit = Callable[[Settings], None]
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Search:
     errors: tuple[MailsteadError, ...]
 
 
-def find_seed(paths: Paths) -> Search:
+def find_seed(paths: Paths, admit: Admit) -> Search:
     """Look for a seed in the credential, on volumes labelled MAILSTEAD, on the ESP, in this order.
 
     The first that can be used wins, so that a wrong one can be put right by adding another.
@@ -40,6 +43,11 @@ def find_seed(paths: Paths) -> Search:
     errors: list[MailsteadError] = []
     for candidate in _candidates(paths):
         if isinstance(candidate, Seed):
+            try:
+                admit(candidate.settings)
+            except MailsteadError as error:
+                errors.append(error)
+                continue
             return Search(candidate, tuple(errors))
         errors.append(candidate)
     return Search(None, tuple(errors))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from firstboot.base.canary import canary_account
 from firstboot.base.compose import PROJECT
-from firstboot.base.engine import Engine, lacking
+from firstboot.base.engine import Container, Engine, lacking
 from firstboot.base.errors import DeadlineError, EngineError, SettingsError
 from firstboot.base.files import sync_directory, write_atomic
 from firstboot.base.paths import Paths
@@ -25,6 +25,9 @@ from firstboot.system.probe import port_problem
 RUNNING_SECONDS = 300.0
 PORT_SECONDS = 300.0
 MAIL_SECONDS = 300.0
+# Docker starts a container that has ended again, ever more slowly. One that ends so often will not
+# get well by waiting.
+MAX_RESTARTS = 5
 # Docker looks at a container's health rarely, since each look starts a process in it.
 STARTING = ": starting"
 
@@ -98,7 +101,7 @@ def _await_running(machine: _Machine) -> None:
     reasons: list[str] = []
 
     def running() -> bool:
-        containers = machine.engine.containers(PROJECT)
+        containers = _containers(machine)
         reasons[:] = [reason for reason in lacking(containers, names) if STARTING not in reason]
         return not reasons
 
@@ -109,6 +112,19 @@ def _await_running(machine: _Machine) -> None:
             f"{error} ({', '.join(reasons)})\n{_last_words(machine, reasons[0])}",
             "`mailstead check` tells more.",
         ) from None
+
+
+def _containers(machine: _Machine) -> tuple[Container, ...]:
+    """The containers as they are; EngineError when one ends again and again."""
+    containers = machine.engine.containers(PROJECT)
+    for container in containers:
+        if container.restarts >= MAX_RESTARTS:
+            raise EngineError(
+                f"{container.service} has ended {container.restarts} times\n"
+                f"{machine.engine.logs(container)}",
+                "`mailstead check` tells more.",
+            )
+    return tuple(containers)
 
 
 def _await_mail(machine: _Machine) -> None:
@@ -131,6 +147,7 @@ def _await_port(machine: _Machine, port: Port) -> None:
     problems: list[str | None] = []
 
     def answers() -> bool:
+        _containers(machine)
         hostname, certificate = machine.settings.hostname, machine.paths.certificate
         problems.append(port_problem(port, hostname, certificate))
         return problems[-1] is None

@@ -8,7 +8,7 @@ import signal
 from firstboot.base.errors import MachineError
 from firstboot.base.paths import Paths
 from firstboot.base.waiting import wait_for
-from firstboot.setup.seed import CREDENTIAL, FILE, Search, Seed, find_seed
+from firstboot.setup.seed import CREDENTIAL, FILE, Admit, Search, Seed, find_seed
 from firstboot.system.console import Console
 from firstboot.system.memory import Memory
 from firstboot.system.volumes import LABEL
@@ -50,7 +50,7 @@ def hold() -> None:
         signal.pause()
 
 
-def wait_for_seed(paths: Paths, console: Console) -> Seed:
+def wait_for_seed(paths: Paths, console: Console, admit: Admit) -> Seed:
     """Return the first usable seed, however long it takes.
 
     What is missing or wrong is on the console once, and again only when it changes.
@@ -58,7 +58,7 @@ def wait_for_seed(paths: Paths, console: Console) -> Seed:
     shown: list[tuple[str, ...]] = []
 
     def look() -> Seed | None:
-        search = find_seed(paths)
+        search = find_seed(paths, admit)
         state = tuple(str(error) for error in search.errors)
         if shown[-1:] != [state] and (search.errors or search.seed is None):
             shown.append(state)

@@ -25,7 +25,7 @@ from tools.boot.appliance import BOOT_SECONDS, hardware, powered_on
 from tools.boot.example import Example, make_example
 from tools.build.base import AUTO
 from tools.build.commands import sizes
-from tools.build.image import Built, build_image, build_other
+from tools.build.image import TESTING, Built, build_image, build_other
 from tools.host.cache import cache_folder, readable
 from tools.host.packages import ensure_for
 from tools.inspect.uki import read_uki
@@ -244,7 +244,7 @@ def bench(*, base: str, mirror: str | None, runs: int, as_json: bool) -> None:
         with progress() as report:
             ensure_for("try", report)
             reap_leftovers()
-            built = build_image(base, report=report, testing=True, mirror=mirror)
+            built = build_image(base, report=report, variant=TESTING, mirror=mirror)
             # Not `base` again: what "auto" means could change in between.
             peer = Peer.build(built.release.base, report=report, mirror=mirror)
             outcome = measure(peer, built, runs, report)

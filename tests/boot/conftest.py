@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 
 from tools.boot.appliance import hardware, powered_on
 from tools.boot.example import Example, make_example
-from tools.build.image import Built, build_image
+from tools.build.image import TESTING, Built, build_image
 from tools.host.cache import cache_folder
 from tools.host.report import say
 from tools.vm import Machine, keep_evidence
@@ -23,10 +23,21 @@ PowerOn = Callable[..., Machine]
 _running: list[Machine] = []
 
 
+@contextmanager
+def running(machine: Machine) -> Iterator[Machine]:
+    """The machine, powered on, whose evidence is kept when a test fails meanwhile."""
+    with machine:
+        _running.append(machine)
+        try:
+            yield machine
+        finally:
+            _running.remove(machine)
+
+
 @pytest.fixture(scope="session")
 def built(request: pytest.FixtureRequest) -> Built:
     """The image under test, with a way in for tests."""
-    return build_image(request.config.getoption("--base"), report=say, testing=True)
+    return build_image(request.config.getoption("--base"), report=say, variant=TESTING)
 
 
 @pytest.fixture(scope="session")

@@ -65,3 +65,23 @@ def test_tampered_system_is_not_run(
         seconds=BOOT_SECONDS,
         fail_on=[CONSOLE_READY],
     )
+
+
+def test_unsigned_system_is_not_run(
+    power_on: PowerOn, built: Built, example: Example, tmp_path: Path
+) -> None:
+    image = copy_sparse(built.image, tmp_path / "unsigned.raw")
+    label = f"mailstead_{built.release.version}_sig"
+    signature = next(found for found in read_partitions(image) if found.label == label)
+    with image.open("r+b") as file:
+        # Within the signature's base64, far from its ends.
+        file.seek(signature.start + 900)
+        letter = file.read(1)
+        file.seek(-1, 1)
+        file.write(b"A" if letter != b"A" else b"B")
+    machine = power_on(seed=example.seed, image=image)
+    machine.wait_for_console(
+        r"mailstead: error: The system partition has no valid signature",
+        seconds=BOOT_SECONDS,
+        fail_on=[CONSOLE_READY],
+    )

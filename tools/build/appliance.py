@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from firstboot.base.manifest import MAX_VERSION, Role, dump_keys
 from firstboot.base.release import Release, write_release
 from firstboot.base.run import run
 from tools.build.containers import ContainerBuild, Containers, copy_python
+from tools.build.errors import BuildError
 from tools.build.fingerprint import fingerprint, walk
 from tools.build.mkosi import Workshop
+from tools.build.slot import Slot, SlotPart, write_slot
 from tools.build.source import CHECKOUT, Source, rfc3339
 from tools.build.steps import Steps
 from tools.host.cache import remove
+from tools.inspect.partitions import read_partitions
+from tools.inspect.uki import read_uki
+from tools.keys.enrolment import enrolment_files
+from tools.keys.keyset import SigningKeys
 
 _IMAGES = CHECKOUT / "images"
 _FIRSTBOOT = CHECKOUT / "firstboot"
 _COMPOSE = CHECKOUT / "compose"
 # How images are made is an input of theirs, too.
 _CODE = CHECKOUT / "tools/build"
+_ENROLMENT = CHECKOUT / "tools/keys/enrolment.py"
 # Code of its own container, which the OS slot only carries inside the archive.
 _NOT_TEMPLATES = "postmaster"
 
@@ -40,26 +49,49 @@ class Parts:
 
 
 @dataclass(frozen=True)
+class Variant:
+    """What one image has that others of the same checkout have not.
+
+    `testing`: a way in for tests. `extra`: trees laid over it, and `options` for mkosi, with which
+    tests make releases that do not work.
+    """
+
+    testing: bool = False
+    extra: tuple[Path, ...] = ()
+    options: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Of the build step; a few results are kept by each name."""
+        changed = "changed " if self.extra or self.options else ""
+        return f"{changed}testing image" if self.testing else f"{changed}image"
+
+
+@dataclass(frozen=True)
 class ApplianceBuild:
     """One build; `inputs` is the fingerprint of what every image has in common."""
 
     steps: Steps
     workshop: Workshop
     source: Source
+    keys: SigningKeys
     inputs: str
 
-    def run(self, parts: Parts, *, testing: bool) -> Path:
-        """The directory with the image that carries `parts`; built if what goes in has changed.
-
-        With `testing` the image has a way in for tests.
-        """
-        inputs = [_IMAGES / "appliance", _FIRSTBOOT, *_templates()]
-        if testing:
+    def run(self, parts: Parts, variant: Variant) -> Path:
+        """The directory with the image that carries `parts`; built if what goes in has changed."""
+        inputs = [_IMAGES / "appliance", _FIRSTBOOT, _ENROLMENT, *_templates(), *variant.extra]
+        if variant.testing:
             inputs.append(_IMAGES / "testing")
         source = f"{self.source.version} {self.source.commit} {self.source.time}"
-        mark = fingerprint(parts.inputs, parts.containers.inputs, source, *inputs)
-        name = "testing image" if testing else "image"
-        return self.steps.run(name, mark, partial(self._make, parts, testing))
+        mark = fingerprint(
+            parts.inputs,
+            parts.containers.inputs,
+            source,
+            self.keys.fingerprint,
+            json.dumps(variant.options),
+            *inputs,
+        )
+        return self.steps.run(variant.name, mark, partial(self._make, parts, variant))
 
     def parts(self) -> Parts:
         """The tools tree and the containers; built if what goes into them has changed."""
@@ -73,6 +105,7 @@ class ApplianceBuild:
             base=workshop.base.distribution,
             commit=self.source.commit,
             built=rfc3339(self.source.time),
+            keys=self.keys.kind,
             images=containers.images,
         )
         return Parts(tools, containers, release, mark)
@@ -84,38 +117,66 @@ class ApplianceBuild:
         mark = fingerprint(parts.inputs, _IMAGES / "appliance/mkosi.conf.d", folder)
         return self.steps.run(f"{folder.name} image", mark, partial(workshop.build, folder))
 
-    def _make(self, parts: Parts, testing: bool, result: Path) -> None:
-        release = parts.release
+    def _make(self, parts: Parts, variant: Variant, result: Path) -> None:
+        release, keys = parts.release, self.keys
+        if len(release.version) > MAX_VERSION:
+            raise BuildError(f"the version {release.version} does not fit into a partition's label")
         write_release(result / "release.json", release)
         extra = result / "extra"
-        _stage(extra, parts.containers.archive, result / "release.json")
-        options: list[str | Path] = ["--image-version", release.version]
-        if testing:
+        _stage(extra, parts.containers.archive, result / "release.json", keys)
+        options: list[str | Path] = [
+            *("--image-version", release.version),
+            *("--secure-boot-key", keys.secure_boot_key),
+            *("--secure-boot-certificate", keys.secure_boot_certificate),
+            *("--verity-key", keys.verity_key),
+            *("--verity-certificate", keys.verity_certificate),
+            *("--sign-expected-pcr-key", keys.pcr_key),
+            *("--sign-expected-pcr-certificate", keys.pcr_certificate),
+            *variant.options,
+        ]
+        if variant.testing:
             options += ["--include", _IMAGES / "testing"]
         workshop = replace(self.workshop, tools=parts.tools)
-        workshop.build("appliance", result, extra=[extra], options=options)
+        workshop.build("appliance", result, extra=[extra, *variant.extra], options=options)
         shutil.rmtree(extra)
-        self._tidy(result, f"mailstead_{release.version}")
+        _collect(result, release.version)
 
-    def _tidy(self, result: Path, name: str) -> None:
-        """Keep what there is a use for, and compress what is flashed."""
-        kept = {f"{name}.raw", f"{name}.efi", f"{name}.manifest", "release.json"}
-        for path in result.iterdir():
-            if path.name not in kept:
-                remove(path)
-        run(["zstd", "--quiet", "-T0", "-3", result / f"{name}.raw"])
+
+def _collect(result: Path, version: str) -> None:
+    """Keep what there is a use for, describe the slot, and compress what is flashed."""
+    name = f"mailstead_{version}"
+    image, uki = result / f"{name}.raw", result / f"{name}.efi"
+    partitions = {partition.label: partition for partition in read_partitions(image)}
+    parts: dict[Role, SlotPart] = {"uki": SlotPart(uki, None)}
+    labels: dict[Role, str] = {"root": name, "verity": f"{name}_verity", "signature": f"{name}_sig"}
+    for role, label in labels.items():
+        path = result / f"{name}.{role}"
+        (result / f"{name}.{role}.raw").rename(path)
+        parts[role] = SlotPart(path, partitions[label].uuid)
+    write_slot(result, Slot(version, read_uki(uki).root_hash, parts))
+    kept = {path.name for path in (image, *(part.path for part in parts.values()))}
+    kept |= {f"{name}.manifest", "release.json", "slot.json"}
+    for path in result.iterdir():
+        if path.name not in kept:
+            remove(path)
+    run(["zstd", "--quiet", "-T0", "-3", image])
 
 
 def _templates() -> list[Path]:
     return sorted(path for path in _COMPOSE.iterdir() if path.name != _NOT_TEMPLATES)
 
 
-def _stage(tree: Path, archive: Path, release: Path) -> None:
-    """Lay out our own part of the OS slot: the agent, the templates, the containers."""
+def _stage(tree: Path, archive: Path, release: Path, keys: SigningKeys) -> None:
+    """Lay out our own part of the OS slot: agent, templates, containers, and whom it trusts."""
     share = tree / "usr/share/mailstead"
     share.mkdir(parents=True)
     copy_python(_FIRSTBOOT, tree / "usr/lib/python3/dist-packages/firstboot")
     shutil.copy(release, share / "release.json")
+    (share / "release-keys.json").write_text(dump_keys(keys.trusted), encoding="utf-8")
+    enrolment = tree / "efi/loader/keys/auto"
+    enrolment.mkdir(parents=True)
+    for name, content in enrolment_files(keys).items():
+        (enrolment / name).write_bytes(content)
     os.link(archive, share / "containers.tar")
     for top in _templates():
         for path in walk(top):

@@ -9,10 +9,12 @@ from pathlib import Path
 import click
 
 from firstboot.base.run import run
-from tools.build.image import Built, build_image
+from tools.build.image import RELEASE, TESTING, Built, build_image
 from tools.build.source import CHECKOUT
 from tools.host.cache import readable
 from tools.host.packages import ensure_for
+from tools.keys.commands import folder_option, passphrase_option
+from tools.keys.opening import opened_release_keys
 from tools.options import base_option, json_option, mirror_option
 from tools.progress import progress
 
@@ -27,16 +29,44 @@ from tools.progress import progress
     help="Where the image goes.  [default: build/ in the checkout]",
 )
 @click.option("--testing", is_flag=True, help="With a way in for tests. Never give it to people.")
+@click.option("--release", is_flag=True, help="Signed with your own keys; see `forge keys`.")
+@folder_option
+@passphrase_option
 @json_option
-def build(*, base: str, mirror: str | None, output: Path, testing: bool, as_json: bool) -> None:
+def build(
+    *,
+    base: str,
+    mirror: str | None,
+    output: Path,
+    testing: bool,
+    release: bool,
+    folder: Path | None,
+    passphrase_file: Path | None,
+    as_json: bool,
+) -> None:
     """Build the image and put it into a directory.
 
     There it is as mailstead_VERSION.raw, and compressed beside it; write it to a disk, or import it
     into a cloud. Only what has changed since the last build is built again.
+
+    Without --release it is signed with test keys of this checkout. Such an image is for trying
+    Mailstead out: its machines take no upgrades but those that this checkout publishes.
     """
+    if release and testing:
+        raise click.UsageError("--release and --testing exclude each other")
+    if (folder or passphrase_file) and not release:
+        raise click.UsageError("--folder and --passphrase-file are for --release")
+    # A passphrase is asked for before the progress line begins.
+    keys = opened_release_keys(folder, passphrase_file) if release else None
     with progress() as report:
         ensure_for("build", report)
-        built = build_image(base, report=report, testing=testing, mirror=mirror)
+        built = build_image(
+            base,
+            report=report,
+            variant=TESTING if testing else RELEASE,
+            keys=keys,
+            mirror=mirror,
+        )
         files = _copy(built, output)
     if as_json:
         click.echo(json.dumps(describe(built) | {"files": [str(file) for file in files]}, indent=2))

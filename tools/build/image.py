@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from firstboot.base.release import Release, read_release
-from tools.build.appliance import ApplianceBuild, Parts
+from tools.build.appliance import ApplianceBuild, Parts, Variant
 from tools.build.base import AUTO, UBUNTU, choose_base
 from tools.build.fingerprint import fingerprint
 from tools.build.mkosi import Workshop
@@ -18,6 +18,7 @@ from tools.build.steps import Steps
 from tools.host.archive import image_sources
 from tools.host.cache import cache_folder, lock, prune, require_space
 from tools.host.mkosi import ensure_debian_keyring, ensure_ubuntu_keyring, obtain_mkosi
+from tools.keys.keyset import SigningKeys, opened_test_keys
 
 _IMAGES = CHECKOUT / "images"
 _GIB = 1 << 30
@@ -25,6 +26,10 @@ _MAXIMUM_PACKAGES = 3 * _GIB
 _SPACE_NEEDED = 6 * _GIB
 
 Report = Callable[[str], None]
+
+
+RELEASE = Variant()
+TESTING = Variant(testing=True)
 
 
 @dataclass(frozen=True)
@@ -42,18 +47,25 @@ class Built:
 
 
 def build_image(
-    base: str, *, report: Report, testing: bool = False, mirror: str | None = None
+    base: str,
+    *,
+    report: Report,
+    variant: Variant = RELEASE,
+    version: str | None = None,
+    keys: AbstractContextManager[SigningKeys] | None = None,
+    mirror: str | None = None,
 ) -> Built:
     """Build the image for the checkout on `base` ("ubuntu", "debian" or "auto").
 
-    With `testing` it has a way in for tests (images/testing). Results of earlier builds are used
-    where what went into them is the same. Raises BuildError, ArchiveError or SpaceError; a failed
-    or interrupted build leaves earlier results as they were.
+    `version` stands in for the checkout's own; `keys` sign it, by default the checkout's test
+    keys. Results of earlier builds are used where what went into them is the same. Raises
+    BuildError, ArchiveError or SpaceError; a failed or interrupted build leaves earlier results as
+    they were.
     """
     started = time.monotonic()
-    with _build(base, report, mirror) as build:
+    with _build(base, report, mirror, keys=keys, version=version) as build:
         parts = build.parts()
-        folder = build.run(parts, testing=testing)
+        folder = build.run(parts, variant)
     name = f"mailstead_{parts.release.version}"
     return Built(
         release=read_release(folder / "release.json"),
@@ -62,7 +74,7 @@ def build_image(
         compressed=folder / f"{name}.raw.zst",
         uki=folder / f"{name}.efi",
         tools=parts.tools,
-        testing=testing,
+        testing=variant.testing,
         seconds=time.monotonic() - started,
     )
 
@@ -83,7 +95,14 @@ def build_other(folder: Path, base: str, *, report: Report, mirror: str | None =
 
 
 @contextmanager
-def _build(base: str, report: Report, mirror: str | None) -> Iterator[ApplianceBuild]:
+def _build(
+    base: str,
+    report: Report,
+    mirror: str | None,
+    *,
+    keys: AbstractContextManager[SigningKeys] | None = None,
+    version: str | None = None,
+) -> Iterator[ApplianceBuild]:
     """Everything that a build needs to start, and the cache to itself."""
     mkosi = obtain_mkosi(report=report)
     chosen = choose_base(base, mkosi=mkosi, mirror=mirror, report=report)
@@ -96,7 +115,10 @@ def _build(base: str, report: Report, mirror: str | None) -> Iterator[ApplianceB
         ensure_debian_keyring(report=report)
     folder = cache_folder("build", chosen.distribution)
     require_space(folder, _SPACE_NEEDED, "building the image")
-    with lock("build", "building an image", report):
+    source = read_source()
+    if version is not None:
+        source = replace(source, version=version)
+    with keys or opened_test_keys() as signing, lock("build", "building an image", report):
         log = cache_folder("logs") / f"build-{chosen.distribution}.log"
         log.unlink(missing_ok=True)
         sources = image_sources(chosen.distribution, chosen.components, mkosi=mkosi, mirror=mirror)
@@ -111,7 +133,8 @@ def _build(base: str, report: Report, mirror: str | None) -> Iterator[ApplianceB
                 sources=_write_sources(folder, sources),
                 tools=None,
             ),
-            source=read_source(),
+            source=source,
+            keys=signing,
             inputs=fingerprint(mkosi.version, chosen.distribution, sources or "", common),
         )
         prune(

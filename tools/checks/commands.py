@@ -55,8 +55,8 @@ def test(*, base: str, fast: bool, as_json: bool, arguments: tuple[str, ...]) ->
     rest = arguments[len(named) :]
     suites = named or (FAST if fast else SUITES)
     with progress() as report:
-        if set(suites) - {"unit"}:
-            ensure_for("test", report)
+        # Unit tests alone need neither a machine nor an engine.
+        ensure_for("test" if set(suites) - {"unit"} else "unit", report)
         reap_leftovers()
     os.chdir(CHECKOUT)
     counter = _Counter()

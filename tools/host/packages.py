@@ -56,12 +56,14 @@ def _for(verbs: str) -> frozenset[str]:
 
 
 _MACHINE = _for("boot try test")
-_BUILD = _for("build try test")
+_BUILD = _for("build publish try test")
 
 # mkosi brings what it needs in its tools tree; to make that tree it needs only what is named here.
 HOST_PACKAGES: tuple[Package, ...] = (
     Package("ca-certificates", "trust in archives reached by https", _BUILD, (_CERTIFICATES,)),
-    Package("zstd", "compressing images", _BUILD, ("zstd",)),
+    Package("zstd", "compressing images", _BUILD | {"unit"}, ("zstd",)),
+    Package("rdiff", "deltas between releases", _for("publish unit test"), ("rdiff",)),
+    Package("openssl", "checking signatures in tests", _for("unit test"), ("openssl",)),
     Package("qemu-system-x86", "running the image", _MACHINE, ("qemu-system-x86_64",)),
     Package("qemu-utils", "disk overlays over an image", _MACHINE, ("qemu-img",)),
     Package("ovmf", "UEFI firmware for QEMU", _MACHINE, ("/usr/share/OVMF",)),

@@ -95,6 +95,7 @@ def _facts(image: Inspection) -> dict[str, str]:
         "version": image.release.version,
         "distribution": image.distribution,
         "commit": image.release.commit,
+        "keys": image.release.keys,
         "kernel": image.uki.kernel,
         "bytes": str(image.bytes),
         "uki_bytes": str(image.uki.bytes),

@@ -58,6 +58,7 @@ class Inspection:
             "commit": self.release.commit,
             "built": self.release.built,
             "testing": self.testing,
+            "keys": self.release.keys,
             "root_hash": self.uki.root_hash,
             "verified": None if self.damage is None else not self.damage,
             "damage": self.damage or None,

@@ -13,6 +13,10 @@ from tools.inspect.image import Inspection
 
 _PIPE_WIDTH = 160
 _SHOWN_SECTIONS = ("linux", "initrd", "cmdline")
+_KEYS = {
+    "release": "keys for releases",
+    "test": "WARNING: test keys, which lie open on the host that built it",
+}
 _NOT_CHECKED = "not checked (--verify reads everything and does)"
 
 
@@ -39,6 +43,7 @@ def _show_summary(console: Console, image: Inspection) -> None:
         "version": image.release.version,
         "base": image.distribution,
         "made for": "tests: QEMU's guest agent is a way in" if image.testing else "use",
+        "signed with": _KEYS.get(image.release.keys, f"unknown keys: {image.release.keys}"),
         "commit": f"{image.release.commit} of {image.release.built}",
         "size": _size(image.bytes) + compressed,
         "UKI": f"{image.uki.name}, {_size(image.uki.bytes)} ({parts})",

@@ -10,7 +10,7 @@ from tools.boot.appliance import hardware, powered_on
 from tools.boot.commands import stay
 from tools.boot.example import make_example
 from tools.build.base import AUTO
-from tools.build.image import build_image
+from tools.build.image import TESTING, build_image
 from tools.host.cache import cache_folder
 from tools.host.packages import ensure_for
 from tools.options import base_option, json_option, mirror_option
@@ -33,7 +33,7 @@ def try_(*, base: str, mirror: str | None, exit_: bool, as_json: bool) -> None:
     with progress() as report:
         ensure_for("try", report)
         reap_leftovers()
-        built = build_image(base, report=report, testing=True, mirror=mirror)
+        built = build_image(base, report=report, variant=TESTING, mirror=mirror)
         example = make_example()
         with powered_on(built.image, hardware(seed=example.seed)) as machine:
             try:

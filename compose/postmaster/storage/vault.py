@@ -307,7 +307,9 @@ class Vault:
                 "DELETE FROM messages WHERE folder = ? AND uid = ? RETURNING content",
                 (folder, uid),
             )
-            self._query("INSERT INTO vanished VALUES (?, ?, ?)", (folder, uid, modseq))
+            self._query(
+                "INSERT INTO vanished (folder, uid, modseq) VALUES (?, ?, ?)", (folder, uid, modseq)
+            )
         self._drop_contents(content for (content,) in contents)
 
     def _drop_contents(self, contents: Iterable[int]) -> None:

@@ -77,6 +77,7 @@ RELEASE = Release(
     base="ubuntu",
     commit="0123456789abcdef",
     built="2026-11-24T06:00:00Z",
+    keys="test",
     images={"redis": make_image("redis", "a", "b"), "mta": make_image("mta", "c", "d")},
 )
 

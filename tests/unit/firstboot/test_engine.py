@@ -168,7 +168,7 @@ def test_prune_removes_only_what_no_release_needs(engine: Engine, api: FakeApi) 
     old = make_image("mta", "7", "8")
     older = make_image("mta", "5", "6")
     used = make_image("redis", "3", "4")
-    previous = Release("0.0.9", "ubuntu", "", "", {"mta": old})
+    previous = Release("0.0.9", "ubuntu", "", "", "test", {"mta": old})
     for image in (old, older, used, *RELEASE.images.values()):
         api.store[image.reference] = image.config
     api.store["other/image:1"] = digest("0")

@@ -309,7 +309,7 @@ def test_one_mistake_in_the_network(old: str, new: str, expected: str) -> None:
         ("", "1: expected keys and values, got an empty file"),
         ("# nothing\n", "1: expected keys and values, got an empty file"),
         ("just text", "1: expected a mapping with the keys version, hostname, domains, people, "
-         "network, tls, got 'just text'"),
+         "network, tls, updates, disk, got 'just text'"),
         ("version: 1\nhostname: [", "2: expected well-formed YAML, got: while parsing a flow node, "
          "expected the node content, but found '<stream end>'"),
         ("version: 1\n\thostname: x", "2: expected well-formed YAML, got: while scanning for the "
@@ -415,3 +415,83 @@ def _parse(text: str) -> None:
 def test_local_parts_that_postfix_would_take_apart_are_refused(local: str) -> None:
     (problem,) = problems(SETTINGS.replace("ada@example.com", f"{local}@example.com"))
     assert "expected an address such as ada@example.com" in problem
+
+
+def test_upgrades_and_disk() -> None:
+    settings = parse_settings(SETTINGS, "seed.yaml")
+    assert settings.updates.automatic
+    assert settings.updates.url is None
+    assert (settings.updates.channel, settings.updates.window) == ("stable", "02:00-05:00")
+    assert not settings.updates.metered
+    assert settings.disk.protection == "tpm2"
+    text = (
+        SETTINGS
+        + "updates:\n  automatic: false\n  url: http://updates.example.com:8080/mailstead/\n"
+        "  channel: candidate\n  window: 23:30-00:15\n  metered: true\n"
+        "disk: {protection: key-file}\n"
+    )
+    settings = parse_settings(text, "seed.yaml")
+    assert settings.updates.url == "http://updates.example.com:8080/mailstead/"
+    assert (settings.updates.window, settings.updates.metered) == ("23:30-00:15", True)
+    assert settings.disk.protection == "key-file"
+    assert parse_settings(dump_settings(settings), "again") == settings
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("updates: {automatic: 1}", "updates.automatic: expected true or false, got 1"),
+        ("updates: {metered: 'no'}", "updates.metered: expected true or false, got 'no'"),
+        (
+            "updates: {channel: beta}",
+            "updates.channel: expected 'stable' or 'candidate', got 'beta'",
+        ),
+        (
+            "updates: {window: 2:00-5:00}",
+            "updates.window: expected two times of day in UTC such as 02:00-05:00, got '2:00-5:00'",
+        ),
+        (
+            "updates: {window: 02:00-24:00}",
+            "updates.window: expected two times of day in UTC such as 02:00-05:00, "
+            "got '02:00-24:00'",
+        ),
+        (
+            "updates: {window: 02:00-02:00}",
+            "updates.window: expected a window that ends at another time than it begins, "
+            "got '02:00-02:00'",
+        ),
+        ("updates: {windows: x}", "updates.windows: unknown key; expected window?"),
+        ("disk: {protection: tpm}", "disk.protection: expected 'tpm2', 'passphrase' or 'key-file'"),
+        ("disk: tpm2", "disk: expected a mapping with the keys protection, got 'tpm2'"),
+    ],
+)
+def test_wrong_upgrades_and_disk(text: str, expected: str) -> None:
+    (problem,) = problems(SETTINGS + text + "\n")
+    assert problem.startswith(f"seed.yaml:{NETWORK_LINE}: {expected}")
+
+
+# Apart, so that the search for addresses in the code does not find these.
+HTTPS = "https:" + "//"
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("ftp://example.com/", "such as https://updates.example.com/mailstead"),
+        (f"{HTTPS}/x", "such as"),
+        (f"{HTTPS}[::1/", "such as"),
+        (f"{HTTPS}host:port/", "such as"),
+        (f"{HTTPS}host:99999/", "such as"),
+        (f"{HTTPS}host/a b", "such as"),
+        (f"{HTTPS}hüst/", "such as"),
+        ("host/x", "such as"),
+        (f"{HTTPS}ada:secret@host/", "without user name and password"),
+        (f"{HTTPS}host/?x=1", "without ? and #"),
+        (f"{HTTPS}host/#", "without ? and #"),
+    ],
+)
+def test_wrong_address_of_releases(url: str, expected: str) -> None:
+    (problem,) = problems(f"{SETTINGS}updates: {{url: '{url}'}}\n")
+    assert problem.startswith(
+        f"seed.yaml:{NETWORK_LINE}: updates.url: expected an address {expected}"
+    )

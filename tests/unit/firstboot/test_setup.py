@@ -13,6 +13,7 @@ from firstboot.base.engine import Container, Loaded
 from firstboot.base.errors import (
     EngineError,
     MachineError,
+    ReleaseError,
     RoundTripError,
     SettingsError,
     StackError,
@@ -20,8 +21,9 @@ from firstboot.base.errors import (
 from firstboot.base.paths import Paths
 from firstboot.base.release import Release
 from firstboot.base.roundtrip import Account, RoundTrip
-from firstboot.base.settings import parse_settings
-from firstboot.setup import boot, seed, start, waiting
+from firstboot.base.settings import Settings, parse_settings
+from firstboot.base.state import STATE_FORMAT
+from firstboot.setup import boot, gate, seed, start, waiting
 from firstboot.setup.apply import established_settings, set_up
 from firstboot.setup.seed import Seed, find_seed
 from firstboot.system.console import Console
@@ -78,24 +80,28 @@ def volumes(programs: FakePrograms, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     return made
 
 
+def admit_all(_settings: Settings) -> None:
+    """A machine that can live with any settings."""
+
+
 def named(hostname: str) -> str:
     return SETTINGS.replace("mail.example.com", hostname)
 
 
 def test_seeds_are_taken_in_order(volumes: Volumes, paths: Paths) -> None:
     volumes.write(esp=named("esp.example.com"))
-    found = find_seed(paths).seed
+    found = find_seed(paths, admit_all).seed
     assert found is not None
     assert (found.source, found.settings.hostname) == (
         "/dev/vda1/mailstead.yaml",
         "esp.example.com",
     )
     volumes.write(stick=named("stick.example.com"))
-    found = find_seed(paths).seed
+    found = find_seed(paths, admit_all).seed
     assert found is not None
     assert found.source == "/dev/sda/mailstead.yaml"
     volumes.write(credential=named("credential.example.com"))
-    found = find_seed(paths).seed
+    found = find_seed(paths, admit_all).seed
     assert found is not None
     assert found.source == "credential mailstead.seed"
     assert found.text == named("credential.example.com")
@@ -103,20 +109,20 @@ def test_seeds_are_taken_in_order(volumes: Volumes, paths: Paths) -> None:
 
 def test_no_seed_anywhere(volumes: Volumes, paths: Paths, programs: FakePrograms) -> None:
     programs.lsblk(ESP)
-    search = find_seed(paths)
+    search = find_seed(paths, admit_all)
     assert search.seed is None
     assert search.errors == ()
 
 
 def test_labelled_volume_without_the_file_is_told(volumes: Volumes, paths: Paths) -> None:
-    (error,) = find_seed(paths).errors
+    (error,) = find_seed(paths, admit_all).errors
     assert str(error) == "volume MAILSTEAD (/dev/sda) has no file mailstead.yaml"
     assert error.hint
 
 
 def test_good_seed_makes_up_for_a_wrong_one(volumes: Volumes, paths: Paths) -> None:
     volumes.write(credential="version: 1", stick=SETTINGS)
-    search = find_seed(paths)
+    search = find_seed(paths, admit_all)
     assert search.seed is not None
     assert search.seed.source == "/dev/sda/mailstead.yaml"
     (error,) = search.errors
@@ -126,15 +132,31 @@ def test_good_seed_makes_up_for_a_wrong_one(volumes: Volumes, paths: Paths) -> N
 def test_seed_from_a_windows_editor(volumes: Volumes, paths: Paths) -> None:
     text = "\ufeff" + SETTINGS.replace("\n", "\r\n")
     (volumes.stick / "mailstead.yaml").write_bytes(text.encode())
-    found = find_seed(paths).seed
+    found = find_seed(paths, admit_all).seed
     assert found is not None
     assert found.settings == parse_settings(SETTINGS, "")
 
 
 def test_seed_in_another_encoding(volumes: Volumes, paths: Paths) -> None:
     (volumes.stick / "mailstead.yaml").write_bytes(b"version: 1\nhostname: \xe4\n")
-    (error,) = find_seed(paths).errors
+    (error,) = find_seed(paths, admit_all).errors
     assert str(error) == ("/dev/sda/mailstead.yaml:2: expected text in UTF-8, got another encoding")
+
+
+def test_settings_that_the_machine_cannot_live_with_make_way_for_others(
+    volumes: Volumes, paths: Paths
+) -> None:
+    def admit(settings: Settings) -> None:
+        if settings.hostname == "stick.example.com":
+            raise MachineError("this machine has no TPM")
+
+    volumes.write(stick=named("stick.example.com"), esp=named("esp.example.com"))
+    search = find_seed(paths, admit)
+    assert search.seed is not None
+    assert search.seed.source == "/dev/vda1/mailstead.yaml"
+    assert [str(error) for error in search.errors] == ["this machine has no TPM"]
+    (volumes.esp / "mailstead.yaml").unlink()
+    assert find_seed(paths, admit).seed is None
 
 
 def test_unreadable_volume_does_not_hide_others(
@@ -142,7 +164,7 @@ def test_unreadable_volume_does_not_hide_others(
 ) -> None:
     volumes.write(esp=SETTINGS)
     programs.mount_copies(("/dev/vda1", volumes.esp))
-    search = find_seed(paths)
+    search = find_seed(paths, admit_all)
     assert search.seed is not None
     assert "no such device" in str(search.errors[0])
 
@@ -151,7 +173,7 @@ def test_without_lsblk_the_reason_is_told(
     volumes: Volumes, paths: Paths, programs: FakePrograms
 ) -> None:
     programs.add("lsblk", "echo no sysfs >&2; exit 1")
-    search = find_seed(paths)
+    search = find_seed(paths, admit_all)
     assert search.seed is None
     assert "no sysfs" in str(search.errors[0])
 
@@ -168,17 +190,17 @@ def test_waiting_tells_once_and_goes_on_with_a_corrected_seed(
     wrong, worse = named("mail"), SETTINGS.replace("version: 1", "version: 9")
     script = iter([None, None, wrong, wrong, worse, SETTINGS])
 
-    def look(where: Paths) -> seed.Search:
+    def look(where: Paths, admit: seed.Admit) -> seed.Search:
         text = next(script)
         if text is None:
             programs.lsblk(ESP)
         else:
             programs.lsblk(STICK, ESP)
             volumes.write(stick=text)
-        return find_seed(where)
+        return find_seed(where, admit)
 
     monkeypatch.setattr(waiting, "find_seed", look)
-    found = waiting.wait_for_seed(paths, Console(()))
+    found = waiting.wait_for_seed(paths, Console(()), admit_all)
     assert found.settings.hostname == "mail.example.com"
     out = capsys.readouterr().out
     assert out.count("THIS MACHINE HAS NO SETTINGS YET") == 1
@@ -252,16 +274,36 @@ def test_boot_sets_up_once(
     volumes: Volumes, paths: Paths, capsys: pytest.CaptureFixture[str]
 ) -> None:
     volumes.write(stick=SETTINGS)
-    boot.boot(paths, Console(()))
+    boot.boot(paths, Console(()), admit_all)
     assert progress(capsys) == [
         "console ready",
         "settings from /dev/sda/mailstead.yaml",
         "setup done",
     ]
     volumes.write(stick=named("other.example.com"))
-    boot.boot(paths, Console(()))
+    boot.boot(paths, Console(()), admit_all)
     assert progress(capsys) == ["console ready", "setup done"]
     assert paths.settings.read_text() == SETTINGS
+    assert paths.state_format.read_text() == f"{STATE_FORMAT}\n"
+
+
+def test_boot_notes_the_format_of_the_state(volumes: Volumes, paths: Paths) -> None:
+    volumes.write(stick=SETTINGS)
+    paths.state_format.write_text(f"{STATE_FORMAT + 1}\n")
+    boot.boot(paths, Console(()), admit_all)
+    assert paths.state_format.read_text() == f"{STATE_FORMAT + 1}\n"
+
+
+def test_boot_touches_no_state_that_it_cannot_read(
+    volumes: Volumes, paths: Paths, capsys: pytest.CaptureFixture[str]
+) -> None:
+    volumes.write(stick=SETTINGS)
+    paths.state_format.write_text(f"{STATE_FORMAT + 2}\n")
+    with pytest.raises(ReleaseError, match=f"the state has format {STATE_FORMAT + 2}"):
+        boot.boot(paths, Console(()), admit_all)
+    assert progress(capsys) == ["console ready"]
+    assert paths.state_format.read_text() == f"{STATE_FORMAT + 2}\n"
+    assert list(paths.state_partition.iterdir()) == [paths.state_format]
 
 
 def test_boot_stays_at_the_message_with_too_little_memory(
@@ -281,12 +323,12 @@ def test_boot_stays_at_the_message_with_too_little_memory(
     monkeypatch.setattr(boot, "MEMINFO", meminfo)
     monkeypatch.setattr(boot, "hold", hold)
     with pytest.raises(HeldError):
-        boot.boot(paths, Console(()))
+        boot.boot(paths, Console(()), admit_all)
     out = capsys.readouterr().out
     assert "mailstead: error: this machine has 488 MiB of memory, Mailstead needs 1 GiB\n" in out
     assert "mailstead: hint: Give the machine at least 1 GiB" in out
     assert "setup done" not in out
-    assert not paths.state.exists()
+    assert list(paths.state_partition.iterdir()) == []
 
 
 @dataclass
@@ -426,3 +468,65 @@ def test_start_before_setup(paths: Paths) -> None:
     with pytest.raises(SettingsError) as caught:
         run_start(paths, FakeEngine())
     assert caught.value.hint == "Run first: mailstead boot"
+
+
+def run_gate(paths: Paths, engine: FakeEngine) -> None:
+    gate.await_healthy(paths, Console(()), engine)  # type: ignore[arg-type]
+
+
+@dataclass
+class Recovering(FakeEngine):
+    """Its containers go through these states of health, the last of which stays."""
+
+    states: list[str] = field(default_factory=list)
+
+    def containers(self, project: str) -> tuple[Container, ...]:
+        self.health = self.states.pop(0) if self.states else self.health
+        return super().containers(project)
+
+
+def test_gate_opens_when_every_container_is_healthy(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("firstboot.base.waiting.time.sleep", waits.append)
+    run_gate(paths, Recovering(states=["starting", "unhealthy", "healthy"]))
+    assert len(waits) == 2
+    assert progress(capsys) == ["every container is healthy"]
+
+
+@pytest.mark.parametrize("health", ["unhealthy", "starting"])
+def test_gate_stays_shut_and_tells_why(
+    paths: Paths, health: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(gate, "HEALTHY_SECONDS", 0.0)
+    with pytest.raises(EngineError) as caught:
+        run_gate(paths, FakeEngine(health=health))
+    assert f"(redis: {health}, mta: {health})" in str(caught.value)
+    assert "mailstead check" in caught.value.hint
+    assert progress(capsys) == []
+
+
+def test_gate_misses_a_container(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    class OnlyMta(FakeEngine):
+        def containers(self, project: str) -> tuple[Container, ...]:
+            return super().containers(project)[:1]
+
+    monkeypatch.setattr(gate, "HEALTHY_SECONDS", 0.0)
+    with pytest.raises(EngineError, match=r"\(redis: no container\)"):
+        run_gate(paths, OnlyMta())
+
+
+def test_gate_does_not_wait_for_docker_that_is_not_there(paths: Paths) -> None:
+    class Gone(FakeEngine):
+        def containers(self, _project: str) -> tuple[Container, ...]:
+            raise EngineError("Docker failed")
+
+    with pytest.raises(EngineError, match="Docker failed"):
+        run_gate(paths, Gone())
+
+
+def test_gate_of_an_image_with_a_defect(paths: Paths) -> None:
+    paths.services.write_text("services: {}\n")
+    with pytest.raises(StackError):
+        run_gate(paths, FakeEngine())

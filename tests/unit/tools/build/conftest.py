@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import functools
 import json
 import os
 import shutil
@@ -18,6 +20,7 @@ from tools.build.base import UBUNTU, Base
 from tools.build.mkosi import Workshop
 from tools.build.source import CHECKOUT, Source
 from tools.host.mkosi import Mkosi
+from tools.keys.certificates import Certified, make_certified
 
 _MKOSI = Path(__file__).parent / "programs" / "mkosi.py"
 
@@ -49,6 +52,22 @@ class FakeMkosi:
         (self.folder / "calls").unlink(missing_ok=True)
         return [directory.partition("images/")[2] for directory in directories]
 
+    @property
+    def tree(self) -> Path:
+        """All that was laid over the appliance when it was made last."""
+        return self.folder / "tree"
+
+    def signed(self) -> dict[str, str]:
+        """The contents of the keys that the appliance was signed with last, by option."""
+        found: dict[str, str] = json.loads((self.folder / "signed").read_text())
+        return found
+
+
+@functools.cache
+def _made_once(subject: str) -> Certified:
+    """RSA keys take long to make, and no test here minds the same ones again."""
+    return make_certified(subject, datetime.datetime(2026, 5, 4, tzinfo=datetime.UTC))
+
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -56,6 +75,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     # Power will not go during a test, and a busy disk can take seconds.
     monkeypatch.setattr(os, "sync", lambda: None)
+    monkeypatch.setattr("tools.keys.folder.make_certified", lambda subject, _: _made_once(subject))
     return tmp_path / "xdg" / "mailstead"
 
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from firstboot.base.manifest import MAX_VERSION
 from firstboot.base.release import read_release
 from tests.unit.tools.build.conftest import FakeMkosi, options
+from tests.unit.tools.inspect.samples import Sample
 from tools.build import image
+from tools.build.appliance import Variant
 from tools.build.base import UBUNTU
 from tools.build.errors import BuildError
-from tools.build.image import Built, build_image, build_parts
+from tools.build.image import RELEASE, TESTING, Built, build_image, build_parts
+from tools.build.slot import read_slot
 from tools.build.source import CHECKOUT, Source
 from tools.host.cache import require_space
 from tools.host.errors import SpaceError
@@ -26,23 +31,27 @@ def _silent(line: str) -> None:
     assert line
 
 
-def _build(*, testing: bool = False) -> Built:
-    return build_image("ubuntu", report=_silent, testing=testing)
+def _build(variant: Variant = RELEASE, version: str | None = None) -> Built:
+    return build_image("ubuntu", report=_silent, variant=variant, version=version)
 
 
 def test_an_image_is_built_from_nothing(host: FakeMkosi, cache: Path) -> None:
     built = _build()
     calls = host.calls()
     assert host.built() == EVERYTHING
-    assert built.image.read_text() == "raw"
+    assert built.image.read_bytes() == Sample(cache).disk()
     assert built.compressed.read_text() == "packed\n"
-    assert built.uki.read_text() == "efi"
+    assert built.uki.read_bytes() == Sample(cache).kernel()
     assert sorted(path.name for path in built.folder.iterdir()) == [
         "mailstead_0.1.0.efi",
         "mailstead_0.1.0.manifest",
         "mailstead_0.1.0.raw",
         "mailstead_0.1.0.raw.zst",
+        "mailstead_0.1.0.root",
+        "mailstead_0.1.0.signature",
+        "mailstead_0.1.0.verity",
         "release.json",
+        "slot.json",
     ]
     assert set(built.release.images) == {"mta", "postmaster", "redis"}
     assert built.release == read_release(built.folder / "release.json")
@@ -51,6 +60,16 @@ def test_an_image_is_built_from_nothing(host: FakeMkosi, cache: Path) -> None:
     (sources,) = options(calls[0], "--sandbox-tree")
     assert (Path(sources) / "etc/apt/sources.list.d/mkosi.sources").read_text() == "Types: deb\n"
     assert list((cache / "build" / "ubuntu").glob(".unfinished-*")) == []
+
+
+def test_the_pieces_of_the_slot_are_described(host: FakeMkosi, tmp_path: Path) -> None:
+    built = _build()
+    slot, sample = read_slot(built.folder), Sample(tmp_path)
+    assert (slot.version, slot.root_hash) == ("0.1.0", sample.root_hash)
+    assert (slot.parts["uki"].path, slot.parts["uki"].uuid) == (built.uki, None)
+    found = {role: (part.path.read_bytes(), part.uuid) for role, part in slot.parts.items()}
+    del found["uki"]
+    assert found == {role: (content, own) for role, (_, own, _, content) in sample.slot().items()}
 
 
 def test_without_a_change_nothing_is_built(host: FakeMkosi) -> None:
@@ -97,8 +116,9 @@ def test_only_what_a_change_concerns_is_built_again(
 
 
 def test_an_image_for_tests_is_another_image(host: FakeMkosi, checkout: Path) -> None:
-    release, testing = _build(), _build(testing=True)
+    release, testing = _build(), _build(TESTING)
     assert release.folder != testing.folder
+    assert (release.testing, testing.testing) == (False, True)
     calls = [call for call in host.calls() if options(call, "--image-version")]
     testing_folder = str(checkout / "images" / "testing")
     assert [testing_folder in options(call, "--include") for call in calls] == [False, True]
@@ -106,6 +126,49 @@ def test_an_image_for_tests_is_another_image(host: FakeMkosi, checkout: Path) ->
     added = (CHECKOUT / "images/testing/mkosi.conf").read_text()
     assert "\nVolatilePackages=" in added
     assert "\nPackages=" not in added
+
+
+def test_what_a_variant_adds_is_handed_to_mkosi(host: FakeMkosi, tmp_path: Path) -> None:
+    unit = tmp_path / "extra" / "usr/lib/systemd/system/hang.service"
+    unit.parent.mkdir(parents=True)
+    unit.write_text("[Service]\n")
+    # A tree of a variant wins over what the build itself lays over the image.
+    own = tmp_path / "extra" / "usr/share/mailstead/compose/services.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text("broken")
+    variant = Variant(extra=(tmp_path / "extra",), options=("--kernel-command-line", "init=/no"))
+    plain, changed = _build(), _build(variant)
+    assert changed.folder != plain.folder
+    assert options(host.calls()[-1], "--kernel-command-line") == ["init=/no"]
+    tree = host.tree
+    assert (tree / unit.relative_to(tmp_path / "extra")).read_text() == "[Service]\n"
+    assert (tree / own.relative_to(tmp_path / "extra")).read_text() == "broken"
+    assert (tree / "usr/share/mailstead/release.json").exists()
+    host.built()
+    unit.write_text("[Service]\nExecStart=/no\n")
+    assert _build(variant).folder != changed.folder
+    assert _build(replace(variant, options=())).folder != changed.folder
+    assert host.built() == ["appliance", "appliance"]
+
+
+def test_another_version_is_another_image(host: FakeMkosi) -> None:
+    before = _build()
+    host.built()
+    built = _build(version="0.2.0")
+    assert host.built() == ["appliance"]
+    assert before.image.exists()
+    assert built.image.name == "mailstead_0.2.0.raw"
+    assert built.release.version == read_slot(built.folder).version == "0.2.0"
+    assert built.release.images == before.release.images
+
+
+def test_a_version_has_to_fit_into_the_label_of_a_partition(host: FakeMkosi) -> None:
+    longest = "1." + "2" * (MAX_VERSION - 4) + ".3"
+    assert _build(version=longest).release.version == longest
+    host.built()
+    with pytest.raises(BuildError, match=f"version {longest}4 does not fit"):
+        _build(version=f"{longest}4")
+    assert host.built() == []
 
 
 def test_stack_needs_no_disk_image(host: FakeMkosi) -> None:

@@ -15,8 +15,10 @@ BLOCK = 4096
 ESP = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
 ROOT = "4f68bce3-e8cd-4db1-96e7-fbcaf984b709"
 VERITY = "2c7357ed-ebd2-46d9-aec1-23d437ec2bf5"
+SIGNATURE = "41092b05-9fc8-4523-994f-2def0408b176"
 SALT = bytes(range(32))
 OS_RELEASE = 'PRETTY_NAME="Ubuntu 26.04 LTS"\nIMAGE_VERSION="0.1.0"\n# a comment\n'
+ANOTHER_HASH = hashlib.sha256(b"another build").hexdigest()
 PACKAGES = {"bash": "5.3-2", "docker.io": "29.1.3"}
 DIGESTS = {"redis": "a" * 64, "mta": "b" * 64}
 
@@ -75,7 +77,13 @@ def hash_tree(data: bytes, algorithm: str = "sha256") -> tuple[bytes, str]:
     return superblock.ljust(BLOCK, b"\0") + b"".join(levels), current.hex()
 
 
-def release(images: dict[str, str], version: str = "0.1.0") -> str:
+def signature(root_hash: str) -> bytes:
+    """A signature partition (Discoverable Partitions Specification) that nobody has signed."""
+    text = {"rootHash": root_hash, "certificateFingerprint": "f" * 64, "signature": "AAAA"}
+    return json.dumps(text).encode().ljust(BLOCK, b"\0")
+
+
+def release(images: dict[str, str], version: str = "0.1.0", keys: str = "release") -> str:
     """A release manifest; `images` are manifest digests (64 digits) by name."""
     described = {
         name: {
@@ -87,7 +95,7 @@ def release(images: dict[str, str], version: str = "0.1.0") -> str:
         for name, digest in images.items()
     }
     about = {"version": version, "base": "ubuntu", "commit": "f00", "built": "2026-01-01T00:00:00Z"}
-    return json.dumps({"format": 1, **about, "images": described})
+    return json.dumps({"format": 1, **about, "keys": keys, "images": described})
 
 
 def dpkg_status(packages: dict[str, str]) -> str:
@@ -117,22 +125,26 @@ class Sample:
     data: bytes = b"".join(bytes([number % 251]) * BLOCK for number in range(300))
     kernels: tuple[str, ...] = ("mailstead_0.1.0.efi",)
     paired: bool = True
+    version: str = "0.1.0"
 
     @property
     def root_hash(self) -> str:
         return hash_tree(self.data)[1]
 
+    def slot(self) -> dict[str, tuple[str, str, str, bytes]]:
+        """The partitions of the slot by role: type, UUID, label and content."""
+        tree, root_hash = hash_tree(self.data)
+        own = root_hash if self.paired else ANOTHER_HASH
+        name = f"mailstead_{self.version}"
+        return {
+            "verity": (VERITY, str(uuid.UUID(own[32:])), f"{name}_verity", tree),
+            "signature": (SIGNATURE, str(uuid.UUID(int=2)), f"{name}_sig", signature(root_hash)),
+            "root": (ROOT, str(uuid.UUID(own[:32])), name, self.data),
+        }
+
     def disk(self) -> bytes:
         """The bytes of the raw image."""
-        tree, root_hash = hash_tree(self.data)
-        own = root_hash if self.paired else hashlib.sha256(b"another build").hexdigest()
-        return gpt(
-            [
-                (ESP, str(uuid.UUID(int=1)), "esp", bytes(BLOCK)),
-                (VERITY, own[32:], "mailstead_0.1.0_verity", tree),
-                (ROOT, own[:32], "mailstead_0.1.0", self.data),
-            ]
-        )
+        return gpt([(ESP, str(uuid.UUID(int=1)), "esp", bytes(BLOCK)), *self.slot().values()])
 
     def kernel(self) -> bytes:
         """The bytes of its UKI."""

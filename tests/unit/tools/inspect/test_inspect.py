@@ -24,6 +24,8 @@ from tools.inspect.commands import inspect
 from tools.inspect.errors import InspectError
 from tools.inspect.programs import Programs, find_programs, find_tools_tree
 
+RELEASE = "/usr/share/mailstead/release.json"
+
 
 def _inspect(*arguments: str | Path) -> Result:
     result = CliRunner().invoke(inspect, [str(argument) for argument in arguments])
@@ -50,12 +52,14 @@ def test_json_tells_everything(sample: Sample) -> None:
     assert found["root_hash"] == sample.root_hash
     assert found["verified"] is None
     assert found["testing"] is False
+    assert found["keys"] == "release"
     assert found["packages"] == PACKAGES
     assert found["uki"]["sections"]["linux"] == 700
     assert found["uki"]["bytes"] == len(sample.kernel())
     assert [part["type"] for part in found["partitions"]] == [
         "esp",
         "root-x86-64-verity",
+        "root-x86-64-verity-signature",
         "root-x86-64",
     ]
     digests = {name: about["manifest"] for name, about in found["containers"].items()}
@@ -67,6 +71,9 @@ def test_text_shows_what_json_tells(sample: Sample) -> None:
     output = _inspect(sample.write()).stdout
     for shown in (sample.root_hash, "docker.io  29.1.3", f"sha256:{'a' * 64}", "7.0.0-1-generic"):
         assert shown in output
+    assert "mailstead_0.1.0_sig" in output
+    assert "keys for releases" in output
+    assert "WARNING" not in output
     assert "not checked" in output
 
 
@@ -77,11 +84,26 @@ def test_an_image_with_the_guest_agent_is_one_for_tests(sample: Sample) -> None:
     assert "a way in" in _inspect(image).stdout
 
 
+def test_test_keys_are_a_warning(sample: Sample) -> None:
+    sample.files[RELEASE] = release(DIGESTS, keys="test")
+    image = sample.write()
+    assert _json(image)["keys"] == "test"
+    assert "WARNING: test keys" in _inspect(image).stdout
+
+
+def test_other_keys_are_a_difference(sample: Sample, tmp_path: Path) -> None:
+    old = sample.write("old.raw")
+    new = Sample(tmp_path)
+    new.files[RELEASE] = release(DIGESTS, keys="test")
+    found = _json(new.write("new.raw"), "--against", old)["difference"]
+    assert found["facts"]["changed"] == {"keys": {"from": "release", "to": "test"}}
+
+
 def test_verify_tells_a_whole_image_from_a_damaged_one(sample: Sample) -> None:
     image = sample.write()
     found = _json(image, "--verify")
     assert found["verified"] is True
-    start = found["partitions"][2]["start"]
+    start = found["partitions"][3]["start"]
     with image.open("r+b") as file:
         file.seek(start + 5000)
         file.write(b"tampered")
@@ -115,7 +137,7 @@ def test_what_differs_from_another_image(sample: Sample, tmp_path: Path) -> None
     new = Sample(tmp_path, options="console=tty0 loglevel=3", data=bytes(4096))
     packages = {"bash": "5.3-3", "restic": "0.18"}
     new.files["/var/lib/dpkg/status"] = dpkg_status(packages)
-    new.files["/usr/share/mailstead/release.json"] = release({"mta": "b" * 64, "redis": "d" * 64})
+    new.files[RELEASE] = release({"mta": "b" * 64, "redis": "d" * 64})
     found = _json(new.write("new.raw"), "--against", old)["difference"]
     assert found["against"] == str(old)
     assert found["same_root"] is False
@@ -149,8 +171,9 @@ def test_files_that_are_not_there_are_told(tmp_path: Path) -> None:
     ("name", "text", "told"),
     [
         ("/var/lib/dpkg/status", "", "dpkg/status cannot be read"),
-        ("/usr/share/mailstead/release.json", "{", "is not JSON"),
-        ("/usr/share/mailstead/release.json", release({}, "0.2.0"), "contradicts itself"),
+        (RELEASE, "{", "is not JSON"),
+        (RELEASE, release({}, "0.2.0"), "contradicts itself"),
+        (RELEASE, release({}).replace('"keys"', '"kys"'), "is damaged: KeyError"),
     ],
 )
 def test_a_root_that_is_wrong_is_told(sample: Sample, name: str, text: str, told: str) -> None:

@@ -1,60 +1,25 @@
-"""The life of one machine, in order: first boot, mail, a power cut, and what is left after it."""
+"""First boot: mail, what the machine says of itself, a power cut, and what is left after it."""
 
 from __future__ import annotations
 
 import json
 import random
-from dataclasses import dataclass
 
 import pytest
 
-from firstboot.base.roundtrip import Account, round_trip
+from firstboot.base.roundtrip import round_trip
 from firstboot.base.waiting import wait_for
-from tests.boot.conftest import PowerOn
-from tests.boot.mail import deliver, has_message
-from tools.boot.appliance import READY, READY_SECONDS, TROUBLE, account, await_ready, read_status
-from tools.boot.example import Example
+from tests.boot.life.conftest import DELIVERY_SECONDS, Life
+from tools.boot.appliance import READY, READY_SECONDS, TROUBLE, read_status
 from tools.build.image import Built
-from tools.vm import Machine
 
-# Under KVM; scaled for emulation.
-DELIVERY_SECONDS = 30.0
 HEALTHY_SECONDS = 90.0
 SERVICES = ["directory", "mailstore", "mta", "redis"]
 # Where a program might leave something: none of it is below /state.
 OUTSIDE_STATE = ("/etc/intruder", "/var/intruder", "/var/lib/intruder", "/run/intruder")
 
 
-@dataclass
-class Life:
-    """The machine and whose mail is on it; `account` belongs to the present boot's ports."""
-
-    machine: Machine
-    example: Example
-
-    @property
-    def account(self) -> Account:
-        return account(self.machine, self.example)
-
-    def await_message(self, marker: str) -> None:
-        wait_for(
-            lambda: has_message(self.account, marker),
-            what=f"message {marker} in the inbox",
-            timeout=self.machine.accelerator.scaled(DELIVERY_SECONDS),
-            interval=1.0,
-        )
-
-
-@pytest.fixture(scope="class")
-def life(power_on: PowerOn, example: Example) -> Life:
-    machine = power_on(seed=example.seed)
-    await_ready(machine)
-    return Life(machine, example)
-
-
-class TestLife:
-    """Each test goes on where the one before has left the machine."""
-
+class TestFirstDay:
     def test_mail_goes_round(self, life: Life) -> None:
         seconds = life.machine.accelerator.scaled(DELIVERY_SECONDS)
         done = round_trip(life.account, timeout=seconds)
@@ -66,6 +31,13 @@ class TestLife:
         assert [check for check in checks["checks"] if check["state"] == "fail"] == []
         assert checks["ok"]
         assert done.returncode == 0
+
+    def test_disk_opens_by_the_tpm_and_only_for_our_systems(self, life: Life) -> None:
+        protection = read_status(life.machine)["protection"]
+        assert protection["unlocked_by"] == "tpm2"
+        assert protection["secure_boot"] == "enforced"
+        assert protection["tpm_policy"] == "PCR 11 signed + PCR 7"
+        assert [way["name"] for way in protection["ways"]] == ["tpm2", "recovery"]
 
     def test_status_names_every_service(self, life: Life, built: Built) -> None:
         status = read_status(life.machine)
@@ -122,24 +94,17 @@ class TestLife:
             # Fails unless the file is there afterwards.
             machine.guest.run(["sh", "-c", f"touch {path} && test -e {path}"])
         identity = machine.guest.run(["cat", "/etc/machine-id"]).stdout
-        kept = []
         for _ in range(request.config.getoption("--cuts")):
             for _ in range(dice.randint(1, 4)):
                 marker = f"before-the-cut-{dice.getrandbits(64):x}"
-                deliver(machine, life.example.address, marker)
-                kept.append(marker)
+                life.deliver(marker)
             machine.power_cut()
             machine.start()
             machine.wait_for_console(READY, seconds=READY_SECONDS, fail_on=TROUBLE)
-            for marker in kept:
-                life.await_message(marker)
+            life.require_mail()
         assert machine.guest.run(["cat", "/etc/machine-id"]).stdout == identity
         for path in OUTSIDE_STATE:
             assert machine.guest.run(["test", "-e", path], check=False).returncode == 1
 
     def test_second_boot_loaded_no_container(self, life: Life) -> None:
         assert "mailstead: containers loaded (0," in life.machine.console_text
-
-    def test_machine_shuts_down_when_asked(self, life: Life) -> None:
-        life.machine.power_button(seconds=60)
-        assert not life.machine.running

@@ -1,0 +1,1 @@
+"""What protects the state partition, and its recovery key."""

@@ -1,0 +1,1 @@
+"""Upgrades: from a published release to a slot that runs, or back to the one before."""

@@ -1,0 +1,116 @@
+"""The one machine whose life is told here, its owner, and the server that it gets releases from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firstboot.base.roundtrip import Account
+from firstboot.base.waiting import wait_for
+from tests.boot.conftest import running
+from tests.boot.mail import deliver, has_message
+from tests.boot.mirror import Mirror, serving
+from tools.boot.appliance import (
+    DEFAULT_DISK,
+    READY,
+    READY_SECONDS,
+    TROUBLE,
+    account,
+    await_ready,
+    forwarded,
+    hardware,
+)
+from tools.boot.example import Example, make_example
+from tools.build.image import Built
+from tools.vm import Disk, Machine
+
+# Under KVM; scaled for emulation.
+DELIVERY_SECONDS = 30.0
+COMMAND_SECONDS = 60.0
+
+
+@dataclass
+class Life:
+    """The machine as it is now, whose mail is on it, and what must never be lost.
+
+    `kept` are the subjects of all messages that were accepted, `recovery_key` is what the owner
+    wrote down.
+    """
+
+    machine: Machine
+    example: Example
+    mirror: Mirror
+    powered: ExitStack
+    kept: list[str] = field(default_factory=list)
+    recovery_key: str = ""
+
+    @property
+    def account(self) -> Account:
+        """Of the present boot, whose ports are its own."""
+        return account(self.machine, self.example)
+
+    def deliver(self, marker: str) -> None:
+        """Hand in a message as another server would."""
+        deliver(self.machine, self.example.address, marker)
+        self.kept.append(marker)
+
+    def require_mail(self) -> None:
+        """All that was ever accepted is there."""
+        for marker in self.kept:
+            wait_for(
+                partial(has_message, self.account, marker),
+                what=f"message {marker} in the inbox",
+                timeout=self.machine.accelerator.scaled(DELIVERY_SECONDS),
+                interval=1.0,
+            )
+
+    def update(self, *arguments: str, seconds: float = COMMAND_SECONDS) -> dict[str, Any]:
+        """`mailstead update …` in the machine: what it says as JSON, refusals included."""
+        argv = ["mailstead", "update", *arguments, "--json"]
+        done = self.machine.guest.run(argv, check=False, timeout=seconds)
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    def restart(
+        self,
+        until: str = READY,
+        *,
+        seconds: float = READY_SECONDS,
+        fail_on: tuple[str, ...] = TROUBLE,
+    ) -> None:
+        """Let the system restart itself, and wait for a line on the console."""
+        mark = self.machine.console.mark()
+        self.machine.guest.run(["systemctl", "--no-block", "reboot"])
+        self.machine.wait_for_console(until, seconds=seconds, fail_on=fail_on, after=mark)
+
+    def move_to(self, machine: Machine) -> None:
+        """Go on in another machine, which is powered on."""
+        self.powered.close()
+        self.machine = self.powered.enter_context(running(machine))
+
+
+@pytest.fixture(scope="package")
+def mirror(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mirror]:
+    """A server with nothing published yet."""
+    with serving(tmp_path_factory.mktemp("published")) as found:
+        yield found
+
+
+@pytest.fixture(scope="package")
+def life(built: Built, mirror: Mirror, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
+    """A small VPS that can enforce Secure Boot, with its firmware in setup mode."""
+    folder: Path = tmp_path_factory.mktemp("life")
+    example = make_example(f"updates:\n  automatic: false\n  url: {mirror.url}\n")
+    disk = Disk.create(folder / "disk", built.image, size=DEFAULT_DISK)
+    parts = replace(hardware(seed=example.seed), secure_boot=True)
+    with ExitStack() as powered:
+        machine = powered.enter_context(running(Machine(disk, parts, forwarded())))
+        await_ready(machine)
+        yield Life(machine, example, mirror, powered)

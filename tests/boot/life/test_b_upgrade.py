@@ -1,0 +1,214 @@
+"""Upgrades: refused ones, one that works, ones that do not, and going back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firstboot.base.manifest import Channel, Manifest
+from firstboot.base.roundtrip import round_trip
+from firstboot.base.state import STATE_FORMAT
+from firstboot.base.waiting import wait_for
+from tests.boot.life.conftest import DELIVERY_SECONDS, Life
+from tests.boot.mirror import Mirror
+from tools.boot.appliance import read_status
+from tools.build.appliance import Variant
+from tools.build.image import TESTING, Built, build_image
+from tools.build.slot import read_slot
+from tools.host.report import say
+from tools.keys.keyset import opened_test_keys
+from tools.publish.release import publish_slot
+
+GOOD, UNBOOTABLE, BROKEN, HANGING = "0.1.1", "0.1.2", "0.1.3", "0.1.4"
+# Seconds under KVM; scaled for emulation.
+APPLY_SECONDS = 120.0
+SETTLED_SECONDS = 120.0
+# Three tries of a version that does not work, then a start of the one before.
+FALLBACK_SECONDS = 360.0
+# The deadline of a version on trial (boot-complete.target) is not scaled, and passes three times.
+HANG_SECONDS = 3 * 20 * 60.0
+
+Publish = Callable[..., Manifest]
+
+
+@pytest.fixture(scope="package")
+def publish(request: pytest.FixtureRequest, built: Built, mirror: Mirror) -> Publish:
+    """Builds and publishes a version of this checkout; the one that runs is published already."""
+    base = request.config.getoption("--base")
+
+    def publish_built(release: Built, channel: Channel) -> Manifest:
+        with opened_test_keys() as keys:
+            return publish_slot(
+                read_slot(release.folder),
+                mirror.folder,
+                keys=keys,
+                base=release.release.base,
+                built=release.release.built,
+                channel=channel,
+                notes="For tests.",
+                not_before=release.release.built,
+                minimum_version=None,
+                state_format=STATE_FORMAT,
+                report=say,
+            )
+
+    def publish(version: str, variant: Variant = TESTING) -> Manifest:
+        release = build_image(base, report=say, variant=variant, version=version)
+        return publish_built(release, "stable" if variant == TESTING else "candidate")
+
+    publish_built(built, "stable")
+    return publish
+
+
+@pytest.fixture(scope="package")
+def good(publish: Publish) -> Manifest:
+    return publish(GOOD)
+
+
+def apply(life: Life, *arguments: str) -> dict[str, Any]:
+    return life.update("apply", "--yes", "--no-reboot", *arguments, seconds=APPLY_SECONDS)
+
+
+def await_outcome(life: Life, version: str) -> dict[str, Any]:
+    """The attempt on `version`, once it is known what became of it."""
+
+    def settled() -> dict[str, Any] | None:
+        attempt: dict[str, Any] = life.update("status")["last"]
+        known = attempt["version"] == version and attempt["outcome"] != "pending"
+        return attempt if known else None
+
+    seconds = life.machine.accelerator.scaled(SETTLED_SECONDS)
+    what = f"the outcome of {version}"
+    return wait_for(settled, what=what, timeout=seconds, interval=3.0)
+
+
+def require_given_up(life: Life, version: str, *, seconds: float) -> str:
+    """Install a version that does not work and restart; the reason for which it was given up."""
+    life.deliver(f"before {version}")
+    assert apply(life, version)["installed"] == version
+    life.restart(seconds=seconds, fail_on=())
+    assert read_status(life.machine)["version"] == GOOD
+    attempt = await_outcome(life, version)
+    assert attempt["outcome"] == "failed"
+    life.require_mail()
+    # It is remembered, and nothing has to be tried any more.
+    status = life.update("status")
+    assert version in status["failed"]
+    assert status["waiting"] is None
+    reason: str = attempt["reason"]
+    return reason
+
+
+class TestRefused:
+    """What must not change a byte of the other slot."""
+
+    @pytest.fixture(autouse=True)
+    def _well_behaved_afterwards(self, life: Life, good: Manifest) -> Any:
+        assert good.version == GOOD
+        yield
+        life.mirror.forget()
+        assert life.update("status")["waiting"] is None
+
+    def test_a_changed_manifest(self, life: Life) -> None:
+        envelope = (life.mirror.folder / "stable.json").read_bytes()
+        assert b"For tests." in envelope
+        life.mirror.replaced["stable.json"] = envelope.replace(b"For tests.", b"For pests.")
+        assert "Ed25519" in apply(life)["error"]
+
+    def test_one_wrong_signature_of_two(self, life: Life) -> None:
+        envelope = json.loads((life.mirror.folder / "stable.json").read_bytes())
+        signature = envelope["signatures"][0]["ml_dsa_65"]
+        letter = "B" if signature[100] == "A" else "A"
+        envelope["signatures"][0]["ml_dsa_65"] = signature[:100] + letter + signature[101:]
+        life.mirror.replaced["stable.json"] = json.dumps(envelope).encode()
+        assert "ML-DSA" in apply(life)["error"]
+
+    def test_a_server_that_sends_more_than_it_should(self, life: Life) -> None:
+        life.mirror.longer = 1
+        assert apply(life)["error"]
+
+    def test_a_file_that_is_not_what_was_signed(self, life: Life, good: Manifest) -> None:
+        for part in good.parts:
+            for transfer in (part.full, *part.deltas):
+                content = bytearray((life.mirror.folder / transfer.path).read_bytes())
+                content[len(content) // 2] ^= 1
+                life.mirror.replaced[transfer.path] = bytes(content)
+        assert apply(life)["error"]
+
+    def test_a_clock_that_is_a_year_behind(self, life: Life) -> None:
+        """Nothing depends on it when the owner upgrades; by itself the machine waits."""
+        life.machine.guest.run(["date", "--set", "-1 year"])
+        try:
+            assert life.update("check")["version"] == GOOD
+            assert life.update("automatic")["installed"] is False
+        finally:
+            life.machine.guest.run(["date", "--set", "+1 year"])
+
+    def test_no_room_on_the_efi_system_partition(self, life: Life) -> None:
+        fill = "dd if=/dev/zero of=/efi/full bs=1M count=600 status=none; sync"
+        life.machine.guest.run(["sh", "-c", f"{fill}; true"], timeout=120)
+        try:
+            assert "EFI" in apply(life)["error"]
+        finally:
+            life.machine.guest.run(["rm", "/efi/full"])
+
+
+class TestUpgrade:
+    def test_a_download_that_stops_midway_goes_on_later(self, life: Life, good: Manifest) -> None:
+        life.mirror.stop_after = 3 << 20
+        done = apply(life)
+        if "error" in done:
+            done = apply(life)
+        assert done["installed"] == GOOD
+        declared = {
+            transfer.path: transfer.bytes
+            for part in good.parts
+            for transfer in (part.full, *part.deltas)
+        }
+        fetched = {path: n for path, n in life.mirror.served.items() if path in declared}
+        # Nothing was fetched twice, but for what was under way in the moment of the stop.
+        assert all(count <= declared[path] + (1 << 20) for path, count in fetched.items())
+        # Of a release that changed next to nothing, next to nothing is fetched.
+        assert sum(fetched.values()) < 0.15 * sum(part.full.bytes for part in good.parts)
+
+    def test_the_new_version_runs_with_all_mail_and_is_found_good(self, life: Life) -> None:
+        life.deliver("before the restart")
+        life.restart()
+        life.require_mail()
+        assert read_status(life.machine)["version"] == GOOD
+        attempt = await_outcome(life, GOOD)
+        assert (attempt["outcome"], attempt["how"]) == ("good", "delta")
+        assert life.update("status")["trial"] is None
+        seconds = life.machine.accelerator.scaled(DELIVERY_SECONDS)
+        assert round_trip(life.account, timeout=seconds).bytes > 1000
+
+    def test_a_kernel_that_does_not_start_is_given_up(self, life: Life, publish: Publish) -> None:
+        options = ("--kernel-command-line", "rdinit=/no/such/init")
+        publish(UNBOOTABLE, Variant(testing=True, options=options))
+        require_given_up(life, UNBOOTABLE, seconds=FALLBACK_SECONDS)
+
+    @pytest.mark.campaign
+    def test_a_container_that_does_not_run_is_given_up(
+        self, life: Life, publish: Publish, tmp_path: Path
+    ) -> None:
+        config = tmp_path / "usr/share/mailstead/compose/redis/redis.conf"
+        config.parent.mkdir(parents=True)
+        config.write_text("this-is no-directive\n")
+        publish(BROKEN, Variant(testing=True, extra=(tmp_path,)))
+        reason = require_given_up(life, BROKEN, seconds=FALLBACK_SECONDS)
+        assert "redis" in reason
+
+    @pytest.mark.campaign
+    def test_a_system_that_hangs_is_given_up(
+        self, life: Life, publish: Publish, tmp_path: Path
+    ) -> None:
+        units = tmp_path / "usr/lib/systemd/system/mailstead-boot.service.d"
+        units.mkdir(parents=True)
+        (units / "hang.conf").write_text("[Service]\nExecStartPre=/usr/bin/sleep infinity\n")
+        publish(HANGING, Variant(testing=True, extra=(tmp_path,)))
+        seconds = FALLBACK_SECONDS + HANG_SECONDS / life.machine.accelerator.factor
+        require_given_up(life, HANGING, seconds=seconds)

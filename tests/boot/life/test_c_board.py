@@ -1,0 +1,66 @@
+"""The recovery key, another board that needs it, and a kernel that somebody has changed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.boot.life.conftest import Life
+from tools.boot.appliance import (
+    BOOT_SECONDS,
+    CONSOLE_READY,
+    READY,
+    READY_SECONDS,
+    TROUBLE,
+    forwarded,
+    read_status,
+)
+from tools.vm import Machine
+
+GROUP = re.compile(r"([1-8])  ([cbdefghijklnrtuv]{8})\s*$", re.MULTILINE)
+QUESTION = r"Type group ([1-8]) to confirm"
+REFUSED = r"(?i)(access denied|security violation)"
+
+
+class TestBoard:
+    def test_recovery_key_is_shown_until_it_is_confirmed(self, life: Life) -> None:
+        machine = life.machine
+        *_, last = re.finditer(QUESTION, machine.console_text)
+        # Each start shows another key, and all of them are in the log of this console.
+        groups = dict(GROUP.findall(machine.console_text[: last.start()]))
+        assert sorted(groups) == [str(number) for number in range(1, 9)]
+        life.recovery_key = "-".join(groups[str(number)] for number in range(1, 9))
+        mark = machine.console.mark()
+        machine.console.send("nonsense\r")
+        machine.wait_for_console("That is not group", seconds=BOOT_SECONDS, after=mark)
+        machine.console.send(f"{groups[last[1]]}\r")
+        confirmed = "the recovery key is confirmed"
+        machine.wait_for_console(confirmed, seconds=BOOT_SECONDS, after=mark)
+        assert read_status(machine)["protection"]["recovery_confirmed"]
+        search = ["journalctl", "--no-pager", "--quiet", "--grep", groups["1"]]
+        assert machine.guest.run(search, check=False, timeout=60).stdout == ""
+
+    def test_another_board_needs_the_recovery_key_once(self, life: Life, tmp_path: Path) -> None:
+        old = life.machine
+        old.power_button(seconds=60)
+        disk = old.disk.clone(tmp_path / "moved", same_board=False)
+        life.move_to(Machine(disk, old.hardware, forwarded()))
+        machine = life.machine
+        machine.wait_for_console("This disk is locked", seconds=2 * BOOT_SECONDS)
+        machine.wait_for_console("recovery key:", seconds=BOOT_SECONDS)
+        # As people type it: without its dashes, and in capitals.
+        machine.console.send(life.recovery_key.replace("-", "").upper() + "\r")
+        machine.wait_for_console(READY, seconds=READY_SECONDS, fail_on=TROUBLE)
+        life.require_mail()
+        assert read_status(machine)["protection"]["unlocked_by"] == "typed"
+        life.restart(CONSOLE_READY, seconds=BOOT_SECONDS)
+        machine.guest.wait_ready(seconds=BOOT_SECONDS)
+        assert machine.guest.run(["cat", "/run/mailstead/unlocked-by"]).stdout == "tpm2\n"
+
+    def test_firmware_does_not_start_a_changed_kernel(self, life: Life) -> None:
+        change = (
+            "for uki in /efi/EFI/Linux/*.efi; do "
+            "printf X | dd of=$uki bs=1 seek=20000000 conv=notrunc status=none; done; sync"
+        )
+        life.machine.guest.run(["sh", "-c", change])
+        life.restart(REFUSED, seconds=BOOT_SECONDS, fail_on=(CONSOLE_READY,))

@@ -1,0 +1,264 @@
+"""Makes tests/states/VERSION: what this release leaves below /state, small, by its own code.
+
+Run it once at each release, when no format will change any more, and commit the folder
+(docs/state.md has the command):
+
+    python -m tests.states.make
+
+Beside `state/`, the files as they lie below /state, it writes `expected.json`: what any later
+release must find in them. tests/unit/test_states.py opens every folder with the present code. The
+state of a released version is never made again, and never by hand. Its keys are for tests only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import json
+import sys
+import tempfile
+import tomllib
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from firstboot.base.compose import StackOptions
+from firstboot.base.files import make_directory, write_atomic
+from firstboot.base.paths import Paths
+from firstboot.base.release import Release, read_release, write_release
+from firstboot.base.services import read_stack
+from firstboot.base.settings import Settings, parse_settings
+from firstboot.base.stack import write_stack
+from firstboot.base.state import claim_state
+from firstboot.disk.places import Places
+from firstboot.disk.recovery import Pending, Record, confirm, read_record
+from firstboot.update.automatic import Schedule, write_schedule
+from firstboot.update.history import Attempt, begin, conclude, write_history
+from firstboot.update.settle import note_failure
+from postmaster.crypto import FileKeyStore
+from postmaster.delivery import deliver, trace_fields
+from postmaster.storage.interface import FlagChange, Mailbox, NewMessage
+from postmaster.storage.vaults import VaultStore
+from tests.states.table import rows
+from tests.unit.firstboot.samples import HASH, make_image
+
+STATES = Path(__file__).parent
+CHECKOUT = STATES.parents[1]
+ADA, BOB = "ada@example.com", "bob@example.com"
+FAILURE = "the mail did not go round"
+# Of the right form, and the key of no disk.
+RECOVERY_KEY = "-".join(["cbdefghi"] * 8)
+
+SETTINGS = f"""\
+version: 1
+hostname: mail.example.com
+domains:
+  - name: example.com
+people:
+  - address: {ADA}
+    name: Ada Lovelace
+    password_hash: {HASH}
+    aliases: [countess@example.com]
+  - address: {BOB}
+    password_hash: {HASH}
+updates:
+  url: https://updates.example.com/mailstead
+  window: 01:00-04:00
+disk:
+  protection: passphrase
+"""
+
+PLAIN = b"From: bob@example.com\r\nSubject: Plain\r\n\r\nGood morning.\r\n"
+UTF8 = "From: bob@example.com\r\nSubject: Grüße\r\n\r\nSchöne Grüße, 早安\r\n".encode()
+PARTS = (
+    b"From: bob@example.com\r\nSubject: Parts\r\nMIME-Version: 1.0\r\n"
+    b'Content-Type: multipart/mixed; boundary="b"\r\n\r\n'
+    b"--b\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nSee below.\r\n"
+    b"--b\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n"
+    b'Content-Disposition: attachment; filename="a.bin"\r\n\r\nAAECA//+/Q==\r\n--b--\r\n'
+)
+# No empty line, bare line ends, and every byte that there is.
+ODD = b"Subject: Odd\nX: \r" + bytes(range(256))
+MESSAGES = (PLAIN, UTF8, PARTS, ODD)
+
+
+def lay_out(root: Path, version: str) -> Paths:
+    """The places of an appliance below `root`, with this checkout's services in its slot."""
+    paths = Paths.below(root)
+    for folder in (paths.state_partition, paths.share, paths.runtime):
+        folder.mkdir(parents=True)
+    paths.templates.symlink_to(CHECKOUT / "compose")
+    images = {s.image: make_image(s.image, "a", "b") for s in read_stack(paths.services).services}
+    release = Release(version, "ubuntu", "unknown", "2026-11-24T06:00:00Z", "test", images)
+    write_release(paths.release, release)
+    return paths
+
+
+def render(settings: Settings, paths: Paths) -> None:
+    """The part of a setup that goes by the state, without the network and name of this machine."""
+    write_stack(
+        settings,
+        read_stack(paths.services),
+        read_release(paths.release),
+        templates=paths.templates,
+        config=paths.stack,
+        state=paths.state,
+        options=StackOptions(),
+    )
+
+
+def open_store(paths: Paths) -> VaultStore:
+    """The mail store over a state."""
+    folder = paths.state / "mailstore"
+    return VaultStore(folder / "vaults", FileKeyStore(folder / "keys"))
+
+
+def read_mail(mailbox: Mailbox) -> dict[str, Any]:
+    """All that a mailbox holds, as JSON has it; a byte is the character of the same number."""
+    folders = {}
+    for folder in mailbox.folders():
+        uids = mailbox.snapshot(folder.name, claim_recent=False).uids
+        contents = mailbox.contents(folder.id, uids, bodies=True, outlines=False, budget=1 << 30)
+        folders[folder.name] = {
+            "uidvalidity": folder.uidvalidity,
+            "uidnext": folder.uidnext,
+            "special_use": folder.special_use,
+            "subscribed": folder.subscribed,
+            "messages": [
+                {
+                    "uid": content.message.uid,
+                    "flags": sorted(content.message.flags),
+                    "date": content.message.internal_date.isoformat(),
+                    "raw": content.raw.decode("latin-1"),
+                }
+                for content in contents
+            ],
+        }
+    return folders
+
+
+def make_state(version: str, target: Path) -> None:
+    """Make `target`/state and `target`/expected.json as release `version` leaves them."""
+    now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = lay_out(Path(folder), version)
+        claim_state(paths.state_format)
+        render(parse_settings(SETTINGS, "settings"), paths)
+        write_atomic(paths.settings, SETTINGS, mode=0o600)
+        expected: dict[str, Any] = {
+            "version": version,
+            "made": now.isoformat(),
+            "hostname": "mail.example.com",
+            "people": {ADA: ["countess@example.com"], BOB: []},
+            "recovery": asdict(_confirm_recovery_key(paths, now)),
+            # By which the next release is judged: what it writes, this one has to read.
+            "formats": {
+                row.path: {"version": row.version, "reads": row.reads}
+                for row in rows()
+                if row.version is not None
+            },
+            **_leave_upgrades(paths, version, now),
+        }
+        expected["mail"] = asyncio.run(_leave_mail(paths, target / "state"))
+    write_atomic(target / "expected.json", json.dumps(expected, indent=1) + "\n")
+
+
+def _confirm_recovery_key(paths: Paths, now: datetime.datetime) -> Record:
+    places = Places(paths)
+    pending = Pending(RECOVERY_KEY, group=1, slot=2, created=now.isoformat())
+    write_atomic(places.pending, json.dumps(asdict(pending)), mode=0o600)
+    assert confirm(places, pending.groups[0])
+    record = read_record(places)
+    assert record is not None
+    return record
+
+
+def _leave_upgrades(paths: Paths, version: str, now: datetime.datetime) -> dict[str, Any]:
+    """A good attempt, a failed one, and one that is under way."""
+    when = now.isoformat()
+    attempts: Sequence[Attempt] = begin((), Attempt(version, "0.0.1", when, "network", "pending"))
+    attempts = conclude(attempts, "good", "")
+    attempts = begin(attempts, Attempt("98.0.0", version, when, "delta", "pending"))
+    attempts = conclude(attempts, "failed", FAILURE)
+    attempts = begin(attempts, Attempt("99.0.0", version, when, "file", "pending"))
+    schedule = Schedule("99.0.0", now + datetime.timedelta(days=1))
+    write_history(paths.update_history, attempts)
+    write_schedule(paths.update_schedule, schedule)
+    note_failure(paths, FAILURE)
+    return {
+        "attempts": [attempt.as_json() for attempt in attempts],
+        "scheduled": {"version": schedule.version, "at": schedule.at.isoformat()},
+        "last_failure": FAILURE,
+    }
+
+
+async def _leave_mail(paths: Paths, target: Path) -> dict[str, Any]:
+    """Deliver mail and copy the state: Ada's vault closed, Bob's as a power cut leaves it."""
+    mail = {}
+    store = open_store(paths)
+    for message in MESSAGES:
+        await deliver(store, ADA, _traced(ADA, message))
+    async with store.open(ADA) as ada:
+        await ada.run(_live_in)
+        mail[ADA] = await ada.run(read_mail)
+    await store.close()
+    store = open_store(paths)
+    await deliver(store, BOB, _traced(BOB, PLAIN))
+    async with store.open(BOB) as bob:
+        mail[BOB] = await bob.run(read_mail)
+        copy_tree(paths.state_partition, target)
+    await store.close()
+    inbox = [message["raw"].encode("latin-1") for message in mail[ADA]["INBOX"]["messages"]]
+    assert inbox == [_traced(ADA, message) for message in MESSAGES]
+    return mail
+
+
+def _traced(person: str, message: bytes) -> bytes:
+    return trace_fields("carol@example.net", person) + message
+
+
+def _live_in(mailbox: Mailbox) -> None:
+    """Leave something in every table of a vault."""
+    inbox = mailbox.folder("INBOX").id
+    mailbox.store_flags(inbox, [1, 3], FlagChange.ADD, frozenset({"\\Seen", "$Later"}))
+    mailbox.copy(inbox, [3], "Archive")
+    mailbox.create_folder("Lists/Grüße")
+    mailbox.subscribe("Lists/Grüße", False)
+    zone = datetime.timezone(datetime.timedelta(hours=5, minutes=30))
+    sent = datetime.datetime(2020, 2, 29, 23, 59, 59, tzinfo=zone)
+    mailbox.append("Lists/Grüße", NewMessage(PARTS, frozenset({"\\Draft"}), sent))
+    _, uid = mailbox.append("INBOX", NewMessage(PLAIN, frozenset({"\\Deleted"}), sent))
+    mailbox.expunge(inbox, [uid])
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    """Copy what the files hold: owners, modes and empty folders are not kept in the repository."""
+    for path in sorted(source.rglob("*")):
+        # SQLite's index of the log is made anew whenever nobody has the vault open.
+        if path.is_file() and not path.name.endswith("-shm"):
+            make_directory((target / path.relative_to(source)).parent)
+            (target / path.relative_to(source)).write_bytes(path.read_bytes())
+
+
+def project_version() -> str:
+    """The version that this checkout is, or will be."""
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))
+    return str(project["project"]["version"])
+
+
+@click.command()
+def main() -> None:
+    """Make the state of the release that this checkout is."""
+    target = STATES / project_version()
+    if target.exists():
+        click.echo(f"{target} is there already; remove it if it was never released", err=True)
+        sys.exit(1)
+    make_state(target.name, target)
+    click.echo(target)
+
+
+if __name__ == "__main__":
+    main()

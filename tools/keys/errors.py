@@ -1,0 +1,13 @@
+"""What can be wrong with a set of signing keys."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from firstboot.base.errors import MailsteadError
+
+
+class KeysError(MailsteadError):
+    """The keys are missing, damaged, open to others, or do not open with this passphrase."""
+
+    exit_code: ClassVar[int] = 50
