@@ -206,6 +206,18 @@ class Engine:
             output: bytes = self._api.logs(container.id, tail=lines)
         return output.decode(errors="replace")
 
+    def execute(self, container: Container, argv: Sequence[str]) -> None:
+        """Run a program in a running container; EngineError with its output when it fails."""
+        with self._errors("exec"):
+            process = self._api.exec_create(container.id, list(argv))
+            output: bytes = self._api.exec_start(process)
+            code = self._api.exec_inspect(process)["ExitCode"]
+        if code != 0:
+            raise EngineError(
+                f"{' '.join(argv)} in {container.service} failed with exit code {code}\n"
+                f"{output.decode(errors='replace')}"
+            )
+
     def _compose(self, compose_file: Path, project: str, *words: str) -> None:
         environment = {
             "PATH": os.environ.get("PATH", os.defpath),

@@ -18,12 +18,17 @@ class Paths:
     etc: Path = Path("/etc")
     networkd: Path = Path("/run/systemd/network")
     esp: Path = Path("/efi")
-    efivars: Path = Path("/sys/firmware/efi/efivars")
+    firmware: Path = Path("/sys/firmware")
 
     @classmethod
     def below(cls, root: Path) -> Paths:
         """The same layout below another root directory."""
         return cls(**{f.name: root / str(f.default).lstrip("/") for f in fields(cls)})
+
+    @property
+    def efivars(self) -> Path:
+        """UEFI's variables, as files."""
+        return self.firmware / "efi/efivars"
 
     @property
     def loading(self) -> Path:

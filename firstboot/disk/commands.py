@@ -67,17 +67,27 @@ def recovery_key() -> None:
 
 
 @recovery_key.command("new")
-def recovery_key_new() -> None:
+@click.option(
+    "--at-next-start", is_flag=True, help="Let the next start make it, and show it on the console."
+)
+def recovery_key_new(at_next_start: bool) -> None:
     """Make a new recovery key and show it; the old one opens nothing any more.
 
     Confirm it with: mailstead disk recovery-key confirm. Until then, each start of the machine
     makes another one and shows it on the console.
+
+    Without a key file beside the disk this takes its passphrase or the old recovery key, since the
+    TPM gives no key once the machine has started. Who has lost both takes --at-next-start.
     """
     from firstboot.disk.places import Places
-    from firstboot.disk.recovery import new_recovery_key
+    from firstboot.disk.recovery import new_recovery_key, renew_at_next_start
     from firstboot.disk.screen import draw_key
 
     places = Places()
+    if at_next_start:
+        renew_at_next_start(places)
+        click.echo("The next start makes a new recovery key and shows it on the console.")
+        return
     with _key_at_hand(places):
         pending = new_recovery_key(places)
     click.echo(draw_key(pending, colour=False))
@@ -121,18 +131,27 @@ def dialogue() -> None:
 
 @contextlib.contextmanager
 def _key_at_hand(places: Places) -> Iterator[None]:
-    """Where nothing at hand opens the disk, ask for what does; it is gone when done."""
+    """Where nothing at hand opens the disk, ask for what does; it is gone when done.
+
+    A recovery key that is still being shown need not be typed.
+    """
     from firstboot.base.files import make_directory, write_atomic
     from firstboot.disk.errors import NoKeyError
-    from firstboot.disk.recovery import normalized
+    from firstboot.disk.recovery import normalized, read_pending
     from firstboot.disk.volume import find_key, read_volume
 
+    volume = read_volume(places)
     try:
-        find_key(read_volume(places))
+        find_key(volume)
     except NoKeyError:
-        typed = click.prompt("Passphrase or recovery key of the disk", hide_input=True)
+        pending = read_pending(places)
+        if pending is not None and pending.slot in volume.slots("recovery"):
+            key = pending.key
+        else:
+            asked = click.prompt("Passphrase or recovery key of the disk", hide_input=True)
+            key = normalized(str(asked))
         make_directory(places.paths.runtime)
-        write_atomic(places.unlock_key, normalized(str(typed)), mode=0o600)
+        write_atomic(places.unlock_key, key, mode=0o600)
     try:
         yield
     finally:

@@ -43,6 +43,15 @@ class Places:
         return self.paths.runtime / "unlocked-by"
 
     @property
+    def tpm_closed(self) -> Path:
+        """Stands once the TPM does not give its key any more until the next start.
+
+        mailstead-boot.service closes it (systemd-pcrextend) before anything executes from the
+        state: whoever put another state there would ask the TPM for the key of the real one.
+        """
+        return self.paths.runtime / "tpm-closed"
+
+    @property
     def unlock_key(self) -> Path:
         """What was typed to open the disk. In memory, for root only, and only until it was used.
 

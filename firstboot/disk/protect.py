@@ -90,6 +90,7 @@ def _add_tpm2(volume: Volume, console: Console) -> tuple[int, ...]:
     places = volume.places
     enforced = read_secure_boot(places.paths.efivars) == "enforced"
     if not _is_opened_by(volume, enforced=enforced):
+        _require_open_tpm(places)
         key = find_key(volume)
         if key is not None:
             # Another key opened the disk, so these are of a TPM that is gone. They have to go
@@ -113,7 +114,21 @@ def _is_opened_by(volume: Volume, *, enforced: bool) -> bool:
     fit = _fitting(volume, enforced=enforced)
     if len(fit) != 1 or fit[0].slots != volume.slots("tpm2"):
         return False
-    return volume.opened_by == "tpm2" or tpm_opens(volume)
+    if volume.opened_by == "tpm2":
+        return True
+    if volume.places.tpm_closed.exists():
+        # It cannot be tried any more. That is no matter when there is no other way to take away.
+        return not volume.slots("key-file") and not volume.slots("passphrase")
+    return tpm_opens(volume)
+
+
+def _require_open_tpm(places: Places) -> None:
+    """Raise MachineError when an enrolment could not be tried out."""
+    if places.tpm_closed.exists():
+        raise MachineError(
+            "The TPM gives no key for the disk any more until the next start",
+            "Start the machine again: it then brings the disk in line with the settings.",
+        )
 
 
 def _fitting(volume: Volume, *, enforced: bool) -> tuple[Token, ...]:

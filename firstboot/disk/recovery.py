@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from firstboot.base.errors import MachineError
-from firstboot.base.files import make_directory, write_atomic
+from firstboot.base.files import make_directory, sync_directory, write_atomic
 from firstboot.disk.places import Places
 from firstboot.disk.volume import find_key, read_volume
 from firstboot.system.cryptenroll import GROUPS, RECOVERY_KEY, enrol_recovery_key, wipe_slots
@@ -72,12 +72,14 @@ def settle_recovery(places: Places) -> bool:
     """See to it that there is a recovery key that the owner has or is being shown.
 
     True when a new one was made. At most one is made at each start. A recovery key that was typed
-    to open the disk needs no other confirmation.
+    to open the disk needs no other confirmation. (Typed later, while another is shown, it has
+    opened nothing yet.)
     """
     volume = read_volume(places)
     slots = volume.slots("recovery")
     record, pending = read_record(places), read_pending(places)
-    if record is not None and not record.confirmed and _was_typed(places) and len(slots) == 1:
+    typed = pending is None and _was_typed(places)
+    if record is not None and not record.confirmed and typed and len(slots) == 1:
         record = Record(record.created, True, slots[0])
         _write_record(places, record)
     if record is not None and record.slot in slots:
@@ -103,6 +105,15 @@ def new_recovery_key(places: Places) -> Pending:
     write_atomic(places.pending, json.dumps(asdict(pending)), mode=0o600)
     wipe_slots(volume.device, before)
     return pending
+
+
+def renew_at_next_start(places: Places) -> None:
+    """Have the next start make another recovery key; until then this one opens the disk.
+
+    For an owner who has lost it, so that nothing but the TPM at a start opens the disk.
+    """
+    places.record.unlink(missing_ok=True)
+    sync_directory(places.record.parent)
 
 
 def confirm(places: Places, answer: str) -> bool:

@@ -34,6 +34,7 @@ _TYPED = (
     "the passphrase."
 )
 _RECOVERY = "A stolen disk or machine that is switched off is unreadable without the recovery key."
+_UNCONFIRMED = " Whoever starts this machine can read its recovery key on the screen: confirm it."
 _UNKNOWN = " There are ways in that Mailstead did not make."
 
 
@@ -136,6 +137,9 @@ def _words(volume: Volume, secure_boot: SecureBoot) -> str:
         words = _TYPED
     else:
         words = _RECOVERY
+    starts_alone = bool(policy or volume.slots("key-file"))
+    if starts_alone and not _is_confirmed(volume):
+        words += _UNCONFIRMED
     return words + (_UNKNOWN if _foreign(volume) else "")
 
 

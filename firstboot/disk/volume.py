@@ -57,13 +57,15 @@ def read_opened_by(places: Places) -> str:
 def find_key(volume: Volume) -> Path | None:
     """A file with a key that opens the volume, or None for the TPM; NoKeyError when neither does.
 
-    First what has opened it at this start, since that is known to work.
+    First what has opened it at this start, since that is known to work. The TPM counts only until
+    it is closed.
     """
     places = volume.places
     files = {"typed": places.unlock_key}
     if volume.slots("key-file"):
         files["key-file"] = places.key_file
-    by_tpm = bool(volume.slots("tpm2")) and has_tpm2(places.tpms)
+    tpm_gives = has_tpm2(places.tpms) and not places.tpm_closed.exists()
+    by_tpm = bool(volume.slots("tpm2")) and tpm_gives
     if volume.opened_by == "tpm2" and by_tpm:
         return None
     for name in (volume.opened_by, *files):

@@ -54,9 +54,8 @@ def find_seed(paths: Paths, admit: Admit) -> Search:
 
 
 def _candidates(paths: Paths) -> Iterator[Seed | MailsteadError]:
-    content = read_credential(CREDENTIAL)
-    if content is not None:
-        yield _parse(content, f"credential {CREDENTIAL}")
+    if handed := _in_credential(paths):
+        yield handed
     try:
         volumes = list_volumes()
     except MailsteadError as error:
@@ -71,6 +70,14 @@ def _candidates(paths: Paths) -> Iterator[Seed | MailsteadError]:
     for volume in volumes:
         if volume.esp and not volume.seed and (found := _on_volume(volume, paths)):
             yield found
+
+
+def _in_credential(paths: Paths) -> Seed | MailsteadError | None:
+    try:
+        content = read_credential(CREDENTIAL, firmware=paths.firmware)
+    except MailsteadError as error:
+        return error
+    return None if content is None else _parse(content, f"credential {CREDENTIAL}")
 
 
 def _on_volume(volume: Volume, paths: Paths) -> Seed | MailsteadError | None:

@@ -30,6 +30,7 @@ MAIL_SECONDS = 300.0
 MAX_RESTARTS = 5
 # Docker looks at a container's health rarely, since each look starts a process in it.
 STARTING = ": starting"
+MTA = "mta"
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ def start(paths: Paths, console: Console, engine: Engine) -> None:
         _await_port(machine, port)
     _await_running(machine)
     _await_mail(machine)
+    _flush_queue(machine)
     # Only now does no container of an earlier version need its image any more.
     engine.prune(machine.release)
     console.say(f"ready {settings.hostname}")
@@ -132,6 +134,13 @@ def _await_mail(machine: _Machine) -> None:
     account = canary_account(machine.paths, machine.settings, machine.stack)
     done = round_trip(account, timeout=MAIL_SECONDS)
     machine.console.say(f"a mail went round ({done.seconds:.1f} s)")
+
+
+def _flush_queue(machine: _Machine) -> None:
+    """Deliver now what the MTA put off because the others were not there yet when it started."""
+    for container in machine.engine.containers(PROJECT):
+        if container.service == MTA:
+            machine.engine.execute(container, ("postqueue", "-f"))
 
 
 def _last_words(machine: _Machine, reason: str) -> str:

@@ -25,6 +25,8 @@ from firstboot.base.run import run
 ENTRIES = Path("EFI/Linux")
 # The vendor of the Boot Loader Interface's variables.
 VENDOR = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
+# As many as a new version gets (TriesLeft= in /usr/lib/mailstead/sysupdate.d).
+TRIES = 3
 # Each variable begins with four bytes of attributes (efivarfs in the kernel's documentation).
 _ATTRIBUTES = 4
 # systemd-boot may leave out the counters in an entry's id and put the UKI's profile behind it.
@@ -67,7 +69,10 @@ class BootLoader(Protocol):
         """Never start `version` again unless it is installed anew."""
 
     def prefer(self, version: str) -> None:
-        """Start `version` although others are newer; when all of its tries fail, those again."""
+        """Start `version` although others are newer; when all of its tries fail, those again.
+
+        It is on trial then, even if it was good before. What power interrupts can be repeated.
+        """
 
 
 @dataclass(frozen=True)
@@ -102,14 +107,18 @@ class SystemdBoot:
 
     def prefer(self, version: str) -> None:
         entries = self.entries()
-        if all(entry.version != version for entry in entries):
+        wanted = [entry for entry in entries if entry.version == version]
+        if not wanted:
             raise MachineError(f"version {version} cannot be started: it is not on this machine")
+        for entry in wanted:
+            # Its slot may have rotted since, and what is good is started for ever. This comes
+            # first: until the others step back they still start.
+            if entry.good:
+                _count(entry, left=TRIES)
         for entry in entries:
             # Without tries left it comes after all others, but is still there to fall back to.
             if version_key(entry.version) > version_key(version) and not entry.given_up:
-                name = f"mailstead_{entry.version}+0-{entry.tries_done}.efi"
-                entry.path.replace(entry.path.with_name(name))
-                sync_directory(entry.path.parent)
+                _count(entry, left=0)
 
     def _variable(self, name: str) -> str:
         try:
@@ -122,6 +131,13 @@ class SystemdBoot:
 def restart() -> None:
     """Shut everything down and start what the boot loader picks."""
     run(["systemctl", "reboot"], timeout=300)
+
+
+def _count(entry: Entry, *, left: int) -> None:
+    """Write the tries into the name of an entry."""
+    name = f"mailstead_{entry.version}+{left}-{entry.tries_done}.efi"
+    entry.path.replace(entry.path.with_name(name))
+    sync_directory(entry.path.parent)
 
 
 def _entry(path: Path) -> Entry | None:

@@ -12,10 +12,12 @@ from pathlib import Path
 
 from firstboot.base.errors import UpdateRefusedError
 from firstboot.base.manifest import Manifest
+from firstboot.system.secureboot import carries, read_secure_boot, trusted_certificates
 from firstboot.update.decide import (
     Facts,
     Request,
     is_older,
+    refuse_candidate,
     refuse_metered,
     refuse_no_room,
     refuse_unblessed,
@@ -27,6 +29,7 @@ from firstboot.update.fetch import (
     disk_errors,
     needed_bytes,
     plan,
+    ready_name,
     transfer_bytes,
 )
 from firstboot.update.history import How
@@ -71,6 +74,8 @@ def choose(machine: Machine, source: Source, request: Request) -> Choice:
     Raises UpdateRefusedError when a manifest is not what was asked for or not to be trusted.
     """
     manifest = _release(machine, source, request.version)
+    if source.network and request.version is None:
+        refuse_candidate(manifest, machine.updates)
     goal, running = manifest.version, machine.release.version
     for _ in range(MOST_STEPS):
         minimum = manifest.minimum_version
@@ -112,6 +117,7 @@ def apply(
     """
     report(f"{prepared.manifest.version} from {source.name}: {megabytes(prepared.bytes)} to fetch")
     used_delta = assemble(prepared.steps, source, machine.paths, report)
+    _refuse_unbootable(machine, prepared.manifest)
     may_write()
     # Fetching takes its time: somebody may have rolled back, or restarted, in between.
     refuse_unblessed(machine.facts())
@@ -129,6 +135,23 @@ def _release(machine: Machine, source: Source, version: str | None) -> Manifest:
             "It was put there by mistake, or by somebody who means harm. Nothing was installed.",
         )
     return manifest
+
+
+def _refuse_unbootable(machine: Machine, manifest: Manifest) -> None:
+    """A UKI of another Secure Boot key would stop at the firmware's screen, tries or not."""
+    efivars = machine.paths.efivars
+    if read_secure_boot(efivars) != "enforced":
+        return
+    uki = machine.paths.ready / ready_name(manifest, manifest.part("uki"))
+    with disk_errors(machine.paths.updates):
+        bootable = carries(uki, trusted_certificates(efivars))
+    if not bootable:
+        raise UpdateRefusedError(
+            f"version {manifest.version} is not signed by a Secure Boot key that this machine's "
+            "firmware trusts: it would not start",
+            "Ask whoever publishes it which key it is signed by. Before a version of another key "
+            "can be installed, its certificate must be in the firmware's db.",
+        )
 
 
 def _running_uki(facts: Facts) -> Path:

@@ -48,6 +48,11 @@ def refuse_now(facts: Facts) -> None:
         raise UpdateRefusedError("automatic upgrades are off, says updates.automatic")
     if facts.updates.url is None:
         raise UpdateRefusedError("the settings have no updates.url")
+    if facts.attended:
+        raise UpdateRefusedError(
+            "the disk is opened by a passphrase, so that somebody has to be there at a restart",
+            "Upgrade when you are: mailstead update apply",
+        )
     refuse_wrong_clock(facts)
     refuse_metered(facts, Request())
     refuse_outside_window(facts)

@@ -37,7 +37,8 @@ class Request:
 class Facts:
     """The machine: what runs, how it was started, what was tried before, and the time.
 
-    `waiting` is a version that is installed and will be tried at the next start.
+    `waiting` is a version that is installed and will be tried at the next start. `attended` means
+    that a start waits for somebody to type.
     """
 
     version: str
@@ -46,6 +47,7 @@ class Facts:
     state_format: int
     started: Entry | None
     waiting: str | None
+    attended: bool
     attempts: Sequence[Attempt]
     updates: Updates
     now: datetime.datetime
@@ -116,12 +118,20 @@ def refuse_no_room(manifest: Manifest, needed: int, room: Room) -> None:
 
 def refuse_by_itself(manifest: Manifest, facts: Facts) -> None:
     """What nobody asked for is installed only if it is meant for everybody now."""
-    if facts.updates.channel == "stable" and manifest.channel != "stable":
-        raise UpdateRefusedError(f"{manifest.version} is a candidate, and the channel is stable")
+    refuse_candidate(manifest, facts.updates)
     not_before = datetime.datetime.fromisoformat(manifest.not_before)
     if facts.now < not_before:
         raise UpdateRefusedError(
             f"{manifest.version} is not for automatic upgrades before {show_time(not_before)}"
+        )
+
+
+def refuse_candidate(manifest: Manifest, updates: Updates) -> None:
+    """A mirror can show another channel's file in the place of the one that was asked for."""
+    if updates.channel == "stable" and manifest.channel != "stable":
+        raise UpdateRefusedError(
+            f"{manifest.version} is a candidate, and the channel is stable",
+            "To install it all the same, name it: mailstead update apply " + manifest.version,
         )
 
 

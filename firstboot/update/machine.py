@@ -11,7 +11,7 @@ from firstboot.base.errors import MachineError, ReleaseError, SettingsError, Upd
 from firstboot.base.manifest import Manifest, Role, parse_envelope, parse_keys
 from firstboot.base.paths import Paths
 from firstboot.base.release import Release, read_release
-from firstboot.base.settings import Updates, parse_settings
+from firstboot.base.settings import Disk, Updates, parse_settings
 from firstboot.base.signature import Verify, open_envelope
 from firstboot.base.state import read_state_format
 from firstboot.system.bootloader import BootLoader, SystemdBoot
@@ -35,6 +35,7 @@ class Machine:
     loader: BootLoader
     release: Release
     updates: Updates
+    disk: Disk
     verify: Verify
     now: Now
 
@@ -51,6 +52,7 @@ class Machine:
             state_format=read_state_format(self.paths.state_format),
             started=self.loader.current(),
             waiting=following if waiting else None,
+            attended=self.disk.protection == "passphrase",
             attempts=attempts,
             updates=self.updates,
             now=self.now(),
@@ -81,11 +83,13 @@ _UNREADABLE = "What is published there is damaged, or is not a release of Mailst
 
 def read_machine(paths: Paths) -> Machine:
     """The machine as it is; settings that are not there yet count as the defaults."""
+    updates, disk = _settings(paths)
     return Machine(
         paths=paths,
         loader=SystemdBoot(paths.esp, paths.efivars),
         release=read_release(paths.release),
-        updates=_updates(paths),
+        updates=updates,
+        disk=disk,
         verify=verify,
         now=lambda: datetime.datetime.now(datetime.UTC),
     )
@@ -139,13 +143,14 @@ def read_room(machine: Machine, slots: Slots) -> Room:
     )
 
 
-def _updates(paths: Paths) -> Updates:
+def _settings(paths: Paths) -> tuple[Updates, Disk]:
     try:
         text = paths.settings.read_text(encoding="utf-8")
     except FileNotFoundError:
-        return Updates()
+        return Updates(), Disk()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(
             [f"{paths.settings} cannot be read: {error}"], "Run this command as root."
         ) from None
-    return parse_settings(text, str(paths.settings)).updates
+    settings = parse_settings(text, str(paths.settings))
+    return settings.updates, settings.disk

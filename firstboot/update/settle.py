@@ -60,6 +60,9 @@ def judge(attempt: Attempt, running: str, entries: Sequence[Entry], failure: str
 
     `entries` are those of the boot loader, `failure` what the version left word of.
     """
+    if not any(entry.version == running for entry in entries):
+        # The EFI system partition is not mounted, or cannot be read: nothing follows from that.
+        return None
     own = [entry for entry in entries if entry.version == attempt.version]
     if attempt.version == running:
         return Verdict("good") if own and all(entry.good for entry in own) else None
@@ -96,17 +99,18 @@ def settle(machine: Machine, console: Console) -> Attempt | None:
 
 
 def _tell(attempt: Attempt, running: str, console: Console) -> None:
+    what = "rollback" if attempt.how == "rollback" else "upgrade"
     way = f"from {attempt.origin} to {attempt.version}"
     match attempt.outcome:
         case "good":
             back = is_older(attempt.version, attempt.origin)
             console.say(f"went back {way}" if back else f"upgraded {way}")
         case "interrupted":
-            console.say(f"the upgrade {way} was interrupted; it can be repeated")
+            console.say(f"the {what} {way} was interrupted; it can be repeated")
         case _:
-            console.say(f"the upgrade {way} failed: {attempt.reason}")
+            console.say(f"the {what} {way} failed: {attempt.reason}")
             console.show(
-                f"The upgrade to {attempt.version} did not work",
+                f"The {what} to {attempt.version} did not work",
                 (
                     f"This machine went back to {running} by itself.",
                     f"Reason: {attempt.reason}",

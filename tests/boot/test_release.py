@@ -11,7 +11,7 @@ from firstboot.base.roundtrip import Account, round_trip, trusting
 from tests.boot.conftest import PowerOn
 from tools.boot.appliance import await_ready
 from tools.boot.example import Example
-from tools.build.base import AUTO, BASES
+from tools.build.base import AUTO, BASES, UBUNTU
 from tools.build.image import Built, build_image
 from tools.host.report import say
 from tools.inspect.image import inspect_image
@@ -21,7 +21,14 @@ from tools.vm.seedvolume import read_esp_file
 MIB = 1 << 20
 
 
-@pytest.fixture(scope="module", params=BASES)
+# Building and booting the other base takes a quarter of an hour.
+ON_BASES = [
+    pytest.param(base, marks=[] if base == UBUNTU.distribution else [pytest.mark.campaign])
+    for base in BASES
+]
+
+
+@pytest.fixture(scope="module", params=ON_BASES)
 def release(request: pytest.FixtureRequest) -> Built:
     """The image on each base: what is Ubuntu's and what is ours shows where they differ."""
     wanted = request.config.getoption("--base")

@@ -13,7 +13,7 @@ from tools.build.image import RELEASE, TESTING, Built, build_image
 from tools.build.source import CHECKOUT
 from tools.host.cache import readable
 from tools.host.packages import ensure_for
-from tools.keys.commands import folder_option, passphrase_option
+from tools.keys.commands import passphrase_option
 from tools.keys.opening import opened_release_keys
 from tools.options import base_option, json_option, mirror_option
 from tools.progress import progress
@@ -30,7 +30,12 @@ from tools.progress import progress
 )
 @click.option("--testing", is_flag=True, help="With a way in for tests. Never give it to people.")
 @click.option("--release", is_flag=True, help="Signed with your own keys; see `forge keys`.")
-@folder_option
+@click.option(
+    "--keys",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="The keys for --release.  [default: those of `forge keys init`]",
+)
 @passphrase_option
 @json_option
 def build(
@@ -40,7 +45,7 @@ def build(
     output: Path,
     testing: bool,
     release: bool,
-    folder: Path | None,
+    keys: Path | None,
     passphrase_file: Path | None,
     as_json: bool,
 ) -> None:
@@ -54,17 +59,17 @@ def build(
     """
     if release and testing:
         raise click.UsageError("--release and --testing exclude each other")
-    if (folder or passphrase_file) and not release:
-        raise click.UsageError("--folder and --passphrase-file are for --release")
+    if (keys or passphrase_file) and not release:
+        raise click.UsageError("--keys and --passphrase-file are for --release")
     # A passphrase is asked for before the progress line begins.
-    keys = opened_release_keys(folder, passphrase_file) if release else None
+    opened = opened_release_keys(keys, passphrase_file) if release else None
     with progress() as report:
         ensure_for("build", report)
         built = build_image(
             base,
             report=report,
             variant=TESTING if testing else RELEASE,
-            keys=keys,
+            keys=opened,
             mirror=mirror,
         )
         files = _copy(built, output)

@@ -52,8 +52,10 @@ class Accelerator:
 KVM = Accelerator("kvm", ("-accel", "kvm", "-cpu", "host"), 1.0)
 # An estimate on the generous side: an Ubuntu + Docker boot takes about 100 s with it on 2 cores.
 # The plainest processor: emulated vector instructions are slower than code that does without them
-# (SHA-256 takes a third of the time that it takes with `max`, starting Python half).
-TCG = Accelerator("tcg", ("-accel", "tcg,thread=multi", "-cpu", "qemu64,+aes"), 8.0)
+# (SHA-256 takes a third of the time that it takes with `max`, starting Python half). But for AES,
+# which the disk is encrypted with; programs that use its instructions expect those before it, too.
+_PLAIN = "qemu64,+ssse3,+sse4.1,+sse4.2,+aes,+pclmulqdq"
+TCG = Accelerator("tcg", ("-accel", "tcg,thread=multi", "-cpu", _PLAIN), 8.0)
 
 
 def find_accelerator(*, cache: Path | None = None, device: Path = Path("/dev/kvm")) -> Accelerator:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from firstboot.base.state import STATE_FORMAT
 from firstboot.base.waiting import wait_for
 from tests.boot.life.conftest import DELIVERY_SECONDS, Life
 from tests.boot.mirror import Mirror
-from tools.boot.appliance import read_status
+from tools.boot.appliance import READY, READY_SECONDS, TROUBLE, read_status
 from tools.build.appliance import Variant
 from tools.build.image import TESTING, Built, build_image
 from tools.build.slot import read_slot
@@ -23,12 +24,14 @@ from tools.host.report import say
 from tools.keys.keyset import opened_test_keys
 from tools.publish.release import publish_slot
 
-GOOD, UNBOOTABLE, BROKEN, HANGING = "0.1.1", "0.1.2", "0.1.3", "0.1.4"
+GOOD, UNBOOTABLE, BROKEN, HANGING, CUT = (f"0.1.{patch}" for patch in range(1, 6))
 # Seconds under KVM; scaled for emulation.
 APPLY_SECONDS = 120.0
 SETTLED_SECONDS = 120.0
 # Three tries of a version that does not work, then a start of the one before.
 FALLBACK_SECONDS = 360.0
+# From the first byte fetched to the last one written.
+CUT_SECONDS = 12.0
 # The deadline of a version on trial (boot-complete.target) is not scaled, and passes three times.
 HANG_SECONDS = 3 * 20 * 60.0
 
@@ -212,3 +215,39 @@ class TestUpgrade:
         publish(HANGING, Variant(testing=True, extra=(tmp_path,)))
         seconds = FALLBACK_SECONDS + HANG_SECONDS / life.machine.accelerator.factor
         require_given_up(life, HANGING, seconds=seconds)
+
+    @pytest.mark.campaign
+    def test_a_power_cut_leaves_either_the_old_version_or_the_new(
+        self, life: Life, publish: Publish, request: pytest.FixtureRequest, dice: random.Random
+    ) -> None:
+        """Once for each of `--cuts`: while it fetches, writes, starts, or is found good."""
+        publish(CUT)
+        machine = life.machine
+        for _ in range(request.config.getoption("--cuts")):
+            life.deliver(f"before-the-cut-{dice.getrandbits(64):x}")
+            if life.update("status")["version"] == CUT:
+                machine.guest.run(["mailstead", "update", "rollback", "--yes", "--no-reboot"])
+                life.restart()
+                # It is on trial again, and nothing is installed before it is found good.
+                assert await_outcome(life, GOOD)["outcome"] == "good"
+            argv = [
+                "update",
+                "apply",
+                CUT,
+                "--yes",
+                *([] if dice.random() < 0.5 else ["--no-reboot"]),
+            ]
+            machine.guest.execute("guest-exec", {"path": "/usr/bin/mailstead", "arg": argv})
+            instant = dice.uniform(0, machine.accelerator.scaled(CUT_SECONDS))
+            assert not machine.ends_within(instant)
+            machine.power_cut()
+            machine.start()
+            machine.wait_for_console(READY, seconds=READY_SECONDS, fail_on=TROUBLE)
+            assert read_status(machine)["version"] in (GOOD, CUT)
+            life.require_mail()
+        if read_status(machine)["version"] == GOOD:
+            if life.update("status")["waiting"] is None:
+                assert apply(life, CUT)["installed"] == CUT
+            life.restart()
+        assert await_outcome(life, CUT)["outcome"] == "good"
+        life.require_mail()

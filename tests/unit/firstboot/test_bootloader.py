@@ -109,6 +109,28 @@ def test_older_version_is_preferred(tmp_path: Path) -> None:
     assert loader.entries()[0].version == "1.0.0"
 
 
+def test_preferred_version_that_was_good_is_on_trial_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loader = make(tmp_path, "mailstead_1.0.0.efi", "mailstead_2.0.0+1-2.efi")
+    with monkeypatch.context() as patch:
+        patch.setattr(bootloader, "sync_directory", _power_cut)
+        with pytest.raises(KeyboardInterrupt):
+            loader.prefer("1.0.0")
+    assert names(loader) == ["mailstead_1.0.0+3-0.efi", "mailstead_2.0.0+1-2.efi"]
+    loader.prefer("1.0.0")
+    assert names(loader) == ["mailstead_1.0.0+3-0.efi", "mailstead_2.0.0+0-2.efi"]
+
+
+def test_newer_version_is_the_last_resort(tmp_path: Path) -> None:
+    loader = make(tmp_path, "mailstead_1.0.0+0-3.efi", "mailstead_2.0.0+0-0.efi")
+    assert [entry.version for entry in loader.entries()] == ["2.0.0", "1.0.0"]
+
+
+def _power_cut(_folder: Path) -> None:
+    raise KeyboardInterrupt
+
+
 def test_version_that_is_not_there_cannot_be_preferred(tmp_path: Path) -> None:
     loader = make(tmp_path, "mailstead_2.0.0.efi")
     with pytest.raises(MachineError, match=r"version 1\.0\.0 cannot be started"):

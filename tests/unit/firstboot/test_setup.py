@@ -129,6 +129,19 @@ def test_good_seed_makes_up_for_a_wrong_one(volumes: Volumes, paths: Paths) -> N
     assert "credential mailstead.seed:1: hostname: expected" in str(error)
 
 
+def test_seed_makes_up_for_a_credential_that_is_garbage(volumes: Volumes, paths: Paths) -> None:
+    entry = paths.firmware / "dmi/entries/11-0"
+    entry.mkdir(parents=True)
+    string = b"io.systemd.credential.binary:mailstead.seed=?"
+    (entry / "raw").write_bytes(b"\x0b\x05\0\0\x01" + string + b"\0\0")
+    volumes.write(stick=SETTINGS)
+    search = find_seed(paths, admit_all)
+    assert search.seed is not None
+    assert search.seed.source == "/dev/sda/mailstead.yaml"
+    (error,) = search.errors
+    assert "11-0/raw is not Base64" in str(error)
+
+
 def test_seed_from_a_windows_editor(volumes: Volumes, paths: Paths) -> None:
     text = "\ufeff" + SETTINGS.replace("\n", "\r\n")
     (volumes.stick / "mailstead.yaml").write_bytes(text.encode())
@@ -363,6 +376,9 @@ class FakeEngine:
     def logs(self, container: Container) -> str:
         return f"{container.service} says: no"
 
+    def execute(self, container: Container, argv: tuple[str, ...]) -> None:
+        self.calls.append(f"{container.service}: {' '.join(argv)}")
+
     def prune(self, *_releases: Release) -> tuple[str, ...]:
         self.calls.append("prune")
         return ()
@@ -388,7 +404,7 @@ def run_start(paths: Paths, engine: FakeEngine) -> None:
 def test_start(ready: Paths, capsys: pytest.CaptureFixture[str]) -> None:
     engine = FakeEngine()
     run_start(ready, engine)
-    assert engine.calls == ["load", "up", "prune"]
+    assert engine.calls == ["load", "up", "mta: postqueue -f", "prune"]
     assert progress(capsys) == [
         "containers loaded (2, 2.1 s)",
         "containers started",
@@ -402,7 +418,7 @@ def test_start_loads_images_anew_when_containers_do_not_start(
 ) -> None:
     engine = FakeEngine(up_errors=1)
     run_start(ready, engine)
-    assert engine.calls == ["load", "up", "down", "load again", "up", "prune"]
+    assert engine.calls == ["load", "up", "down", "load again", "up", "mta: postqueue -f", "prune"]
     assert "error: input/output error" in progress(capsys)
 
 
@@ -416,7 +432,8 @@ def test_interrupted_load_is_done_again(ready: Paths) -> None:
 
     with pytest.raises(PowerCutError):
         run_start(ready, Interrupted())
-    for calls in (["load again", "up", "prune"], ["load", "up", "prune"]):
+    done = ["up", "mta: postqueue -f", "prune"]
+    for calls in (["load again", *done], ["load", *done]):
         engine = FakeEngine()
         run_start(ready, engine)
         assert engine.calls == calls

@@ -93,19 +93,109 @@ def test_hostname_longer_than_the_kernel_takes() -> None:
     assert hostname.kernel_name("a" * 52 + ".example.com") == "a" * 52 + ".example.com"
 
 
-def test_credential_of_the_unit_comes_first(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    unit, system = tmp_path / "unit", tmp_path / "system"
+SEED = "mailstead.seed"
+BINARY = b"io.systemd.credential.binary:mailstead.seed="
+
+
+@pytest.fixture
+def firmware(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What the kernel shows of a machine that gives us no credential, with dmi-sysfs loaded."""
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
-    assert read_credential("mailstead.seed", system=system) is None
-    system.mkdir()
-    (system / "mailstead.seed").write_bytes(b"system")
+    (tmp_path / "firmware/dmi/entries").mkdir(parents=True)
+    return tmp_path / "firmware"
+
+
+def add_oem_strings(firmware: Path, number: int, *strings: bytes) -> None:
+    """An SMBIOS structure: type, length, handle, count, a byte of a later version, strings."""
+    area = bytes([11, 6, 0x00, 0x0E, len(strings), 0xFF])
+    write_raw(firmware, f"11-{number}", area + b"\0".join(strings) + b"\0\0")
+
+
+def write_raw(firmware: Path, entry: str, raw: bytes) -> None:
+    (firmware / "dmi/entries" / entry).mkdir()
+    (firmware / "dmi/entries" / entry / "raw").write_bytes(raw)
+
+
+def test_credentials_are_looked_for_in_order(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, firmware: Path
+) -> None:
+    unit = tmp_path / "unit"
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(unit))
-    assert read_credential("mailstead.seed", system=system) == b"system"
+    assert read_credential(SEED, firmware=firmware) is None
+    by_name = firmware / "qemu_fw_cfg/by_name/opt/io.systemd.credentials" / SEED
+    by_name.mkdir(parents=True)
+    (by_name / "raw").write_bytes(b"fw_cfg\0\xff")
+    assert read_credential(SEED, firmware=firmware) == b"fw_cfg\0\xff"
+    add_oem_strings(firmware, 0, b"io.systemd.credential:mailstead.seed=SMBIOS=1")
+    assert read_credential(SEED, firmware=firmware) == b"SMBIOS=1"
     unit.mkdir()
-    (unit / "mailstead.seed").write_bytes(b"unit")
-    assert read_credential("mailstead.seed", system=system) == b"unit"
+    (unit / SEED).write_bytes(b"unit")
+    assert read_credential(SEED, firmware=firmware) == b"unit"
+
+
+def test_credential_among_other_oem_strings(firmware: Path) -> None:
+    write_raw(firmware, "11-x", b"not ours")
+    write_raw(firmware, "111-0", b"nor this")
+    add_oem_strings(firmware, 0)
+    add_oem_strings(
+        firmware,
+        2,
+        b"Board with a name",
+        b"io.systemd.credential:mailstead.seeds=another",
+        BINARY + b"dmVyc2lvbjog\r\nMQ==",
+        BINARY + b"?",
+    )
+    add_oem_strings(firmware, 10, b"io.systemd.credential:mailstead.seed=too late")
+    assert read_credential(SEED, firmware=firmware) == b"version: 1"
+    assert read_credential("other", firmware=firmware) is None
+
+
+@pytest.mark.parametrize("value", [b"?", b"dmVyc2lvbjogMQ", b"=", b"\xff\xfe", b"dmVy-2lv"])
+def test_credential_that_is_not_base64(firmware: Path, value: bytes) -> None:
+    add_oem_strings(firmware, 3, b"string", BINARY + value)
+    with pytest.raises(MachineError, match="11-3/raw is not Base64") as caught:
+        read_credential(SEED, firmware=firmware)
+    assert "base64 --wrap=0" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"\x0b",
+        b"\x0b\x05\0\0\1",
+        b"\x0b\x05\0\0\1string\0",
+        b"\x0b\x04\0\0string\0\0",
+        b"\x0b\xff\0\0\1string\0\0",
+        b"\x01\x05\0\0\1string\0\0",
+    ],
+)
+def test_oem_strings_that_are_garbage(firmware: Path, raw: bytes) -> None:
+    write_raw(firmware, "11-0", raw)
+    with pytest.raises(MachineError, match="11-0/raw holds no OEM strings"):
+        read_credential(SEED, firmware=firmware)
+
+
+def test_credential_that_cannot_be_read(firmware: Path) -> None:
+    place = firmware / "qemu_fw_cfg/by_name/opt/io.systemd.credentials" / SEED / "raw"
+    place.mkdir(parents=True)
+    with pytest.raises(MachineError, match=f"{place} cannot be read: Is a directory"):
+        read_credential(SEED, firmware=firmware)
+
+
+def test_oem_strings_are_shown_by_a_module(programs: FakePrograms, firmware: Path) -> None:
+    (firmware / "dmi/entries").rmdir()
+    assert read_credential(SEED, firmware=firmware) is None, "without modprobe"
+    programs.add("modprobe", "exit 1")
+    assert read_credential(SEED, firmware=firmware) is None
+    made = firmware / "dmi/entries/11-0"
+    text = r"\013\005\000\000\001io.systemd.credential:mailstead.seed=1\000\000"
+    programs.add("modprobe", f"mkdir -p {made}; printf '{text}' >{made}/raw")
+    assert read_credential(SEED, firmware=firmware) == b"1"
+    assert read_credential(SEED, firmware=firmware) == b"1"
+    assert programs.calls == [["modprobe", "-q", "dmi-sysfs"]] * 2
+    assert read_credential(SEED, firmware=firmware / "no-smbios") is None
+    assert len(programs.calls) == 2
 
 
 def test_volumes_are_those_with_a_file_system(programs: FakePrograms) -> None:

@@ -72,7 +72,7 @@ class Disk:
     def start(self, *, typed: str | None = None) -> str | None:
         """What the initrd does at a start, and what opened the disk; None when nothing did."""
         runtime = self.places.paths.runtime
-        for name in ("unlocked-by", "unlock-key", "passing-key", "recovery-key"):
+        for name in ("unlocked-by", "unlock-key", "passing-key", "recovery-key", "tpm-closed"):
             (runtime / name).unlink(missing_ok=True)
         runtime.mkdir(parents=True, exist_ok=True)
         opened = self._open(typed)
@@ -81,6 +81,10 @@ class Disk:
         if opened == "typed" and typed is not None:
             (runtime / "unlock-key").write_text(typed)
         return opened
+
+    def close_tpm(self) -> None:
+        """What mailstead-boot.service does when `mailstead boot` is done."""
+        self.places.tpm_closed.touch()
 
     def _open(self, typed: str | None) -> str | None:
         if any(slot.tpm is not None and slot.tpm == self.tpm for slot in self.slots.values()):
@@ -141,7 +145,7 @@ class Disk:
         key_file = options.get("--unlock-key-file")
         if key_file is None:
             assert options["--unlock-tpm2-device"] == "auto"
-            if self._open(None) != "tpm2":
+            if self.places.tpm_closed.exists() or self._open(None) != "tpm2":
                 raise LookupError("No TPM2 metadata matching the current system state found.")
         elif not self.fits(Path(key_file).read_text()):
             raise LookupError("Unlocking via keyfile failed: Operation not permitted")

@@ -11,7 +11,7 @@ from firstboot.base.errors import CommandError, MachineError, SettingsError
 from firstboot.disk import commands, places, screen
 from firstboot.disk.recovery import read_pending, read_record
 from firstboot.system import console
-from tests.unit.firstboot.disk.conftest import KEY_FILE, PASSPHRASE
+from tests.unit.firstboot.disk.conftest import KEY_FILE, PASSPHRASE, give_tpm
 from tests.unit.firstboot.disk.luks import Disk, Slot
 from tests.unit.firstboot.samples import SETTINGS
 
@@ -77,6 +77,48 @@ def test_a_wrong_passphrase_changes_nothing(disk: Disk) -> None:
         run("recovery-key", "new", typed="something else\n")
     assert disk.ways() == ["mailstead-passphrase"]
     assert not disk.places.unlock_key.exists()
+
+
+def test_once_the_tpm_is_closed_the_old_recovery_key_is_asked_for(disk: Disk) -> None:
+    give_tpm(disk, 1)
+    disk.places.paths.settings.write_text(SETTINGS)
+    disk.start()
+    run("enrol")
+    disk.close_tpm()
+    # As long as it is being shown, root has it anyhow.
+    assert "Passphrase or recovery key" not in run("recovery-key", "new").output
+    pending = read_pending(disk.places)
+    assert pending is not None
+    run("recovery-key", "confirm", pending.groups[pending.group - 1])
+    assert disk.start() == "tpm2"
+    disk.close_tpm()
+    before = dict(disk.slots)
+    assert run("recovery-key", "new").exit_code != 0
+    with pytest.raises(CommandError, match="Unlocking via keyfile failed"):
+        run("recovery-key", "new", typed="something else\n")
+    assert disk.slots == before
+    asked = run("recovery-key", "new", typed=pending.key.replace("-", " ").upper() + "\n")
+    assert "Passphrase or recovery key" in asked.output
+    assert not disk.fits(pending.key)
+    assert not disk.places.unlock_key.exists()
+    assert disk.start() == "tpm2"
+
+
+def test_a_lost_recovery_key_is_replaced_at_the_next_start(disk: Disk) -> None:
+    give_tpm(disk, 1)
+    disk.places.paths.settings.write_text(SETTINGS)
+    disk.start()
+    run("enrol")
+    pending = read_pending(disk.places)
+    assert pending is not None
+    run("recovery-key", "confirm", pending.groups[pending.group - 1])
+    disk.close_tpm()
+    assert "next start" in run("recovery-key", "new", "--at-next-start").output
+    assert disk.fits(pending.key)
+    disk.start()
+    run("enrol")
+    assert not disk.fits(pending.key)
+    assert read_pending(disk.places) is not None
 
 
 def test_enrolling_follows_the_settings(disk: Disk) -> None:

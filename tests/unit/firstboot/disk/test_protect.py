@@ -203,6 +203,69 @@ def test_a_tpm_that_forgets_takes_nothing_away(disk: Disk, console: Console) -> 
     assert disk.start() == "key-file"
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_a_closed_tpm_stays_quiet_when_nothing_is_to_be_done(
+    disk: Disk, console: Console, first: bool
+) -> None:
+    give_tpm(disk, 1)
+    disk.start()
+    protect("tpm2", disk.places, console)
+    if not first:
+        assert disk.start() == "tpm2"
+        protect("tpm2", disk.places, console)
+    disk.close_tpm()
+    before = dict(disk.slots)
+    disk.calls.clear()
+    protect("tpm2", disk.places, console)
+    assert disk.slots == before
+    assert {call[1] for call in disk.calls} == {"luksDump"}
+
+
+def test_a_closed_tpm_is_no_key_at_hand(disk: Disk, console: Console) -> None:
+    give_tpm(disk, 1)
+    disk.start()
+    protect("tpm2", disk.places, console)
+    confirm_recovery(disk)
+    assert disk.start() == "tpm2"
+    disk.close_tpm()
+    before = dict(disk.slots)
+    with pytest.raises(NoKeyError):
+        protect("passphrase", disk.places, console)
+    assert disk.slots == before
+    disk.start()
+    protect("passphrase", disk.places, console)
+    assert disk.ways() == WAYS["passphrase"]
+
+
+def test_a_closed_tpm_gets_no_key_and_takes_no_way_away(disk: Disk, console: Console) -> None:
+    give_tpm(disk, 1)
+    disk.start()
+    protect("key-file", disk.places, console)
+    disk.close_tpm()
+    before = dict(disk.slots)
+    with pytest.raises(MachineError, match="until the next start") as caught:
+        protect("tpm2", disk.places, console)
+    assert "Start the machine again" in caught.value.hint
+    assert disk.slots == before
+    assert disk.start() == "key-file"
+    protect("tpm2", disk.places, console)
+    assert disk.start() == "tpm2"
+
+
+def test_a_closed_tpm_of_another_board_takes_no_way_away(disk: Disk, console: Console) -> None:
+    give_tpm(disk, 1)
+    disk.start()
+    protect("tpm2", disk.places, console)
+    recovery = confirm_recovery(disk)
+    disk.slots[9] = Slot(PASSPHRASE, {"type": "mailstead-passphrase"})
+    give_tpm(disk, 2)
+    assert disk.start(typed=recovery) == "typed"
+    disk.close_tpm()
+    with pytest.raises(MachineError, match="until the next start"):
+        protect("tpm2", disk.places, console)
+    assert disk.fits(PASSPHRASE)
+
+
 def test_secure_boot_turned_on_later_binds_the_tpm_to_it(disk: Disk, console: Console) -> None:
     give_tpm(disk, 1)
     disk.start()

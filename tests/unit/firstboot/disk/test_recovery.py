@@ -24,6 +24,7 @@ from firstboot.disk.recovery import (
     normalized,
     read_pending,
     read_record,
+    renew_at_next_start,
     settle_recovery,
 )
 from firstboot.disk.screen import draw_key
@@ -131,6 +132,28 @@ def test_a_new_one_voids_the_confirmed_one_and_has_to_be_confirmed(disk: Disk) -
     disk.start()
     assert settle_recovery(disk.places)
     assert not disk.fits(new)
+
+
+def test_the_next_start_makes_a_new_one_for_who_has_lost_it(disk: Disk) -> None:
+    disk.start()
+    old = new_recovery_key(disk.places).key
+    assert confirm(disk.places, answer(disk))
+    renew_at_next_start(disk.places)
+    renew_at_next_start(disk.places)
+    assert disk.fits(old)
+    disk.start()
+    assert settle_recovery(disk.places)
+    assert not disk.fits(old)
+
+
+def test_a_key_that_opened_nothing_is_not_confirmed_by_typing_it(disk: Disk) -> None:
+    disk.start()
+    settle_recovery(disk.places)
+    disk.places.unlock_key.write_text(KEY)
+    assert not settle_recovery(disk.places)
+    record = read_record(disk.places)
+    assert record is not None
+    assert not record.confirmed
 
 
 def test_a_recovery_key_that_vanished_from_the_header_is_replaced(disk: Disk) -> None:

@@ -47,6 +47,22 @@ def test_the_weakest_way_decides(
     assert words in found.words
 
 
+@pytest.mark.parametrize(
+    ("slots", "told"),
+    [([tpm(7), RECOVERY], True), ([Slot(""), RECOVERY], True), ([TYPED, RECOVERY], False)],
+)
+def test_an_unconfirmed_recovery_key_is_told_where_the_machine_starts_by_itself(
+    disk: Disk, slots: list[Slot], told: bool
+) -> None:
+    disk.slots = dict(enumerate(slots))
+    told_words = "can read its recovery key on the screen: confirm it."
+    assert (told_words in read_protection(disk.places).words) is told
+    disk.places.record.write_text(
+        json.dumps({"format": 1, "recovery": {"created": "", "confirmed": True, "slot": 1}})
+    )
+    assert told_words not in read_protection(disk.places).words
+
+
 def test_all_of_it(disk: Disk) -> None:
     disk.start()
     disk.slots = {2: tpm(), 5: RECOVERY, 7: Slot("", {"type": "x"})}

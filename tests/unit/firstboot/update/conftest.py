@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,8 @@ import pytest
 from firstboot.base.manifest import ROLES, Role, dump_keys
 from firstboot.base.paths import Paths
 from firstboot.base.release import write_release
-from firstboot.base.settings import Updates
+from firstboot.base.settings import Disk, Updates
+from firstboot.system import secureboot
 from firstboot.system.bootloader import ENTRIES, VENDOR, SystemdBoot
 from firstboot.update.history import Attempt, read_history
 from firstboot.update.machine import LABELS, Machine
@@ -32,6 +34,17 @@ _SYSUPDATE = """\
 for kind in verity sig root; do cat {ready}/mailstead_$3_*.$kind >{disk}/b-$kind || exit 1; done
 cp {ready}/mailstead_$3.efi {entries}/mailstead_$3+3-0.efi
 """
+
+
+X509 = "a159c0a5e494a74a87b5ab155c2bf072"
+
+
+def signature_list(*certificates: bytes, kind: str = X509, header: bytes = b"") -> bytes:
+    """An EFI_SIGNATURE_LIST of entries that are all equally long."""
+    each = 16 + len(certificates[0])
+    sizes = struct.pack("<III", 28 + len(header) + each * len(certificates), len(header), each)
+    entries = b"".join(b"owner of the key" + certificate for certificate in certificates)
+    return bytes.fromhex(kind) + sizes + header + entries
 
 
 @dataclass
@@ -62,6 +75,13 @@ class Appliance:
         """What the boot loader says it started."""
         data = b"\x07\0\0\0" + (name + "\0").encode("utf-16-le")
         (self.paths.efivars / f"LoaderEntrySelected-{VENDOR}").write_bytes(data)
+
+    def enforce_secure_boot(self, *certificates: bytes) -> None:
+        """What the firmware says when it starts only what one of these has signed."""
+        (self.paths.efivars / f"SecureBoot-{secureboot.VENDOR}").write_bytes(b"\6\0\0\0\1")
+        data = b"".join(map(signature_list, certificates))
+        name = f"db-{secureboot.DATABASE_VENDOR}"
+        (self.paths.efivars / name).write_bytes(b"\x27\0\0\0" + data)
 
     def change(self, *, now: datetime.datetime | None = None, **updates: object) -> None:
         """Another time, other settings."""
@@ -121,6 +141,7 @@ def appliance(
         loader=SystemdBoot(paths.esp, paths.efivars),
         release=release,
         updates=Updates(),
+        disk=Disk(),
         verify=verify,
         now=lambda: NOW,
     )

@@ -219,6 +219,33 @@ def test_another_version_in_the_place_of_the_wanted_one(
     assert "has 2.0.0 in the place of 3.0.0" in refusal(appliance, source, Request("3.0.0"))
 
 
+def test_candidate_in_the_place_of_a_stable_release(
+    appliance: Appliance, web: WebServer, publisher: Publisher
+) -> None:
+    publisher.publish("2.0.0", channel="candidate")
+    source = server(web, publisher)
+    assert "2.0.0 is a candidate, and the channel is stable" in refusal(appliance, source)
+    assert [name for name, _ in web.requests] == ["stable.json"]
+    assert choose(appliance.machine, source, Request("2.0.0")).goal == "2.0.0"
+    with opened(publisher.folder) as folder:
+        assert choose(appliance.machine, folder, Request()).goal == "2.0.0"
+    appliance.change(channel="candidate")
+    assert choose(appliance.machine, source, Request()).goal == "2.0.0"
+
+
+def test_release_that_the_firmware_would_not_start(
+    appliance: Appliance, publisher: Publisher
+) -> None:
+    publisher.publish("2.0.0")
+    with opened(publisher.folder) as source:
+        for trusted in ((), (b"uki 1.0.0",)):
+            appliance.enforce_secure_boot(*trusted)
+            assert "is not signed by a Secure Boot key" in refusal(appliance, source)
+            assert appliance.history == ()
+        appliance.enforce_secure_boot(b"uki 1.0.0", b"uki 2.0.0")
+        assert upgrade(appliance, source) == "2.0.0"
+
+
 def test_way_over_a_version_in_between(
     appliance: Appliance, web: WebServer, publisher: Publisher
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from typing import Any
 
@@ -142,6 +143,13 @@ def test_not_now(
     with pytest.raises(UpdateRefusedError, match=message):
         run(appliance, source)
     assert web.requests == []
+
+
+def test_nobody_is_there_to_type_the_passphrase(appliance: Appliance) -> None:
+    facts = dataclasses.replace(appliance.machine.facts(), attended=True)
+    updates = facts.updates.model_copy(update={"url": "https://releases.example.com/"})
+    with pytest.raises(UpdateRefusedError, match="passphrase"):
+        refuse_now(dataclasses.replace(facts, updates=updates))
 
 
 def test_release_that_is_not_for_everybody_yet(

@@ -37,6 +37,7 @@ FACTS = Facts(
     state_format=5,
     started=GOOD,
     waiting=None,
+    attended=False,
     attempts=(),
     updates=Updates(),
     now=NOW,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
 
-from firstboot.base.errors import UpdateRefusedError
+from firstboot.base.errors import MachineError, UpdateRefusedError
 from firstboot.system.bootloader import Entry
 from firstboot.system.console import Console
 from firstboot.update.history import Attempt, failures, write_history
@@ -28,12 +29,15 @@ def entry(version: str, left: int | None) -> Entry:
         ("2.0.0", [entry("2.0.0", None)], Verdict("good")),
         ("2.0.0", [entry("2.0.0", 2)], None),
         ("2.0.0", [entry("2.0.0", None), entry("2.0.0", 2)], None),
-        ("2.0.0", [], None),
-        ("1.0.0", [entry("2.0.0", 0)], Verdict("failed", "no mail")),
-        ("1.0.0", [entry("2.0.0", 3)], None),
-        ("1.0.0", [entry("2.0.0", None)], None),
+        ("1.0.0", [entry("1.0.0", None), entry("2.0.0", 0)], Verdict("failed", "no mail")),
+        ("1.0.0", [entry("1.0.0", None), entry("2.0.0", 3)], None),
+        ("1.0.0", [entry("1.0.0", None), entry("2.0.0", None)], None),
         ("1.0.0", [entry("1.0.0", None)],
          Verdict("interrupted", "it was not complete when the machine was cut off")),
+        # The EFI system partition cannot be read, or not all of it.
+        ("1.0.0", [], None),
+        ("2.0.0", [], None),
+        ("1.0.0", [entry("2.0.0", 0)], None),
     ],
 )  # fmt: skip
 def test_judge(running: str, entries: list[Entry], verdict: Verdict | None) -> None:
@@ -41,7 +45,7 @@ def test_judge(running: str, entries: list[Entry], verdict: Verdict | None) -> N
 
 
 def test_failure_without_a_word() -> None:
-    verdict = judge(TRIED, "1.0.0", [entry("2.0.0", 0)], "")
+    verdict = judge(TRIED, "1.0.0", [entry("1.0.0", None), entry("2.0.0", 0)], "")
     assert verdict is not None
     assert "did not start" in verdict.reason
 
@@ -129,17 +133,43 @@ def upgraded(appliance: Appliance) -> Appliance:
 
 def test_rollback(upgraded: Appliance, capsys: pytest.CaptureFixture[str]) -> None:
     assert roll_back(upgraded.machine) == "1.0.0"
-    assert upgraded.entries == ["mailstead_1.0.0.efi"]
+    assert upgraded.entries == ["mailstead_1.0.0+3-0.efi", "mailstead_2.0.0+0-0.efi"]
+    assert upgraded.machine.facts().waiting == "1.0.0"
     assert [(a.version, a.outcome) for a in upgraded.history] == [
         ("2.0.0", "good"),
         ("1.0.0", "pending"),
     ]
     upgraded.restart_into("1.0.0")
+    rename(upgraded, "1.0.0+3-0", "1.0.0+2-1")
+    assert settle(upgraded.machine, CONSOLE) is None
+    rename(upgraded, "1.0.0+2-1", "1.0.0")
     settled = settle(upgraded.machine, CONSOLE)
     assert settled is not None
     assert (settled.outcome, settled.how, settled.reason) == ("good", "rollback", REASON)
     assert "went back from 2.0.0 to 1.0.0" in capsys.readouterr().out
     assert failures(upgraded.history) == {"2.0.0": REASON}
+
+
+def rename(appliance: Appliance, old: str, new: str) -> None:
+    """What systemd-boot or systemd-bless-boot does."""
+    path = appliance.paths.esp / f"EFI/Linux/mailstead_{old}.efi"
+    path.rename(path.with_name(f"mailstead_{new}.efi"))
+
+
+def test_rollback_to_a_slot_that_rotted(
+    upgraded: Appliance, capsys: pytest.CaptureFixture[str]
+) -> None:
+    roll_back(upgraded.machine)
+    rename(upgraded, "1.0.0+3-0", "1.0.0+0-3")
+    # It is the last resort, and shows once more that it works.
+    rename(upgraded, "2.0.0+0-0", "2.0.0")
+    settled = settle(upgraded.machine, CONSOLE)
+    assert settled is not None
+    assert settled.outcome == "failed"
+    assert "the rollback from 2.0.0 to 1.0.0 failed: it did not" in capsys.readouterr().out
+    assert list(failures(upgraded.history)) == ["1.0.0"]
+    with pytest.raises(UpdateRefusedError, match="no other version"):
+        roll_back(upgraded.machine)
 
 
 def test_rollback_of_a_version_on_trial(upgraded: Appliance) -> None:
@@ -149,16 +179,29 @@ def test_rollback_of_a_version_on_trial(upgraded: Appliance) -> None:
     assert upgraded.history[0].reason == REASON
 
 
+@pytest.mark.parametrize("place", ["SystemdBoot.prefer", "sync_directory"])
 def test_rollback_that_was_cut_off_can_be_repeated(
-    upgraded: Appliance, monkeypatch: pytest.MonkeyPatch
+    upgraded: Appliance, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("firstboot.system.bootloader.SystemdBoot.condemn", _power_cut)
+        patch.setattr(f"firstboot.system.bootloader.{place}", _power_cut)
         with pytest.raises(KeyboardInterrupt):
             roll_back(upgraded.machine)
     assert settle(upgraded.machine, CONSOLE) is None
     assert failures(upgraded.history) == {"2.0.0": REASON}
     assert roll_back(upgraded.machine) == "1.0.0"
+    assert upgraded.entries == ["mailstead_1.0.0+3-0.efi", "mailstead_2.0.0+0-0.efi"]
+
+
+def test_rollback_on_a_disk_that_cannot_be_written(
+    upgraded: Appliance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_folder: Path) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", "/efi")
+
+    monkeypatch.setattr("firstboot.system.bootloader.sync_directory", broken)
+    with pytest.raises(MachineError, match="/efi: Read-only file system"):
+        roll_back(upgraded.machine)
 
 
 def _power_cut(*_arguments: object) -> None:

@@ -50,7 +50,7 @@ def test_everything_that_was_built_is_copied(host: FakeMkosi, tmp_path: Path) ->
 def test_release_takes_the_keys_of_a_folder(host: FakeMkosi, tmp_path: Path) -> None:
     keys = make_folder(tmp_path / "keys", "release", None, now=NOW).path
     output = tmp_path / "output"
-    result = _build("--release", "--folder", keys, "--output", output, "--json")
+    result = _build("--release", "--keys", keys, "--output", output, "--json")
     assert json.loads(result.stdout)["release"]["keys"] == "release"
     assert host.signed()["verity-key"] == (keys / "verity.key").read_text()
 
@@ -58,7 +58,7 @@ def test_release_takes_the_keys_of_a_folder(host: FakeMkosi, tmp_path: Path) -> 
 def test_release_refuses_test_keys(host: FakeMkosi, tmp_path: Path) -> None:
     keys = make_folder(tmp_path / "keys", "test", None, now=NOW).path
     with pytest.raises(BuildError, match="are test keys"):
-        _build("--release", "--folder", keys, "--output", tmp_path / "output")
+        _build("--release", "--keys", keys, "--output", tmp_path / "output")
     assert host.calls() == []
     assert not (tmp_path / "output").exists()
 
@@ -74,9 +74,9 @@ def test_release_without_keys_tells_how_to_make_them(host: FakeMkosi, tmp_path: 
     ("arguments", "told"),
     [
         (["--release", "--testing"], "--release and --testing exclude each other"),
-        (["--folder", "keys"], "are for --release"),
+        (["--keys", "keys"], "are for --release"),
         (["--passphrase-file", "file"], "are for --release"),
-        (["--testing", "--folder", "keys"], "are for --release"),
+        (["--testing", "--keys", "keys"], "are for --release"),
     ],
 )
 def test_options_that_do_not_go_together(host: FakeMkosi, arguments: list[str], told: str) -> None:
