@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tools.build.image import TESTING, Built, build_image
 from tools.host.cache import cache_folder
 from tools.host.report import say
 from tools.vm import Machine, keep_evidence
+from tools.vm.tpm import TpmModel
 
 # Powers on a machine for the rest of a test: PowerOn(seed=…, memory_mib=…, image=…, …).
 PowerOn = Callable[..., Machine]
@@ -55,10 +57,11 @@ def power_on(built: Built) -> Iterator[PowerOn]:
             *,
             seed: str | None = None,
             memory_mib: int = 2048,
+            tpm: TpmModel | None = "tpm-crb",
             image: Path = built.image,
             **options: Any,
         ) -> Machine:
-            parts = hardware(seed=seed, memory_mib=memory_mib)
+            parts = replace(hardware(seed=seed, memory_mib=memory_mib), tpm=tpm)
             machine = stack.enter_context(powered_on(image, parts, **options))
             _running.append(machine)
             stack.callback(_running.remove, machine)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from tests.boot.conftest import PowerOn
@@ -14,18 +15,31 @@ from tools.vm.seedvolume import copy_sparse, make_seed_volume
 GIB = 1 << 30
 
 
-def test_wrong_seed_is_explained_and_waited_for(
+def test_wrong_seeds_are_explained_and_waited_for(
     power_on: PowerOn, example: Example, tmp_path: Path
 ) -> None:
-    wrong = example.seed.replace("hostname:", "hostnam:")
-    machine = power_on(seed=wrong)
+    """One with a slip, one that this machine cannot live with, and one that is right."""
+    machine = power_on(seed=example.seed.replace("hostname:", "hostnam:"), tpm=None)
     machine.wait_for_console(WAITING, seconds=BOOT_SECONDS, fail_on=[SETUP_DONE])
     assert "mailstead.seed:2: hostnam" in machine.console_text
     assert "hostname" in machine.console_text.partition("hostnam:")[2]
 
     stick = make_seed_volume(tmp_path / "seed.img", example.seed.encode())
+    mark = machine.console.mark()
+    machine.hotplug_volume(stick)
+    without = r"mailstead: error: This machine has no TPM 2.0"
+    machine.wait_for_console(without, seconds=BOOT_SECONDS, fail_on=[SETUP_DONE], after=mark)
+
+    seed = f"{example.seed}disk:\n  protection: key-file\n"
+    stick = make_seed_volume(tmp_path / "better.img", seed.encode())
     machine.hotplug_volume(stick)
     machine.wait_for_console(SETUP_DONE, seconds=BOOT_SECONDS)
+    machine.wait_for_console(r"the disk has a new recovery key", seconds=BOOT_SECONDS)
+    machine.guest.wait_ready(seconds=BOOT_SECONDS)
+    found = machine.guest.run(["mailstead", "disk", "status", "--json"], timeout=60)
+    protection = json.loads(found.stdout)
+    assert [way["name"] for way in protection["ways"]] == ["key-file", "recovery"]
+    assert "Whoever has the disk can read it" in protection["words"]
 
 
 def test_too_little_memory_is_refused(power_on: PowerOn, example: Example) -> None:
