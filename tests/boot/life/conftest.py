@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -40,13 +41,14 @@ COMMAND_SECONDS = 60.0
 class Life:
     """The machine as it is now, whose mail is on it, and what must never be lost.
 
-    `kept` are the subjects of all messages that were accepted, `recovery_key` is what the owner
-    wrote down.
+    `folder` is for disks, `kept` are the subjects of all messages that were accepted,
+    `recovery_key` is what the owner wrote down.
     """
 
     machine: Machine
     example: Example
     mirror: Mirror
+    folder: Path
     powered: ExitStack
     kept: list[str] = field(default_factory=list)
     recovery_key: str = ""
@@ -99,8 +101,11 @@ class Life:
 @pytest.fixture(scope="package")
 def mirror(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mirror]:
     """A server with nothing published yet."""
-    with serving(tmp_path_factory.mktemp("published")) as found:
+    folder = tmp_path_factory.mktemp("published")
+    with serving(folder) as found:
         yield found
+    # pytest would keep it until its next run, and it is large.
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="package")
@@ -113,4 +118,5 @@ def life(built: Built, mirror: Mirror, tmp_path_factory: pytest.TempPathFactory)
     with ExitStack() as powered:
         machine = powered.enter_context(running(Machine(disk, parts, forwarded())))
         await_ready(machine)
-        yield Life(machine, example, mirror, powered)
+        yield Life(machine, example, mirror, folder, powered)
+    shutil.rmtree(folder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from tests.boot.life.conftest import Life
 from tools.boot.appliance import (
@@ -42,10 +41,10 @@ class TestBoard:
         found = machine.guest.run(["sh", "-c", search], stdin=f"{groups['1']}\n", timeout=60)
         assert found.stdout == "0\n"
 
-    def test_another_board_needs_the_recovery_key_once(self, life: Life, tmp_path: Path) -> None:
+    def test_another_board_needs_the_recovery_key_once(self, life: Life) -> None:
         old = life.machine
         old.power_button(seconds=60)
-        disk = old.disk.clone(tmp_path / "moved", same_board=False)
+        disk = old.disk.clone(life.folder / "moved", same_board=False)
         life.move_to(Machine(disk, old.hardware, forwarded()))
         machine = life.machine
         machine.wait_for_console("This disk is locked", seconds=2 * BOOT_SECONDS)
