@@ -95,10 +95,9 @@ def boot() -> None:
     credential mailstead.seed, or a file mailstead.yaml on a volume labelled MAILSTEAD or on the
     EFI system partition.
     """
-    from firstboot.base.settings import Settings
+    from firstboot.base.settings import Settings, require_settings
     from firstboot.disk.places import Places
     from firstboot.disk.protect import protect, require_possible
-    from firstboot.disk.settings import chosen_protection
     from firstboot.setup.boot import boot as run_boot
     from firstboot.system.console import find_consoles
 
@@ -110,7 +109,7 @@ def boot() -> None:
     with _on_console(console.error):
         run_boot(paths, console, admit)
         try:
-            protect(chosen_protection(paths), places, console)
+            protect(require_settings(paths.settings).disk.protection, places, console)
         except MailsteadError as error:
             # The disk opens as before, and mail does not wait for it.
             console.error(error)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
@@ -166,6 +167,32 @@ def parse_settings(text: str, source: str) -> Settings:
         raise SettingsError(
             document.shown(source),
             "Correct these lines. `mailstead settings check FILE` tells whether a file is right.",
+        )
+    return settings
+
+
+def read_settings(path: Path) -> Settings | None:
+    """The settings that a machine was set up with, None before its first setup.
+
+    Raises SettingsError when they cannot be read or are wrong.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            [f"{path}:1: cannot be read: {error}"], "Run this command as root."
+        ) from None
+    return parse_settings(text, str(path))
+
+
+def require_settings(path: Path) -> Settings:
+    """The settings of a machine that has been set up; SettingsError when it has not."""
+    settings = read_settings(path)
+    if settings is None:
+        raise SettingsError(
+            ["this machine has not been set up yet"], "Its console says what it is waiting for."
         )
     return settings
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from firstboot.base.engine import Engine
-from firstboot.base.errors import SettingsError
 from firstboot.base.paths import Paths
 from firstboot.base.release import Release, read_release
 from firstboot.base.services import Stack, read_stack
-from firstboot.base.settings import Settings, parse_settings
+from firstboot.base.settings import Settings, require_settings
 
 
 @dataclass(frozen=True)
@@ -25,19 +24,9 @@ class Machine:
 
 def read_machine(paths: Paths, engine: Engine) -> Machine:
     """Read slot and settings; SettingsError when the machine has not been set up."""
-    try:
-        text = paths.settings.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise SettingsError(
-            ["this machine has not been set up yet"], "Its console says what it is waiting for."
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(
-            [f"{paths.settings} cannot be read: {error}"], "Run this command as root."
-        ) from None
     return Machine(
         paths,
-        parse_settings(text, str(paths.settings)),
+        require_settings(paths.settings),
         read_stack(paths.services),
         read_release(paths.release),
         engine,

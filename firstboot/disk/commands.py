@@ -50,13 +50,13 @@ def enrol() -> None:
     The machine does so whenever it starts. A passphrase that has to be chosen is asked for on the
     console.
     """
+    from firstboot.base.settings import require_settings
     from firstboot.disk.places import Places
     from firstboot.disk.protect import protect
-    from firstboot.disk.settings import chosen_protection
     from firstboot.system.console import find_consoles
 
     places = Places()
-    protection = chosen_protection(places.paths)
+    protection = require_settings(places.paths.settings).disk.protection
     with _key_at_hand(places):
         protect(protection, places, find_consoles())
 

@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 from firstboot.base.compose import StackOptions
-from firstboot.base.errors import SettingsError
 from firstboot.base.files import make_directory, write_atomic
 from firstboot.base.paths import Paths
 from firstboot.base.release import read_release
 from firstboot.base.services import read_stack
-from firstboot.base.settings import Settings, parse_settings
+from firstboot.base.settings import Settings
 from firstboot.base.stack import write_stack
 from firstboot.setup.seed import Seed
 from firstboot.system.hostname import apply_hostname
 from firstboot.system.networkd import apply_network
-
-
-def established_settings(paths: Paths) -> Settings | None:
-    """The settings that this machine was set up with, None before the first setup."""
-    try:
-        text = paths.settings.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError([f"{paths.settings}:1: cannot be read: {error}"]) from None
-    return parse_settings(text, str(paths.settings))
 
 
 def apply_settings(settings: Settings, paths: Paths) -> None:

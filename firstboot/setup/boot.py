@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from firstboot.base.errors import MachineError
 from firstboot.base.paths import Paths
+from firstboot.base.settings import read_settings
 from firstboot.base.state import claim_state
-from firstboot.setup.apply import apply_settings, established_settings, set_up
+from firstboot.setup.apply import apply_settings, set_up
 from firstboot.setup.seed import Admit
 from firstboot.setup.waiting import hold, require_memory, wait_for_seed
 from firstboot.system.console import Console
@@ -27,7 +28,7 @@ def boot(paths: Paths, console: Console, admit: Admit) -> None:
         console.show("This machine is too small", (f"{error}.", error.hint))
         hold()
     claim_state(paths.state_format)
-    settings = established_settings(paths)
+    settings = read_settings(paths.settings)
     if settings is not None:
         apply_settings(settings, paths)
     else:

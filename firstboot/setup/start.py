@@ -15,9 +15,8 @@ from firstboot.base.paths import Paths
 from firstboot.base.release import Release, read_release
 from firstboot.base.roundtrip import round_trip
 from firstboot.base.services import Port, Stack, read_stack
-from firstboot.base.settings import Settings
+from firstboot.base.settings import Settings, read_settings
 from firstboot.base.waiting import wait_for
-from firstboot.setup.apply import established_settings
 from firstboot.system.console import Console
 from firstboot.system.probe import port_problem
 
@@ -45,7 +44,7 @@ class _Machine:
 
 def start(paths: Paths, console: Console, engine: Engine) -> None:
     """Load the slot's images, run its containers, and wait until a mail has gone round."""
-    settings = established_settings(paths)
+    settings = read_settings(paths.settings)
     if settings is None:
         raise SettingsError([f"{paths.settings}: not there"], "Run first: mailstead boot")
     machine = _Machine(

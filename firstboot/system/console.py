@@ -80,16 +80,21 @@ def _wrap(text: str) -> str:
     return "\n".join(lines)
 
 
-def _write_device(device: Path, data: bytes) -> None:
-    """Write all that the device takes within a deadline; a console that fails is not an error."""
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all that a console takes within a deadline; one that fails is not an error."""
     deadline = time.monotonic() + WRITE_SECONDS
+    with contextlib.suppress(OSError):
+        while data and (left := deadline - time.monotonic()) > 0:
+            if select.select([], [descriptor], [], left)[1]:
+                with contextlib.suppress(BlockingIOError):
+                    data = data[os.write(descriptor, data) :]
+
+
+def _write_device(device: Path, data: bytes) -> None:
     with contextlib.suppress(OSError):
         # O_NOCTTY: a service must not get a terminal, and its signals, by accident.
         descriptor = os.open(device, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            while data and (left := deadline - time.monotonic()) > 0:
-                if select.select([], [descriptor], [], left)[1]:
-                    with contextlib.suppress(BlockingIOError):
-                        data = data[os.write(descriptor, data) :]
+            write_all(descriptor, data)
         finally:
             os.close(descriptor)

@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-# A serial line that nobody reads must not hold up the machine.
-WRITE_SECONDS = 5.0
+from firstboot.system.console import write_all
+
 LONGEST_LINE = 4096
 # Erase the scrollback, erase the screen, go to its first line.
 CLEAR = "\033[3J\033[2J\033[H"
@@ -31,7 +31,7 @@ class Terminals:
     def write(self, text: str) -> None:
         """Show text on all of them."""
         for descriptor in self.descriptors:
-            _write(descriptor, text.encode())
+            write_all(descriptor, text.encode())
 
     def read_line(self, timeout: float) -> str | None:
         """The next line from any of them, without its end; None after `timeout` seconds."""
@@ -99,13 +99,3 @@ def _take_lines(descriptor: int, *, echo: bool) -> None:
     shown, hidden = termios.ECHO, termios.ECHONL
     state[3] = (state[3] | shown) & ~hidden if echo else (state[3] | hidden) & ~shown
     termios.tcsetattr(descriptor, termios.TCSAFLUSH, state)
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    """Write all that the terminal takes within a deadline; one that fails is not an error."""
-    deadline = time.monotonic() + WRITE_SECONDS
-    with contextlib.suppress(OSError):
-        while data and (left := deadline - time.monotonic()) > 0:
-            if select.select([], [descriptor], [], left)[1]:
-                with contextlib.suppress(BlockingIOError):
-                    data = data[os.write(descriptor, data) :]

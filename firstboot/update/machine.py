@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from firstboot.base.errors import MachineError, ReleaseError, SettingsError, UpdateRefusedError
+from firstboot.base.errors import MachineError, ReleaseError, UpdateRefusedError
 from firstboot.base.manifest import Manifest, Role, parse_envelope, parse_keys
 from firstboot.base.paths import Paths
 from firstboot.base.release import Release, read_release
-from firstboot.base.settings import Disk, Updates, parse_settings
+from firstboot.base.settings import Disk, Updates, read_settings
 from firstboot.base.signature import Verify, open_envelope
 from firstboot.base.state import read_state_format
 from firstboot.system.bootloader import BootLoader, SystemdBoot
@@ -83,13 +83,13 @@ _UNREADABLE = "What is published there is damaged, or is not a release of Mailst
 
 def read_machine(paths: Paths) -> Machine:
     """The machine as it is; settings that are not there yet count as the defaults."""
-    updates, disk = _settings(paths)
+    settings = read_settings(paths.settings)
     return Machine(
         paths=paths,
         loader=SystemdBoot(paths.esp, paths.efivars),
         release=read_release(paths.release),
-        updates=updates,
-        disk=disk,
+        updates=settings.updates if settings else Updates(),
+        disk=settings.disk if settings else Disk(),
         verify=verify,
         now=lambda: datetime.datetime.now(datetime.UTC),
     )
@@ -141,16 +141,3 @@ def read_room(machine: Machine, slots: Slots) -> Room:
         esp=read_disk(machine.paths.esp).free + sum(e.path.stat().st_size for e in replaced),
         slot={role: partition.size for role, partition in slots.other.items()},
     )
-
-
-def _settings(paths: Paths) -> tuple[Updates, Disk]:
-    try:
-        text = paths.settings.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return Updates(), Disk()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(
-            [f"{paths.settings} cannot be read: {error}"], "Run this command as root."
-        ) from None
-    settings = parse_settings(text, str(paths.settings))
-    return settings.updates, settings.disk

@@ -20,11 +20,10 @@ import yaml
 from firstboot.base.certificate import ensure_certificate
 from firstboot.base.manifest import version_key
 from firstboot.base.paths import Paths
-from firstboot.base.settings import dump_settings
+from firstboot.base.settings import dump_settings, read_settings
 from firstboot.base.state import STATE_FORMAT, claim_state, read_state_format
 from firstboot.disk.places import Places
 from firstboot.disk.recovery import Record, read_record
-from firstboot.setup.apply import established_settings
 from firstboot.update.automatic import Schedule, read_schedule
 from firstboot.update.history import failures, pending, read_history
 from firstboot.update.settle import read_failure
@@ -134,7 +133,7 @@ def test_the_versions_in_the_files_are_read(old: OldState) -> None:
 
 
 def test_settings_are_read_by_both_programs(old: OldState) -> None:
-    settings = established_settings(old.paths)
+    settings = read_settings(old.paths.settings)
     assert settings is not None
     assert settings.hostname == old.expected["hostname"]
     people = {person.address: list(person.aliases) for person in settings.people}
@@ -149,7 +148,7 @@ def test_a_start_keeps_all_that_was_there(old: OldState) -> None:
     names = [name for name in names_below(root) if not name.startswith(("mail/tls/", "format"))]
     before = {name: (root / name).read_bytes() for name in names}
     claim_state(old.paths.state_format)
-    settings = established_settings(old.paths)
+    settings = read_settings(old.paths.settings)
     assert settings is not None
     render(settings, old.paths)
     assert {name: (root / name).read_bytes() for name in names} == before

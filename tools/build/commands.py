@@ -13,7 +13,7 @@ from tools.build.image import RELEASE, TESTING, Built, build_image
 from tools.build.source import CHECKOUT
 from tools.host.cache import readable
 from tools.host.packages import ensure_for
-from tools.keys.commands import passphrase_option
+from tools.keys.commands import keys_option, passphrase_option
 from tools.keys.opening import opened_release_keys
 from tools.options import base_option, json_option, mirror_option
 from tools.progress import progress
@@ -30,12 +30,7 @@ from tools.progress import progress
 )
 @click.option("--testing", is_flag=True, help="With a way in for tests. Never give it to people.")
 @click.option("--release", is_flag=True, help="Signed with your own keys; see `forge keys`.")
-@click.option(
-    "--keys",
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    help="The keys for --release.  [default: those of `forge keys init`]",
-)
+@keys_option
 @passphrase_option
 @json_option
 def build(

@@ -38,6 +38,12 @@ folder_option = click.option(
     type=click.Path(path_type=Path),
     help="Where the keys are.  [default: $XDG_CONFIG_HOME/mailstead/keys]",
 )
+keys_option = click.option(
+    "--keys",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="The keys to sign with.  [default: those of `forge keys init`]",
+)
 passphrase_option = click.option(
     "--passphrase-file",
     metavar="FILE",

@@ -19,7 +19,7 @@ from tools.build.source import read_source
 from tools.host.cache import readable
 from tools.host.packages import ensure_for
 from tools.host.report import Say
-from tools.keys.commands import passphrase_option
+from tools.keys.commands import keys_option, passphrase_option
 from tools.keys.keyset import SigningKeys, opened_test_keys
 from tools.keys.opening import opened_release_keys
 from tools.options import base_option, json_option, mirror_option
@@ -99,12 +99,7 @@ class Time(click.ParamType[str]):
     show_default=True,
     help="How many versions stay.",
 )
-@click.option(
-    "--keys",
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    help="The keys to sign with.  [default: those of `forge keys init`]",
-)
+@keys_option
 @passphrase_option
 @click.option("--testing", is_flag=True, help="A testing image, signed with the test keys.")
 @click.option(
@@ -147,11 +142,13 @@ def publish(
     _check_usage(context, promote=promote, channel=channel, testing=testing, keys=keys)
     _check_bundle(bundle)
     text = _read_notes(notes)
+    # A passphrase is asked for before the progress line begins.
+    opening = _opened(testing=testing, folder=keys, passphrase_file=passphrase_file)
     with progress() as report:
         ensure_for("publish", report)
         if testing:
             report(_TEST_KEYS)
-        with _opened(testing=testing, folder=keys, passphrase_file=passphrase_file) as opened:
+        with opening as opened:
             if promote is not None:
                 manifest = promote_release(to, promote, keys=opened, keep=keep, report=report)
             else:

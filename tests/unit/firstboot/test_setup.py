@@ -21,10 +21,10 @@ from firstboot.base.errors import (
 from firstboot.base.paths import Paths
 from firstboot.base.release import Release
 from firstboot.base.roundtrip import Account, RoundTrip
-from firstboot.base.settings import Settings, parse_settings
+from firstboot.base.settings import Settings, parse_settings, read_settings
 from firstboot.base.state import STATE_FORMAT
 from firstboot.setup import boot, gate, seed, start, waiting
-from firstboot.setup.apply import established_settings, set_up
+from firstboot.setup.apply import set_up
 from firstboot.setup.seed import Seed, find_seed
 from firstboot.system.console import Console
 from firstboot.system.memory import Memory
@@ -238,7 +238,7 @@ def test_set_up_keeps_the_seed_as_it_was_written(volumes: Volumes, paths: Paths)
     assert (paths.etc / "hostname").read_text() == "mail.example.com\n"
     assert (paths.networkd / "10-mailstead.network").is_file()
     assert paths.compose_file.is_file()
-    assert established_settings(paths) == parse_settings(text, "")
+    assert read_settings(paths.settings) == parse_settings(text, "")
 
 
 def test_failed_set_up_leaves_a_machine_without_settings(volumes: Volumes, paths: Paths) -> None:
@@ -247,7 +247,7 @@ def test_failed_set_up_leaves_a_machine_without_settings(volumes: Volumes, paths
         set_up(make_seed(), paths)
     assert not paths.settings.exists()
     assert not (paths.etc / "hostname").exists()
-    assert established_settings(paths) is None
+    assert read_settings(paths.settings) is None
 
 
 def test_settings_are_written_last(
@@ -265,7 +265,7 @@ def test_settings_are_written_last(
 def test_settings_that_cannot_be_read(paths: Paths) -> None:
     paths.settings.write_bytes(b"\xff")
     with pytest.raises(SettingsError, match=r"settings\.yaml:1: cannot be read"):
-        established_settings(paths)
+        read_settings(paths.settings)
 
 
 @pytest.mark.parametrize(("mib", "enough"), [(512, False), (899, False), (900, True), (982, True)])
