@@ -21,6 +21,8 @@ from tools.build.steps import Steps
 _IMAGES = CHECKOUT / "images/containers"
 _POSTMASTER = CHECKOUT / "compose/postmaster"
 _LOCK = _POSTMASTER / "requirements.txt"
+# Code, and the templates and styles of web pages.
+_PACKAGE_FILES = frozenset({".css", ".j2", ".py"})
 
 
 @dataclass(frozen=True)
@@ -116,9 +118,9 @@ def _stage_postmaster(dependencies: Path, tree: Path) -> None:
 
 
 def copy_python(package: Path, target: Path) -> None:
-    """Copy a package's sources, and nothing that running it has left beside them."""
+    """Copy a package's sources and data, and nothing that running it has left beside them."""
     for path in walk(package):
-        if path.suffix == ".py" or path.name == "py.typed":
+        if path.suffix in _PACKAGE_FILES or path.name == "py.typed":
             copy = target / path.relative_to(package)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, copy)

@@ -70,6 +70,20 @@ HOST_PACKAGES: tuple[Package, ...] = (
     Package("swtpm", "a TPM for QEMU", _MACHINE, ("swtpm",)),
     Package("mtools", "putting a seed into a FAT file system", _MACHINE, ("mcopy",)),
     Package("iproute2", "a network to look at the image from outside", _for("test"), ("ip",)),
+    Package(
+        "chromium",
+        "a browser for the web wizard",
+        _for("web test"),
+        ("chromium",),
+        {"ubuntu": "chromium-browser"},
+    ),
+    Package(
+        "chromium-driver",
+        "steering that browser",
+        _for("web test"),
+        ("chromedriver",),
+        {"ubuntu": "chromium-chromedriver"},
+    ),
     Package("docker.io", "running the containers on the host", _for("stack test"), ("dockerd",)),
     Package(
         "docker-compose-v2",
