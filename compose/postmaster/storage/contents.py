@@ -1,0 +1,88 @@
+"""The bytes of messages: written once, shared by copies, gone with the last of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from postmaster.message.header import header_length
+from postmaster.message.mime import Part, parse_message
+from postmaster.message.outline import OUTLINE_VERSION, dump_outline, load_outline
+from postmaster.storage.database import Database
+from postmaster.storage.interface import Content
+from postmaster.storage.rows import BATCH, message_of
+
+_SELECT_CONTENT = (
+    "SELECT m.uid, m.flags, m.internal_date, m.zone, m.size, m.modseq,"
+    " c.id, c.header, iif(?, c.body, NULL), c.outline_version, c.outline"
+    " FROM messages m JOIN contents c ON c.id = m.content WHERE m.folder = ? AND m.uid = ?"
+)
+
+
+@dataclass(frozen=True)
+class NewContent:
+    """A message's bytes and what is computed from them once, before the transaction."""
+
+    header: bytes = field(repr=False)
+    body: bytes = field(repr=False)
+    outline: str = field(repr=False)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the message."""
+        return len(self.header) + len(self.body)
+
+
+def examine(raw: bytes) -> NewContent:
+    """Compute what is kept of a message."""
+    split = header_length(raw)
+    return NewContent(raw[:split], raw[split:], dump_outline(parse_message(raw)))
+
+
+def keep_content(database: Database, new: NewContent) -> int:
+    """Write a message's bytes; return the content's id."""
+    ((content,),) = database.query(
+        "INSERT INTO contents (size, outline_version, outline, header, body)"
+        " VALUES (?, ?, ?, ?, ?) RETURNING id",
+        (new.size, OUTLINE_VERSION, new.outline, new.header, new.body),
+    )
+    return int(content)
+
+
+def read_contents(
+    database: Database,
+    folder: int,
+    uids: Sequence[int],
+    *,
+    bodies: bool,
+    outlines: bool,
+    budget: int,
+) -> Sequence[Content]:
+    """See `Mailbox.contents`."""
+    found: list[Content] = []
+    for uid in uids[:BATCH]:
+        for row in database.query(_SELECT_CONTENT, (bodies, folder, uid)):
+            content, header, body, version, outline = row[6:]
+            part = _outline(database, content, version, outline) if outlines else None
+            found.append(Content(message_of(row[:6]), header, body, part))
+            budget -= len(header) + len(body or b"") + len(outline)
+        if budget <= 0 and found:
+            break
+    return found
+
+
+def drop_contents(database: Database, contents: Iterable[int]) -> None:
+    """Remove those contents that no message has any more."""
+    for content in set(contents):
+        database.query(
+            "DELETE FROM contents WHERE id = ?1"
+            " AND NOT EXISTS (SELECT 1 FROM messages WHERE content = ?1)",
+            (content,),
+        )
+
+
+def _outline(database: Database, content: int, version: int, outline: str) -> Part:
+    if version == OUTLINE_VERSION:
+        return load_outline(outline)
+    ((header, body),) = database.query("SELECT header, body FROM contents WHERE id = ?", (content,))
+    return parse_message(header + body)

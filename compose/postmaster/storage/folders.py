@@ -1,0 +1,102 @@
+"""Folders: finding, making, renaming, removing them. Each function is part of a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from postmaster.storage.contents import drop_contents
+from postmaster.storage.counters import next_modseq, next_uidvalidity
+from postmaster.storage.database import Database
+from postmaster.storage.interface import (
+    DELIMITER,
+    Folder,
+    FolderCounts,
+    FolderExistsError,
+    NoSuchFolderError,
+)
+from postmaster.storage.rows import SELECT_FOLDER, folder_name, folder_of
+
+
+def all_folders(database: Database) -> Sequence[Folder]:
+    """See `Mailbox.folders`."""
+    rows = database.query(SELECT_FOLDER + "ORDER BY name", ())
+    return [folder_of(row) for row in rows]
+
+
+def find_folder(database: Database, name: str) -> Folder:
+    """See `Mailbox.folder`."""
+    rows = database.query(SELECT_FOLDER + "WHERE name = ?", (folder_name(name),))
+    if not rows:
+        raise NoSuchFolderError(name)
+    return folder_of(rows[0])
+
+
+def count_messages(database: Database, name: str) -> FolderCounts:
+    """See `Mailbox.counts`."""
+    folder = find_folder(database, name)
+    ((messages, unseen, recent),) = database.query(
+        "SELECT count(*), count(*) FILTER (WHERE ' '||flags||' ' NOT LIKE '% \\Seen %'),"
+        " count(*) FILTER (WHERE uid >= (SELECT first_recent FROM folders WHERE id = ?1))"
+        " FROM messages WHERE folder = ?1",
+        (folder.id,),
+    )
+    return FolderCounts(folder, messages, unseen, recent)
+
+
+def create_folder(database: Database, name: str, special_use: str | None) -> Folder:
+    """See `Mailbox.create_folder`."""
+    name = folder_name(name)
+    require_free(database, name)
+    database.query(
+        "INSERT INTO folders (name, special_use, uidvalidity) VALUES (?, ?, ?)",
+        (name, special_use, next_uidvalidity(database)),
+    )
+    return find_folder(database, name)
+
+
+def delete_folder(database: Database, name: str) -> None:
+    """See `Mailbox.delete_folder`."""
+    folder = find_folder(database, name)
+    contents = database.query("SELECT content FROM messages WHERE folder = ?", (folder.id,))
+    database.query("DELETE FROM messages WHERE folder = ?", (folder.id,))
+    database.query("DELETE FROM vanished WHERE folder = ?", (folder.id,))
+    database.query("DELETE FROM folders WHERE id = ?", (folder.id,))
+    drop_contents(database, (content for (content,) in contents))
+    next_modseq(database)  # so that sessions look, and find their folder gone
+
+
+def rename_folders(database: Database, old: str, new: str) -> None:
+    """Rename a folder and those below it; not for INBOX. See `Mailbox.rename_folder`."""
+    old, new = folder_name(old), folder_name(new)
+    find_folder(database, old)
+    require_free(database, new)
+    for folder in all_folders(database):
+        if folder.name == old or folder.name.startswith(old + DELIMITER):
+            renamed = new + folder.name[len(old) :]
+            database.query("UPDATE folders SET name = ? WHERE id = ?", (renamed, folder.id))
+
+
+def subscribe_folder(database: Database, name: str, subscribed: bool) -> None:
+    """See `Mailbox.subscribe`."""
+    folder = find_folder(database, name)
+    database.query("UPDATE folders SET subscribed = ? WHERE id = ?", (int(subscribed), folder.id))
+
+
+def first_recent(database: Database, folder: int, *, claim: bool) -> int:
+    """Return the first UID that no session has seen yet; `claim` counts all as seen from now on.
+
+    Raises NoSuchFolderError.
+    """
+    rows = database.query("SELECT first_recent, uidnext FROM folders WHERE id = ?", (folder,))
+    if not rows:
+        raise NoSuchFolderError(str(folder))
+    ((first, uidnext),) = rows
+    if claim and first < uidnext:
+        database.query("UPDATE folders SET first_recent = uidnext WHERE id = ?", (folder,))
+    return int(first)
+
+
+def require_free(database: Database, name: str) -> None:
+    """Raise FolderExistsError when there is a folder of that name, as `folder_name` gives it."""
+    if database.query("SELECT 1 FROM folders WHERE name = ?", (name,)):
+        raise FolderExistsError(name)
