@@ -28,7 +28,7 @@ from tools.keys.keyset import SigningKeys
 _IMAGES = CHECKOUT / "images"
 _FIRSTBOOT = CHECKOUT / "firstboot"
 _COMPOSE = CHECKOUT / "compose"
-# How images are made is an input of theirs, too.
+# How the image is made is an input of it, too.
 _CODE = CHECKOUT / "tools/build"
 _ENROLMENT = CHECKOUT / "tools/keys/enrolment.py"
 # Code of its own container, which the OS slot only carries inside the archive.
@@ -98,7 +98,6 @@ class ApplianceBuild:
         mark = fingerprint(self.inputs, _IMAGES / "tools")
         tools = self.steps.run("tools tree", mark, partial(self.workshop.build, "tools")) / "tools"
         workshop = replace(self.workshop, tools=tools)
-        mark = fingerprint(mark, _CODE)
         containers = ContainerBuild(self.steps, workshop, self.source.content_time, mark).run()
         release = Release(
             version=self.source.version,
@@ -108,7 +107,7 @@ class ApplianceBuild:
             keys=self.keys.kind,
             images=containers.images,
         )
-        return Parts(tools, containers, release, mark)
+        return Parts(tools, containers, release, fingerprint(mark, _CODE))
 
     def other(self, folder: Path) -> Path:
         """The output of the mkosi configuration in `folder`, which carries nothing of ours."""

@@ -1,16 +1,20 @@
-"""Builds the container images: one base tree, one layer on it for each service, one archive."""
+"""Builds the container images: one base, one layer on it for each service, one archive.
+
+Our own code is a third layer, made without mkosi: it changes more often than all the rest.
+"""
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
 from firstboot.base.release import Image
-from tools.build.dependencies import install_dependencies
+from tools.build.dependencies import compile_python, install_dependencies
 from tools.build.fingerprint import fingerprint, walk
 from tools.build.layer import write_layer
 from tools.build.mkosi import Workshop
@@ -23,6 +27,12 @@ _POSTMASTER = CHECKOUT / "compose/postmaster"
 _LOCK = _POSTMASTER / "requirements.txt"
 # Code, and the templates and styles of web pages.
 _PACKAGE_FILES = frozenset({".css", ".j2", ".py"})
+_LIBRARY = Path("usr/lib/postmaster")
+# How the layers are made is an input of theirs, too.
+_CODE = tuple(
+    Path(__file__).with_name(f"{module}.py")
+    for module in ("containers", "dependencies", "layer", "mkosi", "oci")
+)
 
 
 @dataclass(frozen=True)
@@ -49,21 +59,23 @@ class ContainerBuild:
     def run(self) -> Containers:
         """Build what has changed since the results that are kept."""
         common = fingerprint(
-            self.inputs, str(self.time), _IMAGES / "container.conf", _IMAGES / "base"
+            self.inputs, str(self.time), *_CODE, _IMAGES / "container.conf", _IMAGES / "base"
         )
         base = self.steps.run("container base", common, self._make_base)
-        marks, results = [], {}
+        marks, results = [common], {}
         for service in services():
             mark, extra = fingerprint(common, _IMAGES / service), None
             if service == "postmaster":
                 dependencies = self._dependencies()
-                mark = fingerprint(mark, dependencies.name, _POSTMASTER)
-                extra = partial(_stage_postmaster, dependencies)
+                mark = fingerprint(mark, dependencies.name)
+                extra = partial(shutil.copytree, dependencies, symlinks=True)
             make = partial(self._make_service, service, base / "base", extra)
-            results[service] = self.steps.run(f"container {service}", mark, make)
+            results[service] = [base, self.steps.run(f"container {service}", mark, make)]
             marks.append(f"{service} {mark}")
-        mark = fingerprint(*marks)
-        archive = self.steps.run("container archive", mark, partial(self._archive, base, results))
+        mark = fingerprint(common, _POSTMASTER)
+        results["postmaster"].append(self.steps.run("own code", mark, self._make_code))
+        mark = fingerprint(*marks, mark)
+        archive = self.steps.run("container archive", mark, partial(self._archive, results))
         described = json.loads((archive / "images.json").read_text(encoding="utf-8"))
         images = {name: Image(**found) for name, found in described.items()}
         return Containers(archive / "containers.tar", images, mark)
@@ -79,11 +91,12 @@ class ContainerBuild:
         write_layer(result / "base", None, result / "layer.tar", mtime=self.time)
 
     def _make_service(
-        self, service: str, base: Path, stage: partial[None] | None, result: Path
+        self, service: str, base: Path, stage: Callable[[Path], object] | None, result: Path
     ) -> None:
         extra = []
         if stage:
-            stage(result / "extra")
+            (result / "extra" / _LIBRARY).parent.mkdir(parents=True)
+            stage(result / "extra" / _LIBRARY)
             extra.append(result / "extra")
         self.workshop.build(f"containers/{service}", result, base_tree=base, extra=extra)
         tree = result / service
@@ -92,10 +105,20 @@ class ContainerBuild:
         for done in (tree, *extra):
             shutil.rmtree(done)
 
-    def _archive(self, base: Path, results: Mapping[str, Path], result: Path) -> None:
-        below = Layer.read(base / "layer.tar")
+    def _make_code(self, result: Path) -> None:
+        package = result / "tree" / _LIBRARY / "postmaster"
+        copy_python(_POSTMASTER, package)
+        compile_python(package, below=result / "tree", tools=self.workshop.tools)
+        for folder in (path for path in (result / "tree").rglob("*") if path.is_dir()):
+            folder.chmod(0o755)
+        write_layer(result / "tree", None, result / "layer.tar", mtime=self.time)
+        shutil.rmtree(result / "tree")
+
+    def _archive(self, results: Mapping[str, Sequence[Path]], result: Path) -> None:
+        read = functools.cache(Layer.read)
         layers = {
-            name: (below, Layer.read(folder / "layer.tar")) for name, folder in results.items()
+            name: [read(folder / "layer.tar") for folder in folders]
+            for name, folders in results.items()
         }
         images = write_archive(
             result / "containers.tar", layers, created=rfc3339(self.time), mtime=self.time
@@ -108,13 +131,6 @@ def services() -> tuple[str, ...]:
     """The container images there are: folders of images/containers but the base."""
     folders = sorted(path.parent.name for path in _IMAGES.glob("*/mkosi.conf"))
     return tuple(name for name in folders if name != "base")
-
-
-def _stage_postmaster(dependencies: Path, tree: Path) -> None:
-    """Lay out /usr/lib/postmaster as the container will have it."""
-    library = tree / "usr/lib/postmaster"
-    shutil.copytree(dependencies, library, symlinks=True)
-    copy_python(_POSTMASTER, library / "postmaster")
 
 
 def copy_python(package: Path, target: Path) -> None:

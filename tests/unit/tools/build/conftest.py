@@ -138,6 +138,7 @@ def host(
     monkeypatch.setattr(image, "require_space", lambda *_: None)
     monkeypatch.setattr("tools.build.base.archive_reachable", lambda *_, **__: True)
     monkeypatch.setattr(containers, "install_dependencies", _install)
+    monkeypatch.setattr(containers, "compile_python", lambda *_, **__: None)
     return fake
 
 

@@ -94,7 +94,8 @@ def _add_line(*names: str) -> Callable[[Path], None]:
         (_add_line("firstboot/cli.py"), ["appliance"]),
         (_add_line("compose/services.yaml"), ["appliance"]),
         (_add_line("images/appliance/mkosi.conf"), ["appliance"]),
-        (_add_line("compose/postmaster/cli.py"), ["containers/postmaster", "appliance"]),
+        (_add_line("compose/postmaster/cli.py"), ["appliance"]),
+        (_add_line("compose/postmaster/requirements.txt"), ["containers/postmaster", "appliance"]),
         (_add_line("images/containers/redis/mkosi.conf"), ["containers/redis", "appliance"]),
         (
             _add_line("images/containers/container.conf"),
@@ -221,15 +222,23 @@ def test_without_room_nothing_is_started(host: FakeMkosi, monkeypatch: pytest.Mo
     assert host.calls() == []
 
 
-def test_postmaster_gets_its_sources_and_its_dependencies(host: FakeMkosi) -> None:
+def test_postmaster_gets_its_dependencies_and_its_code_in_layers_of_their_own(
+    host: FakeMkosi,
+) -> None:
     parts = build_parts("ubuntu", report=_silent)
-    (result,) = parts.containers.archive.parent.parent.glob("container-postmaster-*")
-    with tarfile.open(result / "layer.tar") as layer:
-        names = layer.getnames()
+
+    def files(step: str) -> set[str]:
+        (result,) = parts.containers.archive.parent.parent.glob(f"{step}-*")
+        with tarfile.open(result / "layer.tar") as layer:
+            return {entry.name for entry in layer if entry.isfile()}
+
     library = "usr/lib/postmaster"
-    assert {f"{library}/wheel.py", f"{library}/postmaster/cli.py"} <= set(names)
-    assert not any(name.endswith((".pyc", "requirements.txt")) for name in names)
-    assert "etc/base" not in names
+    below, code = files("container-postmaster"), files("own-code")
+    assert f"{library}/wheel.py" in below
+    assert "etc/base" not in below
+    assert f"{library}/postmaster/cli.py" in code
+    assert all(name.endswith(".py") for name in code)
+    assert not below & code
 
 
 def test_a_template_that_is_renamed_makes_another_image(host: FakeMkosi, checkout: Path) -> None:
