@@ -76,6 +76,11 @@ class Paths:
         return self.state_partition / "format"
 
     @property
+    def notices(self) -> Path:
+        """Mail to the owner that is not sent yet."""
+        return self.state_partition / "notices"
+
+    @property
     def maintenance_lock(self) -> Path:
         """Held by whatever must be alone: an upgrade, a backup."""
         return self.runtime / "maintenance.lock"

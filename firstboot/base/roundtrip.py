@@ -89,7 +89,7 @@ def round_trip(account: Account, *, timeout: float = DELIVERY_SECONDS) -> RoundT
         first_uid = _select_inbox(imap)
         started = time.monotonic()
         with _step(f"submission on port {account.submission}"):
-            _submit(account, message)
+            _submit(account, account.address, message)
         submitted = time.monotonic()
         uid, fetched = _await_message(imap, first_uid, message, timeout)
         delivered = time.monotonic()
@@ -170,7 +170,13 @@ class _LocalIMAP(imaplib.IMAP4_SSL):
         return context.wrap_socket(plain, server_hostname=self.host)
 
 
-def _submit(account: Account, message: bytes) -> None:
+def submit(account: Account, recipient: str, message: bytes) -> None:
+    """Send one message from an account. Raises RoundTripError."""
+    with _step(f"submission on port {account.submission}"):
+        _submit(account, recipient, message)
+
+
+def _submit(account: Account, recipient: str, message: bytes) -> None:
     smtp = _LocalSMTP(
         account.hostname,
         account.submission,
@@ -181,7 +187,7 @@ def _submit(account: Account, message: bytes) -> None:
     with smtp:
         smtp.starttls(context=account.context)
         smtp.login(account.address, account.password)
-        smtp.sendmail(account.address, [account.address], message)
+        smtp.sendmail(account.address, [recipient], message)
 
 
 @contextlib.contextmanager

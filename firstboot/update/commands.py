@@ -230,8 +230,10 @@ def automatic(as_json: bool) -> None:
 def settle(as_json: bool) -> None:
     """Note what became of an upgrade.
 
-    Run at each start. A version that failed is named on the console and remembered.
+    Run at each start. A version that failed is named on the console and remembered, and the owner
+    (the first person of the settings) gets a mail about it.
     """
+    from firstboot.base.notices import send_notices_or_wait
     from firstboot.system.console import find_consoles
     from firstboot.update.machine import read_machine
     from firstboot.update.settle import settle as run_settle
@@ -239,6 +241,7 @@ def settle(as_json: bool) -> None:
     # What the console shows goes to standard output, too, where one JSON object is to be alone.
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         settled = run_settle(read_machine(Paths()), find_consoles())
+    send_notices_or_wait(Paths())
     if as_json:
         click.echo(_dump({"ok": True, "attempt": settled.as_json() if settled else None}))
 

@@ -2,15 +2,19 @@
 
 A version on trial that fails leaves its reason in `last-failure` if it still can; the version
 before it, back in its place, notes it in the history, from where it is never tried again by itself.
-The history is written first: what power interrupts after that is only the tidying up.
+The mail to the owner is written down before the history is, which ends the matter: what power
+interrupts before is done again, and after it is only the tidying up.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from firstboot.base.errors import SettingsError
 from firstboot.base.files import make_directory, write_atomic
+from firstboot.base.notices import leave_notice
 from firstboot.base.paths import Paths
 from firstboot.base.release import read_release
 from firstboot.system.bootloader import Entry
@@ -89,6 +93,7 @@ def settle(machine: Machine, console: Console) -> Attempt | None:
     if verdict is None:
         return None
     settled = conclude(attempts, verdict.outcome, verdict.reason)
+    _write_to_owner(settled[-1], running, paths)
     write_history(paths.update_history, settled)
     if verdict.outcome != "interrupted":
         # An interrupted attempt is repeated, and then needs what is there.
@@ -98,8 +103,30 @@ def settle(machine: Machine, console: Console) -> Attempt | None:
     return settled[-1]
 
 
+def _write_to_owner(attempt: Attempt, running: str, paths: Paths) -> None:
+    """Leave a mail about what needs a person: that a version works is no news."""
+    if attempt.outcome != "failed":
+        return
+    what = _what(attempt)
+    with contextlib.suppress(SettingsError):
+        leave_notice(
+            paths,
+            f"upgrade-{attempt.version}",
+            f"The {what} to {attempt.version} did not work",
+            f"This machine tried to go from version {attempt.origin} to {attempt.version}. That "
+            f"did not work, and it went back to {running} by itself. No mail was lost.\n\n"
+            f"Reason: {attempt.reason}\n\n"
+            f"{attempt.version} will not be tried again by itself. The next release will.\n"
+            "`mailstead update history` tells more.\n",
+        )
+
+
+def _what(attempt: Attempt) -> str:
+    return "rollback" if attempt.how == "rollback" else "upgrade"
+
+
 def _tell(attempt: Attempt, running: str, console: Console) -> None:
-    what = "rollback" if attempt.how == "rollback" else "upgrade"
+    what = _what(attempt)
     way = f"from {attempt.origin} to {attempt.version}"
     match attempt.outcome:
         case "good":

@@ -27,6 +27,7 @@ import click
 
 from firstboot.base.compose import StackOptions
 from firstboot.base.files import make_directory, write_atomic
+from firstboot.base.notices import leave_notice
 from firstboot.base.paths import Paths
 from firstboot.base.release import Release, read_release, write_release
 from firstboot.base.services import read_stack
@@ -188,6 +189,7 @@ def _leave_upgrades(paths: Paths, version: str, now: datetime.datetime) -> dict[
     write_history(paths.update_history, attempts)
     write_schedule(paths.update_schedule, schedule)
     note_failure(paths, FAILURE)
+    leave_notice(paths, "upgrade-98.0.0", "The upgrade did not work", FAILURE)
     return {
         "attempts": [attempt.as_json() for attempt in attempts],
         "scheduled": {"version": schedule.version, "at": schedule.at.isoformat()},

@@ -13,6 +13,7 @@ from firstboot.system.console import Console
 from firstboot.update.history import Attempt, failures, write_history
 from firstboot.update.rollback import REASON, roll_back
 from firstboot.update.settle import Verdict, judge, note_failure, read_failure, settle
+from tests.unit.firstboot.samples import SETTINGS
 from tests.unit.firstboot.update.conftest import Appliance
 
 TRIED = Attempt("2.0.0", "1.0.0", "2026-12-01T03:00:00Z", "network", "pending")
@@ -80,6 +81,7 @@ def test_version_that_works(tried: Appliance, capsys: pytest.CaptureFixture[str]
 
 
 def test_version_that_fails(tried: Appliance, capsys: pytest.CaptureFixture[str]) -> None:
+    tried.paths.settings.write_text(SETTINGS)
     tried.restart_into("2.0.0")
     note_failure(tried.paths, "the round trip failed:\nno answer on port 587")
     tried.restart_into("1.0.0")
@@ -95,6 +97,7 @@ def test_version_that_fails(tried: Appliance, capsys: pytest.CaptureFixture[str]
     assert failures(tried.history) == {"2.0.0": reason}
     assert leftovers(tried) == 0
     assert not tried.paths.last_failure.exists()
+    assert reason.encode() in (tried.paths.notices / "upgrade-2.0.0.eml").read_bytes()
 
 
 def test_upgrade_that_was_cut_off(tried: Appliance) -> None:
