@@ -14,14 +14,15 @@ import logging
 import logging.handlers
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import click
 
+from firstboot.admin.commands import admin
 from firstboot.base.errors import CheckError, MailsteadError, SettingsError
 from firstboot.base.paths import Paths
 from firstboot.disk.commands import disk
+from firstboot.settings.commands import settings
 from firstboot.update.commands import update
 
 JOURNAL = "/dev/log"
@@ -206,38 +207,6 @@ def check(as_json: bool) -> None:
         sys.exit(CheckError.exit_code)
 
 
-@mailstead.group()
-def settings() -> None:
-    """Work with settings files."""
-
-
-@settings.command("check")
-@click.argument("file", type=click.Path(path_type=Path))
-@_json_option
-def settings_check(file: Path, as_json: bool) -> None:
-    """Tell whether FILE holds usable settings.
-
-    If not, every problem is named with its line and with what was expected there.
-    """
-    from firstboot.base.settings import parse_settings
-
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise SettingsError([f"{file}: {error.strerror}"]) from None
-    except UnicodeDecodeError:
-        raise SettingsError([f"{file}:1: expected text in UTF-8, got another encoding"]) from None
-    found = parse_settings(text, str(file))
-    if as_json:
-        people = [person.address for person in found.people]
-        domains = [domain.name for domain in found.domains]
-        summary = {"hostname": found.hostname, "domains": domains, "people": people}
-        click.echo(_dump({"ok": True, **summary}))
-    else:
-        addresses = ", ".join(person.address for person in found.people)
-        click.echo(f"{file} is right: {found.hostname}, {addresses}")
-
-
 @mailstead.command()
 @_json_option
 def version(as_json: bool) -> None:
@@ -256,7 +225,7 @@ def version(as_json: bool) -> None:
         click.echo(f"  {image.reference}  {image.manifest}")
 
 
-for group in (disk, update):
+for group in (admin, disk, settings, update):
     mailstead.add_command(group)
 
 

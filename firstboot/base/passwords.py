@@ -38,6 +38,20 @@ def hash_password(password: str) -> str:
     return hasher.hash(password)
 
 
+def password_matches(password: str, phc: str) -> bool:
+    """Whether `phc` was made of this password; False also for what is no hash of ours."""
+    # Imported here: loading the C library costs time that no other command should pay.
+    from argon2 import PasswordHasher  # noqa: PLC0415
+    from argon2.exceptions import InvalidHashError, VerificationError  # noqa: PLC0415
+
+    if hash_problem(phc) is not None:
+        return False
+    try:
+        return PasswordHasher().verify(phc, password)
+    except (InvalidHashError, VerificationError):
+        return False
+
+
 def hash_problem(text: str) -> str | None:
     """What is wrong with a password hash, as `expected …, got …`, or None.
 

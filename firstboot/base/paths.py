@@ -86,6 +86,16 @@ class Paths:
         return self.runtime / "maintenance.lock"
 
     @property
+    def settings_lock(self) -> Path:
+        """Keeps apart two that change the settings."""
+        return self.runtime / "settings.lock"
+
+    @property
+    def administrator_tries(self) -> Path:
+        """Wrong tries of the administrator's password since the start."""
+        return self.runtime / "administrator-tries.json"
+
+    @property
     def updates(self) -> Path:
         """What upgrades keep: their history, and what they have fetched so far."""
         return self.state_partition / "updates"

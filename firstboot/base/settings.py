@@ -27,6 +27,7 @@ from firstboot.base.rules import (
     url_problem,
     window_problem,
 )
+from firstboot.base.sshkeys import LOCAL_NETWORKS, check_ssh, key_problem, network_problem
 
 VERSION = 1
 
@@ -127,6 +128,26 @@ class Disk(_Model):
     )
 
 
+class Administrator(_Model):
+    """Who may use the machine's menu."""
+
+    password_hash: Annotated[str, _checked(_hash_problem)] | None = Field(
+        None, repr=False, description=f"a password hash (make one with: {HASH_COMMAND})"
+    )
+
+
+class Ssh(_Model):
+    """The machine's menu over SSH."""
+
+    enabled: bool = Field(False, description="true or false")
+    keys: tuple[Annotated[str, _checked(key_problem)], ...] = Field(
+        (), description="a list of public keys"
+    )
+    networks: tuple[Annotated[str, _checked(network_problem)], ...] = Field(
+        LOCAL_NETWORKS, description="a list of networks that may log in"
+    )
+
+
 class Settings(_Model):
     """All that an owner decides about a machine."""
 
@@ -138,6 +159,10 @@ class Settings(_Model):
     tls: Tls = Field(Tls(), description="a mapping with the key method")
     updates: Updates = Field(Updates(), description="a mapping with keys such as url")
     disk: Disk = Field(Disk(), description="a mapping with the key protection")
+    administrator: Administrator = Field(
+        Administrator(), description="a mapping with the key password_hash"
+    )
+    ssh: Ssh = Field(Ssh(), description="a mapping with keys such as enabled")
 
     @property
     def canary(self) -> str:
@@ -163,6 +188,7 @@ def parse_settings(text: str, source: str) -> Settings:
             add_problems(document, Settings, error)
         check_people(document)
         check_network(document)
+        check_ssh(document)
     if settings is None or document.problems:
         raise SettingsError(
             document.shown(source),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import string
 
 import pytest
@@ -495,3 +496,66 @@ def test_wrong_address_of_releases(url: str, expected: str) -> None:
     assert problem.startswith(
         f"seed.yaml:{NETWORK_LINE}: updates.url: expected an address {expected}"
     )
+
+
+def public_key(kind: str, *fields: bytes) -> str:
+    """One line of a public key file (RFC 4253, 6.6)."""
+    parts = (kind.encode(), *fields)
+    blob = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    return f"{kind} {base64.b64encode(blob).decode()} ada@laptop"
+
+
+ED25519 = public_key("ssh-ed25519", bytes(32))
+RSA = public_key("ssh-rsa", b"\1\0\1", b"\0" + b"\xff" * 384)
+
+
+def test_ssh_takes_keys_and_networks() -> None:
+    text = f"{SETTINGS}ssh: {{enabled: true, keys: ['{ED25519}', '{RSA}'], networks: ['::/0']}}\n"
+    found = parse_settings(text, "x").ssh
+    assert (found.enabled, found.keys, found.networks) == (True, (ED25519, RSA), ("::/0",))
+    off = parse_settings(SETTINGS, "x").ssh
+    assert not off.enabled
+    assert "0.0.0.0/0" not in off.networks
+
+
+@pytest.mark.parametrize(
+    ("ssh", "said"),
+    [
+        ("{enabled: true}", "ssh: expected at least one key with enabled: true, got none"),
+        ("{enabled: true, keys: []}", "ssh.keys: expected at least one key"),
+        (
+            f"{{enabled: true, keys: ['{ED25519}'], networks: []}}",
+            "ssh.networks: expected at least one network",
+        ),
+        ("{networks: [192.0.2.1/24]}", "ssh.networks[0]: expected a network such as"),
+        (
+            "{keys: ['-----BEGIN OPENSSH PRIVATE KEY-----']}",
+            "got a private key (keep that to yourself)",
+        ),
+        ("{keys: [hello]}", "ssh.keys[0]: expected one line of a public key"),
+        ("{keys: ['from=\"*\" ssh-ed25519 AAAA']}", "got a line that begins with 'from="),
+        ("{keys: ['ssh-dss AAAA']}", "got a line that begins with 'ssh-dss'"),
+        (f"{{keys: ['{ED25519[:40]}']}}", "got a damaged one (was it copied whole?)"),
+        (f"{{keys: ['{public_key('ssh-ed25519', b'short')}']}}", "got a damaged one"),
+        (
+            f"{{keys: ['{ED25519.replace('ssh-ed25519', 'ssh-rsa')}']}}",
+            "got one whose type is not what it says",
+        ),
+        (
+            f"{{keys: ['{public_key('ssh-rsa', b'3', b'2' * 256)}']}}",
+            "expected an RSA key of at least 3072 bits, got 2046",
+        ),
+    ],
+)
+def test_wrong_ssh_settings_are_explained(ssh: str, said: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse_settings(f"{SETTINGS}ssh: {ssh}\n", "x.yaml")
+    assert said in str(caught.value)
+
+
+def test_the_administrators_password_is_a_hash_and_never_shown() -> None:
+    found = parse_settings(f"{SETTINGS}administrator: {{password_hash: {HASH}}}\n", "x")
+    assert found.administrator.password_hash == HASH
+    assert "argon2" not in repr(found)
+    with pytest.raises(SettingsError, match="expected an Argon2id hash in PHC format"):
+        parse_settings(f"{SETTINGS}administrator: {{password_hash: secret}}\n", "x")

@@ -1,0 +1,1 @@
+"""The administrator: whoever may use the machine's menu."""

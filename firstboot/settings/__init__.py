@@ -1,0 +1,1 @@
+"""Showing, checking and changing settings on a machine that is set up."""

@@ -1,0 +1,92 @@
+"""The administrator's password: the one place that checks it.
+
+Wrong tries are counted for the whole machine, not for a terminal: whoever guesses at two consoles
+gets no further. The count is in memory: a restart, which forgets it, takes longer than most delays.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from firstboot.base.passwords import password_matches
+
+# So many wrong tries cost nothing: people mistype.
+FREE_TRIES = 3
+MOST_SECONDS = 300.0
+# Of no password; compared with where there is none, so that it takes as long.
+_NOBODYS = (
+    "$argon2id$v=19$m=65536,t=3,p=1$AAAAAAAAAAAAAAAAAAAAAA"
+    "$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the password was right; `wait` is for how many seconds no other try counts."""
+
+    right: bool
+    wait: float
+
+
+def delay_after(tries: int) -> float:
+    """Seconds to wait after so many wrong tries in a row: 2, 4, 8 … after the free ones."""
+    if tries < FREE_TRIES:
+        return 0.0
+    return min(MOST_SECONDS, 2.0 ** min(tries - FREE_TRIES + 1, 16))
+
+
+def seconds_to_wait(tries_file: Path, now: Callable[[], float] = time.monotonic) -> float:
+    """For how long the next try would be refused unseen; 0 when one may be made."""
+    tries, last = _read(tries_file)
+    # A clock that stands before the last try is one of another start.
+    return max(0.0, last + delay_after(tries) - now()) if last <= now() else 0.0
+
+
+def check_password(
+    password: str,
+    phc: str | None,
+    tries_file: Path,
+    now: Callable[[], float] = time.monotonic,
+) -> Verdict:
+    """Compare a password with its hash, unless it is too early for another try.
+
+    `phc` is None where no password is set: nothing is right then. One try at a time, wherever it
+    comes from; each takes the same work. A try counts before it is looked at, so that cutting it
+    off does not save it.
+    """
+    tries_file.parent.mkdir(parents=True, exist_ok=True)
+    lock = os.open(f"{tries_file}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        wait = seconds_to_wait(tries_file, now)
+        if wait > 0:
+            return Verdict(False, wait)
+        tries = _read(tries_file)[0] + 1
+        _write(tries_file, tries, now())
+        right = password_matches(password, phc or _NOBODYS) and phc is not None
+        if right:
+            tries_file.unlink(missing_ok=True)
+        return Verdict(right, 0.0 if right else delay_after(tries))
+    finally:
+        os.close(lock)
+
+
+def _read(path: Path) -> tuple[int, float]:
+    """Wrong tries so far, and when the last one was (CLOCK_MONOTONIC)."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        content = json.loads(path.read_text(encoding="ascii"))
+        return int(content["tries"]), float(content["last"])
+    return 0, 0.0
+
+
+def _write(path: Path, tries: int, last: float) -> None:
+    # In memory, behind the lock: nothing lasts that would have to be whole.
+    path.write_text(json.dumps({"tries": tries, "last": last}), encoding="ascii")
+    path.chmod(0o600)
