@@ -554,7 +554,7 @@ def test_wrong_ssh_settings_are_explained(ssh: str, said: str) -> None:
 
 
 def test_the_administrators_password_is_a_hash_and_never_shown() -> None:
-    found = parse_settings(f"{SETTINGS}administrator: {{password_hash: {HASH}}}\n", "x")
+    found = parse_settings(f"{SETTINGS}administrator: {{password_hash: '{HASH}'}}\n", "x")
     assert found.administrator.password_hash == HASH
     assert "argon2" not in repr(found)
     with pytest.raises(SettingsError, match="expected an Argon2id hash in PHC format"):
