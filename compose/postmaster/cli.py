@@ -65,8 +65,13 @@ def directory(
 @cli.command()
 @click.option("--vaults", type=_path, default=STATE / "vaults", show_default=True)
 @click.option("--keys", type=_path, default=STATE / "keys", show_default=True)
-@click.option("--certificate", type=_path, default=SECRETS / "tls_certificate", show_default=True)
-@click.option("--key", type=_path, default=SECRETS / "tls_key", show_default=True)
+@click.option(
+    "--certificate",
+    type=_path,
+    default=SECRETS / "tls/certificate.pem",
+    show_default=True,
+    help="Key and certificate chain in one file; a new one is taken for new connections.",
+)
 @click.option("--directory", default="directory:4002", metavar="HOST:PORT", show_default=True)
 @click.option("--listen", default="", help="Address to listen on.  [default: every address]")
 @click.option("--lmtp-port", default=health.LMTP_PORT, show_default=True)
@@ -79,7 +84,6 @@ def mailstore(
     vaults: Path,
     keys: Path,
     certificate: Path,
-    key: Path,
     directory: str,
     listen: str,
     lmtp_port: int,
@@ -94,7 +98,6 @@ def mailstore(
         vaults=vaults,
         keys=keys,
         certificate=certificate,
-        key=key,
         directory_host=directory_host,
         directory_port=directory_port,
         listen=listen,

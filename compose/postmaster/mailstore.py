@@ -11,12 +11,13 @@ from postmaster.crypto import FileKeyStore
 from postmaster.errors import StartError
 from postmaster.imap.connection import Timeouts
 from postmaster.imap.reader import LINE_LIMIT
-from postmaster.imap.server import imap_handler, server_context
+from postmaster.imap.server import imap_handler
 from postmaster.imap.session import Services
 from postmaster.lmtp import lmtp_handler
 from postmaster.query import DirectoryClient
 from postmaster.serving import ConnectionLimits, listening
 from postmaster.storage.vaults import VaultStore
+from postmaster.tls import server_context
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,7 @@ class MailstoreOptions:
 
     vaults: Path
     keys: Path
-    certificate: Path
-    key: Path
+    certificate: Path  # with its key and chain, one PEM file
     directory_host: str
     directory_port: int
     listen: str
@@ -49,7 +49,7 @@ async def serving_mailstore(options: MailstoreOptions) -> AsyncIterator[Mailstor
     for folder in (options.vaults, options.keys):
         if not folder.is_dir():
             raise StartError(f"there is no folder {folder}", "mount the state volume there")
-    tls = server_context(options.certificate, options.key)
+    tls = server_context(options.certificate)
     directory = DirectoryClient(options.directory_host, options.directory_port)
     store = VaultStore(options.vaults, FileKeyStore(options.keys))
     services = Services(store, directory, options.message_size_limit)

@@ -63,7 +63,13 @@ class Paths:
 
     @property
     def certificate(self) -> Path:
-        return self.state / "tls" / "certificate.pem"
+        """The certificate that the services show, without key and authorities."""
+        return self.stack / "certificate.pem"
+
+    @property
+    def tls(self) -> Path:
+        """Certificates and their keys, and what it takes to get new ones."""
+        return self.state / "tls"
 
     @property
     def release_keys(self) -> Path:

@@ -70,6 +70,30 @@ def url_problem(url: str) -> str | None:
     return None
 
 
+def authority_problem(url: str) -> str | None:
+    """For the directory of a certificate authority, which is always HTTPS (RFC 8555, 6.1)."""
+    wrong = url_problem(url)
+    if wrong is None and url.startswith("https://"):
+        return None
+    if wrong is None or wrong.startswith("expected an address such as"):
+        return "expected an address such as https://acme.example.com/directory"
+    return wrong
+
+
+def provider_problem(name: str) -> str | None:
+    """For the name of a DNS provider, as lego(1) has it."""
+    if re.fullmatch(r"[a-z0-9][a-z0-9-]{0,39}", name, re.ASCII):
+        return None
+    return "expected the code of a DNS provider such as rfc2136"
+
+
+def variable_problem(name: str) -> str | None:
+    """For an environment variable of a DNS provider; the files it is put into have this name."""
+    if re.fullmatch(r"[A-Z][A-Z0-9_]{2,63}", name, re.ASCII) and not name.endswith("_FILE"):
+        return None
+    return "expected the name of a variable such as RFC2136_NAMESERVER"
+
+
 def window_problem(window: str) -> str | None:
     """For a daily time in UTC; it may cross midnight."""
     found = window_minutes(window)
@@ -110,6 +134,19 @@ def check_people(document: Located) -> None:
         elif address.rpartition("@")[2] not in known and not document.wrong(("domains",)):
             wanted = f"expected an address in one of the domains ({', '.join(known)})"
             document.add(place, f"{wanted}, got {address!r}")
+
+
+def check_tls(document: Located) -> None:
+    """Note where the challenge and what it needs do not go together."""
+    tls = _mapping(_mapping(document.value).get("tls"))
+    place: Place = ("tls", "dns_provider")
+    given = tls.get("dns_provider") is not None
+    if document.wrong(place) or document.wrong(("tls", "challenge")):
+        return
+    if tls.get("challenge") == "dns-01" and not given:
+        document.add(place, "expected the code of a DNS provider with challenge: dns-01")
+    elif given and tls.get("challenge") != "dns-01":
+        document.add(place, "expected a DNS provider only with challenge: dns-01")
 
 
 def check_network(document: Located) -> None:

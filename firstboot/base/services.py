@@ -20,8 +20,10 @@ from firstboot.base.problems import add_problems
 
 Tls = Literal["none", "starttls", "implicit"]
 
-# Secrets that are not random: they come from the settings and from the certificate.
-SPECIAL_SECRETS = frozenset({"settings", "tls_certificate", "tls_key"})
+# Secrets that are not random: the settings; and key and certificate, in a directory, so that they
+# can be replaced while the service runs.
+SETTINGS_SECRET, TLS_SECRET = "settings", "tls"
+SPECIAL_SECRETS = frozenset({SETTINGS_SECRET, TLS_SECRET})
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _NAME = Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$", description="a short lower-case name")
@@ -64,7 +66,10 @@ class Volume:
 
 @dataclass(frozen=True)
 class Service:
-    """One container. `user` is uid and gid, `memory` is in bytes."""
+    """One container. `user` is uid and gid, `memory` is in bytes.
+
+    `reload` is the signal upon which it takes a new certificate, None when it does so by itself.
+    """
 
     name: str
     image: str
@@ -76,6 +81,7 @@ class Service:
     tmpfs: tuple[str, ...]
     volumes: tuple[Volume, ...]
     secrets: tuple[str, ...]
+    reload: str | None
     capabilities: tuple[str, ...]
     health: tuple[str, ...]
     ports: tuple[Port, ...]
@@ -158,6 +164,9 @@ class _Service(_Model):
     tmpfs: tuple[str, ...] = ()
     volumes: dict[_Name, _Absolute] = {}
     secrets: tuple[_Name, ...] = ()
+    reload: Literal["SIGHUP", "SIGUSR1", "SIGUSR2"] | None = Field(
+        None, description="the signal upon which a new certificate is taken"
+    )
     capabilities: tuple[Annotated[str, Field(pattern=r"^[A-Z_]+$")], ...] = ()
     health: tuple[str, ...] = Field(min_length=1, description="the words of a command")
     ports: dict[_Name, _Port] = {}
@@ -183,6 +192,7 @@ def _service(name: str, model: _Service) -> Service:
         tmpfs=model.tmpfs,
         volumes=tuple(Volume(folder, target) for folder, target in model.volumes.items()),
         secrets=model.secrets,
+        reload=model.reload,
         capabilities=model.capabilities,
         health=model.health,
         ports=tuple(

@@ -9,10 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 from pydantic_core import PydanticCustomError
 
 from firstboot.base.errors import SettingsError
@@ -21,15 +28,21 @@ from firstboot.base.passwords import HASH_COMMAND, hash_problem
 from firstboot.base.problems import OWN_ERROR, add_problems, got
 from firstboot.base.rules import (
     address_problem,
+    authority_problem,
     check_network,
     check_people,
+    check_tls,
     domain_problem,
+    provider_problem,
     url_problem,
+    variable_problem,
     window_problem,
 )
 from firstboot.base.sshkeys import LOCAL_NETWORKS, check_ssh, key_problem, network_problem
 
 VERSION = 1
+# The authority that everybody's mail programs trust, and that costs nothing.
+LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
 
 
 def _checked(problem: Callable[[str], str | None], *, lower: bool = False) -> AfterValidator:
@@ -61,6 +74,14 @@ def _interface_problem(text: str) -> str | None:
     if re.fullmatch(r"[A-Za-z0-9._:*?\[\]-]{1,32}", text, re.ASCII):
         return None
     return "expected the name of a network interface such as enp1s0, or a pattern such as en*"
+
+
+def _secret_text(value: Any) -> Any:
+    # Before pydantic's own check, whose message would show the value.
+    if isinstance(value, str) and value.isprintable() and len(value) <= 10_000:
+        return value
+    sentence = "expected one line of text (in quotes, if a number)"
+    raise PydanticCustomError(OWN_ERROR, "{text}", {"text": sentence})
 
 
 DomainName = Annotated[str, _checked(domain_problem, lower=True)]
@@ -101,9 +122,25 @@ class Network(_Model):
 
 
 class Tls(_Model):
-    """Where the certificate comes from."""
+    """Where the certificate comes from; what follows `method` counts with 'acme' only."""
 
-    method: Literal["self-signed"] = Field("self-signed", description="'self-signed'")
+    method: Literal["self-signed", "acme", "own"] = Field(
+        "self-signed", description="'self-signed', 'acme' or 'own'"
+    )
+    directory: Annotated[str, _checked(authority_problem)] = Field(
+        LETS_ENCRYPT, description="the address of an authority's ACME directory"
+    )
+    email: Address | None = Field(None, description="an address that the authority may write to")
+    challenge: Literal["http-01", "tls-alpn-01", "dns-01"] = Field(
+        "http-01", description="'http-01', 'tls-alpn-01' or 'dns-01'"
+    )
+    dns_provider: Annotated[str, _checked(provider_problem)] | None = Field(
+        None, description="the code of a DNS provider such as rfc2136"
+    )
+    dns_environment: dict[
+        Annotated[str, _checked(variable_problem)],
+        Annotated[str, BeforeValidator(_secret_text)],
+    ] = Field({}, repr=False, description="a mapping of variables of the DNS provider")
 
 
 class Updates(_Model):
@@ -189,6 +226,7 @@ def parse_settings(text: str, source: str) -> Settings:
         check_people(document)
         check_network(document)
         check_ssh(document)
+        check_tls(document)
     if settings is None or document.problems:
         raise SettingsError(
             document.shown(source),

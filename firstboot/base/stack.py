@@ -15,15 +15,23 @@ from pathlib import Path
 
 import jinja2
 
-from firstboot.base.certificate import ensure_certificate
+from firstboot.base.certificate import Certificate
 from firstboot.base.compose import Mount, StackOptions, compose_document, dump_compose
 from firstboot.base.errors import StackError
 from firstboot.base.files import make_directory, write_atomic, write_if_changed
 from firstboot.base.release import Release
-from firstboot.base.services import SPECIAL_SECRETS, Service, Stack
-from firstboot.base.settings import Settings, dump_settings
+from firstboot.base.services import (
+    SETTINGS_SECRET,
+    SPECIAL_SECRETS,
+    TLS_SECRET,
+    Service,
+    Stack,
+)
+from firstboot.base.settings import Settings, Tls, dump_settings
+from firstboot.base.tls import current_certificate, join_pem, leaf_pem
 
 SECRET_BYTES = 32
+CERTIFICATE = "certificate.pem"
 
 
 @dataclass
@@ -62,10 +70,11 @@ def write_stack(
 ) -> Path:
     """Render the stack and return the path of its compose file.
 
-    Into `config`: compose.yaml, files/<service>/… and secrets/<service>/…; what an earlier run
-    left there and this one does not need is removed. In `state`, which lasts, only what is missing
-    is made: secrets/<name> (64 hexadecimal digits), tls/{certificate,key}.pem, and the folders
-    <service>/<folder> of the volumes.
+    Into `config`: compose.yaml, certificate.pem (what the services show, without its key),
+    files/<service>/… and secrets/<service>/…; what an earlier run left there and this one does not
+    need is removed. In `state`, which lasts, only what is missing is made: secrets/<name> (64
+    hexadecimal digits), tls/{certificate,key}.pem, and the folders <service>/<folder> of the
+    volumes.
 
     Raises StackError for a template or a secret that cannot be used, ReleaseError for a service
     whose image the release lacks.
@@ -74,6 +83,8 @@ def write_stack(
     make_directory(state, mode=0o711 if rendering.owned else 0o700)
     make_directory(config, mode=0o711 if rendering.owned else 0o700)
     material = _secret_material(settings, stack, state)
+    certificate = current_certificate(state / "tls", settings)
+    _put_certificate(rendering, stack, certificate)
     environment = _environment(templates)
     mounts: dict[str, tuple[Mount, ...]] = {}
     digests: dict[str, str] = {}
@@ -85,6 +96,7 @@ def write_stack(
         digests[service.name] = _digest(data for _, data in made)
         mounts[service.name] = (
             *(mount for mount, _ in made),
+            *_tls_mounts(rendering, service),
             *_make_volumes(rendering, service),
         )
     document = compose_document(stack, release, mounts=mounts, digests=digests, options=options)
@@ -92,6 +104,36 @@ def write_stack(
     rendering.put(compose, dump_compose(document).encode())
     _remove_others(config, rendering.written)
     return compose
+
+
+def write_certificate(certificate: Certificate, stack: Stack, config: Path) -> None:
+    """Give a new certificate to a stack that was rendered before, also while it runs.
+
+    Services see it in the directory that they have mounted; see `Service.reload`.
+    """
+    _put_certificate(_Rendering(config, config, config), stack, certificate)
+
+
+def _put_certificate(rendering: _Rendering, stack: Stack, certificate: Certificate) -> None:
+    """Key and chain in one file for each service, and the certificate for who connects to them."""
+    for service in stack.services:
+        if TLS_SECRET in service.secrets:
+            file = _tls_directory(rendering, service) / CERTIFICATE
+            rendering.put(file, join_pem(certificate), user=service.user)
+    rendering.put(rendering.config / CERTIFICATE, leaf_pem(certificate))
+
+
+def _tls_directory(rendering: _Rendering, service: Service) -> Path:
+    return rendering.config / "secrets" / service.name / TLS_SECRET
+
+
+def _tls_mounts(rendering: _Rendering, service: Service) -> Iterator[Mount]:
+    """A directory: a file would stay the old one in the container when it is replaced.
+
+    It does not count in the service's digest, since a new certificate needs no new container.
+    """
+    if TLS_SECRET in service.secrets:
+        yield Mount(_tls_directory(rendering, service), f"/run/secrets/{TLS_SECRET}", True)
 
 
 def _environment(templates: Path) -> jinja2.Environment:
@@ -140,6 +182,8 @@ def _write_secrets(
 ) -> Iterator[tuple[Mount, bytes]]:
     """Copy a service's secrets, each readable by this service's user alone."""
     for name in service.secrets:
+        if name == TLS_SECRET:
+            continue
         path = rendering.config / "secrets" / service.name / name
         rendering.put(path, material[name], user=service.user)
         yield Mount(path, f"/run/secrets/{name}", read_only=True), material[name]
@@ -158,13 +202,10 @@ def _make_volumes(rendering: _Rendering, service: Service) -> Iterator[Mount]:
 
 
 def _secret_material(settings: Settings, stack: Stack, state: Path) -> dict[str, bytes]:
-    """The content of every secret that a service wants."""
-    certificate = ensure_certificate(state / "tls", settings.hostname)
-    material = {
-        "settings": dump_settings(settings).encode(),
-        "tls_certificate": certificate.certificate,
-        "tls_key": certificate.key,
-    }
+    """The content of every secret that a service wants, but for the certificate's."""
+    # Whoever could change the DNS of a domain could have its certificates: no service needs that.
+    shown = settings.model_copy(update={"tls": Tls(method=settings.tls.method)})
+    material = {SETTINGS_SECRET: dump_settings(shown).encode()}
     make_directory(state / "secrets", mode=0o700)
     for service in stack.services:
         for name in service.secrets:

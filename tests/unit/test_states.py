@@ -155,7 +155,7 @@ def test_a_start_keeps_all_that_was_there(old: OldState) -> None:
 
 
 def test_the_certificate_is_used_as_long_as_it_is_good(old: OldState) -> None:
-    folder = old.paths.certificate.parent
+    folder = old.paths.tls
     before = (folder / "certificate.pem").read_bytes(), (folder / "key.pem").read_bytes()
     made = datetime.datetime.fromisoformat(old.expected["made"])
     found = ensure_certificate(folder, old.expected["hostname"], now=made)

@@ -56,7 +56,8 @@ class Home:
 
     @property
     def certificate(self) -> Path:
-        return self.state / "tls/certificate.pem"
+        """What its services show."""
+        return self.config / "certificate.pem"
 
     def password_file(self, address: str) -> Path:
         """The file with the password of an example person, without a line end."""

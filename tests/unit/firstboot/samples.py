@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
+from firstboot.base.certificate import ensure_certificate
+from firstboot.base.paths import Paths
 from firstboot.base.release import Image, Release, reference, write_release
 
 SALT = base64.b64encode(bytes(16)).decode().rstrip("=")
@@ -47,7 +49,7 @@ services:
     networks: [edge]
     memory: 1G
     files: {mta/main.cf.j2: /etc/postfix/main.cf, mta/master.cf: /etc/postfix/master.cf}
-    secrets: [tls_certificate, tls_key, settings, canary_password]
+    secrets: [tls, settings, canary_password]
     capabilities: [SETUID]
     health: [postfix, status]
     stop_seconds: 45
@@ -91,3 +93,10 @@ def write_share(share: Path) -> None:
         (compose / name).parent.mkdir(exist_ok=True)
         (compose / name).write_text(text)
     write_release(share / "release.json", RELEASE)
+
+
+def show_certificate(paths: Paths) -> None:
+    """What a rendered stack leaves of its certificate: that which the machine trusts."""
+    made = ensure_certificate(paths.tls, "mail.example.com")
+    paths.stack.mkdir(parents=True, exist_ok=True)
+    paths.certificate.write_bytes(made.certificate)

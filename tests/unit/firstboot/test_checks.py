@@ -27,7 +27,7 @@ from firstboot.system.probe import port_problem
 from firstboot.system.sockets import Listener
 from tests.unit.firstboot.conftest import FakePrograms
 from tests.unit.firstboot.mailserver import TRACE, MailServer, mail_server
-from tests.unit.firstboot.samples import RELEASE, SERVICES, SETTINGS, digest
+from tests.unit.firstboot.samples import RELEASE, SERVICES, SETTINGS, digest, show_certificate
 
 HOSTNAME = "mail.example.com"
 PASSWORD = "0" * 64
@@ -63,7 +63,7 @@ def engine() -> FakeEngine:
 @pytest.fixture
 def server(paths: Paths) -> Iterator[MailServer]:
     """A server with the machine's certificate, whose ports are the declared ones."""
-    ensure_certificate(paths.state / "tls", HOSTNAME)
+    show_certificate(paths)
     with mail_server(paths.state / "tls", f"canary@{HOSTNAME}", PASSWORD) as running:
         yield running
 

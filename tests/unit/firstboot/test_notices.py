@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from firstboot.base.certificate import ensure_certificate
 from firstboot.base.errors import RoundTripError, SettingsError
 from firstboot.base.notices import (
     MOST_NOTICES,
@@ -18,7 +17,7 @@ from firstboot.base.notices import (
 )
 from firstboot.base.paths import Paths
 from tests.unit.firstboot.mailserver import MailServer, mail_server
-from tests.unit.firstboot.samples import SERVICES, SETTINGS
+from tests.unit.firstboot.samples import SERVICES, SETTINGS, show_certificate
 
 HOSTNAME, PASSWORD = "mail.example.com", "5" * 64
 
@@ -26,7 +25,7 @@ HOSTNAME, PASSWORD = "mail.example.com", "5" * 64
 @pytest.fixture
 def server(paths: Paths) -> Iterator[MailServer]:
     """The machine's own mail server, which takes mail from the canary."""
-    ensure_certificate(paths.state / "tls", HOSTNAME)
+    show_certificate(paths)
     paths.settings.write_text(SETTINGS)
     (paths.state / "secrets").mkdir()
     (paths.state / "secrets/canary_password").write_text(PASSWORD)

@@ -337,7 +337,7 @@ def test_every_problem_is_listed_in_the_order_of_the_file() -> None:
     text = SETTINGS.replace("hostname: mail.example.com", "hostname: mail").replace(
         "countess@example.com", "countess"
     )
-    text += "tls: {method: acme}\nnetwork: {method: static}\n"
+    text += "tls: {method: magic}\nnetwork: {method: static}\n"
     lines = [int(problem.split(":")[1]) for problem in problems(text)]
     assert lines == [2, 9, 10, 11, 11, 11]
 
@@ -559,3 +559,53 @@ def test_the_administrators_password_is_a_hash_and_never_shown() -> None:
     assert "argon2" not in repr(found)
     with pytest.raises(SettingsError, match="expected an Argon2id hash in PHC format"):
         parse_settings(f"{SETTINGS}administrator: {{password_hash: secret}}\n", "x")
+
+
+def tls(text: str) -> str:
+    return SETTINGS + f"tls: {text}\n"
+
+
+def test_certificates_of_an_authority() -> None:
+    found = parse_settings(tls("{method: acme}"), "seed.yaml").tls
+    assert found.directory == "https://acme-v02.api.letsencrypt.org/directory"
+    assert (found.challenge, found.email, found.dns_provider) == ("http-01", None, None)
+
+
+def test_secrets_of_the_dns_are_not_shown() -> None:
+    text = (
+        "{method: acme, challenge: dns-01, dns_provider: rfc2136, "
+        "dns_environment: {RFC2136_TSIG_SECRET: sesame}}"
+    )
+    settings = parse_settings(tls(text), "seed.yaml")
+    assert settings.tls.dns_environment == {"RFC2136_TSIG_SECRET": "sesame"}
+    assert "sesame" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("{method: magic}", "tls.method: expected 'self-signed', 'acme' or 'own', got 'magic'"),
+        (
+            "{directory: 'http://acme.example.com/directory'}",
+            "tls.directory: expected an address such as https://acme.example.com/directory, "
+            "got 'http://acme.example.com/directory'",
+        ),
+        ("{email: postmaster}", "expected an address such as ada@example.com, got 'postmaster'"),
+        ("{challenge: dns}", "expected 'http-01', 'tls-alpn-01' or 'dns-01', got 'dns'"),
+        ("{challenge: dns-01}", "expected the code of a DNS provider with challenge: dns-01"),
+        ("{dns_provider: rfc2136}", "expected a DNS provider only with challenge: dns-01"),
+        ("{dns_provider: ../x}", "expected the code of a DNS provider such as rfc2136"),
+        ("{dns_environment: {path: x}}", "expected the name of a variable such as RFC2136_NAME"),
+        ("{dns_environment: {A_FILE: x}}", "expected the name of a variable such as RFC2136_NAME"),
+    ],
+)
+def test_wrong_certificate_settings(text: str, problem: str) -> None:
+    (found,) = problems(tls(text))
+    assert problem in found
+
+
+@pytest.mark.parametrize("value", ["7351234", "[7351234]", '"7351234\\n"'])
+def test_wrong_secrets_of_the_dns_are_not_quoted(value: str) -> None:
+    (found,) = problems(tls(f"{{dns_environment: {{TOKEN: {value}}}}}"))
+    assert "expected one line of text" in found
+    assert "7351234" not in found

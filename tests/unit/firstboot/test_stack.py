@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,15 @@ from typing import Any
 import pytest
 import yaml
 
+from firstboot.base.certificate import make_certificate
 from firstboot.base.compose import StackOptions
 from firstboot.base.errors import ReleaseError, StackError
 from firstboot.base.paths import Paths
 from firstboot.base.release import Release
 from firstboot.base.services import parse_stack
 from firstboot.base.settings import parse_settings
-from firstboot.base.stack import write_stack
+from firstboot.base.stack import write_certificate, write_stack
+from firstboot.base.tls import join_pem
 from tests.unit.firstboot.samples import RELEASE, SERVICES, SETTINGS
 
 ROOT = os.geteuid() == 0
@@ -71,7 +74,10 @@ def test_secrets_are_copied_for_each_service(paths: Paths) -> None:
     assert (secrets / "redis" / "canary_password").read_text() == password
     assert (secrets / "mta" / "canary_password").read_text() == password
     assert sorted(path.name for path in (secrets / "redis").iterdir()) == ["canary_password"]
-    assert (secrets / "mta" / "tls_key").read_bytes() == (paths.state / "tls/key.pem").read_bytes()
+    pair = [(paths.tls / name).read_bytes() for name in ("key.pem", "certificate.pem")]
+    assert (secrets / "mta/tls/certificate.pem").read_bytes() == b"".join(pair)
+    assert not (secrets / "redis/tls").exists()
+    assert paths.certificate.read_bytes() == pair[1]
     settings = yaml.safe_load((secrets / "mta" / "settings").read_text())
     assert settings["people"][0]["address"] == "ada@example.com"
     assert settings["network"]["method"] == "dhcp"
@@ -168,12 +174,11 @@ def test_a_service_in_the_compose_file(paths: Paths) -> None:
         "/etc/postfix/master.cf",
         "/run/secrets/canary_password",
         "/run/secrets/settings",
-        "/run/secrets/tls_certificate",
-        "/run/secrets/tls_key",
+        "/run/secrets/tls",
     ]
     for mount in mounts.values():
         assert mount["read_only"] is True
-        assert Path(mount["source"]).is_file()
+        assert Path(mount["source"]).is_dir() == (mount["target"] == "/run/secrets/tls")
     redis = render(paths)["services"]["redis"]
     (data,) = [mount for mount in redis["volumes"] if mount["target"] == "/var/lib/redis"]
     assert data["read_only"] is False
@@ -213,6 +218,44 @@ def test_changed_content_changes_the_compose_file(paths: Paths) -> None:
     after = render(paths, settings=SETTINGS.replace("Ada Lovelace", "Ada King"))["services"]
     assert before["mta"]["labels"] != after["mta"]["labels"]
     assert before["redis"] == after["redis"]
+
+
+def test_a_new_certificate_needs_no_new_container(paths: Paths) -> None:
+    before = render(paths)
+    seen = paths.certificate.read_bytes()
+    (paths.tls / "certificate.pem").unlink()
+    assert render(paths) == before
+    assert paths.certificate.read_bytes() != seen
+
+
+def test_a_certificate_is_given_to_a_stack_that_runs(paths: Paths) -> None:
+    render(paths)
+    mounted = paths.stack / "secrets/mta/tls"
+    directory, file = mounted.stat().st_ino, (mounted / "certificate.pem").stat()
+    made = make_certificate("mail.example.com", now=datetime.datetime.now(datetime.UTC))
+    write_certificate(made, parse_stack(SERVICES, "services"), paths.stack)
+    assert (mounted / "certificate.pem").read_bytes() == join_pem(made)
+    assert paths.certificate.read_bytes() == made.certificate
+    # What is mounted is the directory, so that has to stay; the file is a new one, whole at once.
+    assert mounted.stat().st_ino == directory
+    assert (mounted / "certificate.pem").stat().st_ino != file.st_ino
+    assert (mounted / "certificate.pem").stat().st_mode == file.st_mode
+    assert not (paths.stack / "secrets/redis/tls").exists()
+
+
+def test_no_service_gets_the_keys_of_the_dns(paths: Paths) -> None:
+    tls = """\
+tls:
+  method: acme
+  challenge: dns-01
+  dns_provider: rfc2136
+  dns_environment: {RFC2136_TSIG_SECRET: sesame}
+"""
+    render(paths, settings=SETTINGS + tls)
+    for path in paths.stack.rglob("*"):
+        assert path.is_dir() or b"sesame" not in path.read_bytes()
+    settings = yaml.safe_load((paths.stack / "secrets/mta/settings").read_text())
+    assert settings["tls"]["method"] == "acme"
 
 
 def test_compose_does_not_see_variables(paths: Paths) -> None:

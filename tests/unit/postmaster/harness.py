@@ -48,7 +48,7 @@ class Files:
     settings: Path
     canary_password: Path
     certificate: Path
-    key: Path
+    pair: Path
     vaults: Path
     keys: Path
 
@@ -79,10 +79,11 @@ def make_files(folder: Path, password_hash: str, certificate: tuple[Path, Path])
         settings=folder / "settings",
         canary_password=folder / "canary_password",
         certificate=certificate[0],
-        key=certificate[1],
+        pair=folder / "pair.pem",
         vaults=folder / "vaults",
         keys=folder / "keys",
     )
+    files.pair.write_bytes(b"".join(file.read_bytes() for file in certificate))
     files.settings.write_text(settings_text(password_hash))
     files.canary_password.write_text(CANARY_PASSWORD)
     files.vaults.mkdir()
@@ -123,8 +124,7 @@ class Stack:
                 MailstoreOptions(
                     vaults=self.files.vaults,
                     keys=self.files.keys,
-                    certificate=self.files.certificate,
-                    key=self.files.key,
+                    certificate=self.files.pair,
                     directory_host="127.0.0.1",
                     directory_port=directory.query,
                     listen="127.0.0.1",

@@ -14,9 +14,10 @@ from postmaster import logs
 from postmaster.cli import cli
 from postmaster.errors import StartError
 from postmaster.imap.connection import Timeouts
-from postmaster.imap.server import imap_handler, server_context
+from postmaster.imap.server import imap_handler
 from postmaster.imap.session import Services
 from postmaster.serving import ConnectionLimits, Handler, listening
+from postmaster.tls import server_context
 from tests.unit.postmaster.harness import DEADLINE
 
 
@@ -99,7 +100,7 @@ def test_an_event_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_a_missing_certificate_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(StartError, match="cannot use the certificate"):
-        server_context(tmp_path / "none.pem", tmp_path / "none.key")
+        server_context(tmp_path / "none.pem")
 
 
 @pytest.mark.parametrize("command", ["directory", "mailstore", "health"])
