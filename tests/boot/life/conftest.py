@@ -66,12 +66,16 @@ class Life:
     def require_mail(self) -> None:
         """All that was ever accepted is there."""
         for marker in self.kept:
-            wait_for(
-                partial(has_message, self.account, marker),
-                what=f"message {marker} in the inbox",
-                timeout=self.machine.accelerator.scaled(DELIVERY_SECONDS),
-                interval=1.0,
-            )
+            self.require(marker)
+
+    def require(self, subject: str) -> None:
+        """A message with these words in its subject is in the inbox, or comes soon."""
+        wait_for(
+            partial(has_message, self.account, subject),
+            what=f"message {subject} in the inbox",
+            timeout=self.machine.accelerator.scaled(DELIVERY_SECONDS),
+            interval=1.0,
+        )
 
     def update(self, *arguments: str, seconds: float = COMMAND_SECONDS) -> dict[str, Any]:
         """`mailstead update …` in the machine: what it says as JSON, refusals included."""
