@@ -15,7 +15,7 @@ from firstboot.base.roundtrip import round_trip
 from firstboot.base.run import run
 from firstboot.base.state import STATE_FORMAT
 from firstboot.base.waiting import wait_for
-from tests.boot.life.conftest import DELIVERY_SECONDS, Life
+from tests.boot.life.conftest import COMMAND_SECONDS, DELIVERY_SECONDS, Life
 from tests.boot.mirror import Mirror
 from tools.boot.appliance import READY, READY_SECONDS, TROUBLE, read_status
 from tools.build.appliance import Variant
@@ -39,6 +39,9 @@ CUT_SECONDS = 12.0
 # times, and is not scaled.
 HANG_SECONDS = 300.0
 DEADLINE = "boot-complete.target.d/zz-short.conf"
+
+LOADERS = ("/efi/EFI/systemd/systemd-bootx64.efi", "/efi/EFI/BOOT/BOOTX64.EFI")
+SHIPPED_LOADER = "/usr/lib/systemd/boot/efi/systemd-bootx64.efi.signed"
 
 Publish = Callable[..., Manifest]
 
@@ -204,6 +207,19 @@ class TestUpgrade:
         assert life.update("status")["trial"] is None
         seconds = life.machine.accelerator.scaled(DELIVERY_SECONDS)
         assert round_trip(life.account, timeout=seconds).bytes > 1000
+
+    def test_an_older_boot_loader_is_replaced(self, life: Life) -> None:
+        """Its signature goes with the change, so the next restart shows that it was replaced."""
+        script = f"""
+            set -e
+            for copy in {" ".join(LOADERS)}; do
+                sed -i 's/LoaderInfo: systemd-boot [0-9]*/LoaderInfo: systemd-boot 100/' $copy
+                ! cmp -s $copy {SHIPPED_LOADER}
+            done
+            systemctl restart mailstead-boot-loader.service
+            for copy in {" ".join(LOADERS)}; do cmp $copy {SHIPPED_LOADER}; done
+        """
+        life.machine.guest.run(["sh", "-c", script], timeout=COMMAND_SECONDS)
 
     def test_an_older_version_is_refused(self, life: Life, built: Built) -> None:
         assert "older" in apply(life, built.release.version)["error"]
