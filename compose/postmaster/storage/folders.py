@@ -34,13 +34,34 @@ def find_folder(database: Database, name: str) -> Folder:
 def count_messages(database: Database, name: str) -> FolderCounts:
     """See `Mailbox.counts`."""
     folder = find_folder(database, name)
-    ((messages, unseen, recent),) = database.query(
+    ((messages, unseen, recent, deleted, size, deleted_size),) = database.query(
         "SELECT count(*), count(*) FILTER (WHERE ' '||flags||' ' NOT LIKE '% \\Seen %'),"
-        " count(*) FILTER (WHERE uid >= (SELECT first_recent FROM folders WHERE id = ?1))"
+        " count(*) FILTER (WHERE uid >= (SELECT first_recent FROM folders WHERE id = ?1)),"
+        " count(*) FILTER (WHERE ' '||flags||' ' LIKE '% \\Deleted %'), total(size),"
+        " total(size) FILTER (WHERE ' '||flags||' ' LIKE '% \\Deleted %')"
         " FROM messages WHERE folder = ?1",
         (folder.id,),
     )
-    return FolderCounts(folder, messages, unseen, recent)
+    return FolderCounts(
+        folder,
+        messages=messages,
+        unseen=unseen,
+        recent=recent,
+        deleted=deleted,
+        size=int(size),
+        deleted_size=int(deleted_size),
+        highest_modseq=highest_modseq(database, folder.id),
+    )
+
+
+def highest_modseq(database: Database, folder: int) -> int:
+    """Return the modseq of the latest change in a folder, at least 1."""
+    ((value,),) = database.query(
+        "SELECT max((SELECT coalesce(max(modseq), 1) FROM messages WHERE folder = ?1),"
+        " (SELECT coalesce(max(modseq), 1) FROM vanished WHERE folder = ?1))",
+        (folder,),
+    )
+    return int(value)
 
 
 def create_folder(database: Database, name: str, special_use: str | None) -> Folder:

@@ -73,6 +73,19 @@ class FolderCounts:
     messages: int
     unseen: int
     recent: int
+    deleted: int  # flagged so, not removed yet
+    size: int  # bytes of all messages
+    deleted_size: int  # bytes of those that are flagged \\Deleted
+    highest_modseq: int  # of the latest change in the folder, at least 1 (RFC 7162 3.1.2.1)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """How much there is; copies of a message count each."""
+
+    bytes: int
+    messages: int
+    limit: int | None  # bytes; None: as the disk allows
 
 
 @dataclass(frozen=True)
@@ -96,6 +109,7 @@ class Snapshot:
     first_recent: int  # UIDs from here on had been seen by no session
     first_unseen: int | None  # UID
     flags: frozenset[str]  # all that are in use in the folder
+    highest_modseq: int  # of the latest change in the folder, at least 1
 
 
 @dataclass(frozen=True)
@@ -172,6 +186,12 @@ class Mailbox(Protocol):
 
     def append(self, name: str, message: NewMessage) -> tuple[Folder, int]:
         """Keep a message; return its folder and UID. Raises NoSuchFolderError."""
+
+    def append_all(self, name: str, messages: Sequence[NewMessage]) -> tuple[Folder, Sequence[int]]:
+        """Keep messages, all or none; return their folder and UIDs. Raises NoSuchFolderError."""
+
+    def usage(self) -> Usage:
+        """Return how much there is, and how much there may be."""
 
     def snapshot(self, name: str, *, claim_recent: bool) -> Snapshot:
         """Return what is in a folder now. Raises NoSuchFolderError.

@@ -27,6 +27,7 @@ from postmaster.storage.interface import (
     Message,
     NewMessage,
     Snapshot,
+    Usage,
 )
 from postmaster.storage.rows import folder_name
 
@@ -89,6 +90,21 @@ class Vault:
         with self._writing():
             folder = self.folder(name)
             return folder, transfer.append_message(self._database, folder, message, content)
+
+    def append_all(self, name: str, messages: Sequence[NewMessage]) -> tuple[Folder, Sequence[int]]:
+        """See `Mailbox.append_all`."""
+        contents = [examine(message.raw) for message in messages]
+        with self._writing():
+            folder = self.folder(name)
+            return folder, [
+                transfer.append_message(self._database, folder, message, content)
+                for message, content in zip(messages, contents, strict=True)
+            ]
+
+    def usage(self) -> Usage:
+        """See `Mailbox.usage`."""
+        with self._database.reading():
+            return messages.count_usage(self._database)
 
     def snapshot(self, name: str, *, claim_recent: bool) -> Snapshot:
         """See `Mailbox.snapshot`."""

@@ -226,3 +226,25 @@ def test_bad_state_is_one_persons_trouble(
 
 def test_sqlite_has_the_cipher() -> None:
     assert "chacha20" in str(apsw.Connection(":memory:").pragma("cipher"))
+
+
+def test_counts_and_usage(vault: Vault) -> None:
+    folder, (first, second) = vault.append_all(
+        "INBOX", [new_message(b"a: b\n\none"), new_message(b"a: b\n\nlonger")]
+    )
+    vault.store_flags(folder.id, [second], FlagChange.ADD, frozenset({"\\Deleted"}))
+    counts = vault.counts("INBOX")
+    assert (counts.messages, counts.deleted) == (2, 1)
+    assert (counts.size, counts.deleted_size) == (21, 12)
+    assert (vault.usage().bytes, vault.usage().messages) == (21, 2)
+    assert counts.highest_modseq == vault.snapshot("INBOX", claim_recent=False).highest_modseq
+    vault.expunge(folder.id, None)
+    assert vault.counts("INBOX").highest_modseq > counts.highest_modseq  # also when messages go
+    assert vault.counts("Sent").highest_modseq == 1
+    assert vault.messages(folder.id, [first])
+
+
+def test_several_messages_come_together_or_not_at_all(vault: Vault) -> None:
+    with pytest.raises(NoSuchFolderError):
+        vault.append_all("Nowhere", [new_message(b"a: b\n\none")])
+    assert vault.usage().messages == 0
