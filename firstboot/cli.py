@@ -102,7 +102,8 @@ def boot() -> None:
     from firstboot.setup.boot import boot as run_boot
     from firstboot.system.console import find_consoles
 
-    console, paths, places = find_consoles(), Paths(), Places()
+    paths, places = Paths(), Places()
+    console = find_consoles(record=paths.progress)
 
     def admit(settings: Settings) -> None:
         require_possible(settings.disk.protection, places)
@@ -127,7 +128,7 @@ def start() -> None:
     from firstboot.setup.start import start as run_start
     from firstboot.system.console import find_consoles
 
-    console = find_consoles()
+    console = find_consoles(record=Paths().progress)
     with _on_console(console.error):
         run_start(Paths(), console, Engine())
 
@@ -144,7 +145,7 @@ def gate() -> None:
     from firstboot.setup.gate import await_healthy
     from firstboot.system.console import find_consoles
 
-    console = find_consoles()
+    console = find_consoles(record=Paths().progress)
     with _on_console(console.error):
         await_healthy(Paths(), console, Engine())
 

@@ -32,6 +32,8 @@ class Problem:
     line: int
     place: Place
     text: str
+    # Nothing stands there; all that does stand may be right.
+    missing: bool = False
 
     def show(self, source: str) -> str:
         """`source:line: key: text`, without control characters, and without password hashes."""
@@ -55,8 +57,10 @@ class Located:
             place = place[:-1]
         return self.lines.get(place, 1)
 
-    def add(self, place: Place, text: str, *, line: int | None = None) -> None:
-        self.problems.append(Problem(line or self.line(place), place, text))
+    def add(
+        self, place: Place, text: str, *, line: int | None = None, missing: bool = False
+    ) -> None:
+        self.problems.append(Problem(line or self.line(place), place, text, missing))
 
     def wrong(self, place: Place) -> bool:
         """Whether a problem is known at this place or below it."""

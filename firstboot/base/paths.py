@@ -121,6 +121,26 @@ class Paths:
         return self.updates / "history.json"
 
     @property
+    def draft(self) -> Path:
+        """What was answered so far of a setup that is not finished."""
+        return self.state_partition / "setup" / "draft.json"
+
+    @property
+    def given(self) -> Path:
+        """What a seed holds that leaves questions open."""
+        return self.runtime / "setup" / "given.json"
+
+    @property
+    def handed(self) -> Path:
+        """Settings from somebody who answered all questions; a place for a seed like others."""
+        return self.runtime / "handed" / "mailstead.yaml"
+
+    @property
+    def progress(self) -> Path:
+        """The lines that `boot`, `start` and `gate` of this start have written on the console."""
+        return self.runtime / "progress"
+
+    @property
     def update_schedule(self) -> Path:
         """When the next automatic upgrade is due."""
         return self.updates / "schedule.json"

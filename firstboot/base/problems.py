@@ -24,7 +24,9 @@ def add_problems(document: Located, model: type[BaseModel], error: ValidationErr
         # A value that could not even be read has its problem already.
         if document.wrong(place):
             continue
-        document.add(place, _text(detail["type"], detail.get("ctx", {}), place, model, document))
+        kind = detail["type"]
+        text = _text(kind, detail.get("ctx", {}), place, model, document)
+        document.add(place, text, missing=kind == "missing")
 
 
 def got(value: Plain) -> str:

@@ -7,7 +7,7 @@ the whole can tell (addresses in undeclared domains, gateways outside their netw
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from firstboot.base.errors import SettingsError
-from firstboot.base.located import read_located
+from firstboot.base.located import Located, Place, Plain, read_located
 from firstboot.base.passwords import HASH_COMMAND, hash_problem
 from firstboot.base.problems import OWN_ERROR, add_problems, got
 from firstboot.base.rules import (
@@ -43,6 +43,8 @@ from firstboot.base.sshkeys import LOCAL_NETWORKS, check_ssh, key_problem, netwo
 VERSION = 1
 # The authority that everybody's mail programs trust, and that costs nothing.
 LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
+
+_HINT = "Correct these lines. `mailstead settings check FILE` tells whether a file is right."
 
 
 def _checked(problem: Callable[[str], str | None], *, lower: bool = False) -> AfterValidator:
@@ -207,11 +209,22 @@ class Settings(_Model):
         return f"canary@{self.hostname}"
 
 
-def parse_settings(text: str, source: str) -> Settings:
+class IncompleteSettingsError(SettingsError):
+    """Settings that are right but for keys that are not there; `given` is what they hold."""
+
+    def __init__(self, problems: Sequence[str], hint: str, given: Mapping[str, Plain]) -> None:
+        super().__init__(problems, hint)
+        self.given = given
+
+
+def parse_settings(text: str, source: str, *, kept: bool = False) -> Settings:
     """Read settings.yaml.
 
-    `source` is how messages name the file. Raises SettingsError with every problem found, each as
-    `source:line: key: expected …, got …`; no message contains a password hash.
+    `source` is how messages name the file. In settings that a machine has `kept`, keys that this
+    version does not know are ignored: the version after it may have brought them. Raises
+    SettingsError with every problem found, each as `source:line: key: expected …, got …`; no
+    message contains a password hash. It is an IncompleteSettingsError when nothing but required
+    keys other than `version` is missing.
     """
     document = read_located(text)
     settings: Settings | None = None
@@ -220,7 +233,7 @@ def parse_settings(text: str, source: str) -> Settings:
         document.add(("version",), f"expected {VERSION}, got {version} (from a newer Mailstead?)")
     elif document.value is not None or not document.problems:
         try:
-            settings = Settings.model_validate(document.value)
+            settings = _validate(document, ignore_unknown=kept)
         except ValidationError as error:
             add_problems(document, Settings, error)
         check_people(document)
@@ -228,11 +241,42 @@ def parse_settings(text: str, source: str) -> Settings:
         check_ssh(document)
         check_tls(document)
     if settings is None or document.problems:
-        raise SettingsError(
-            document.shown(source),
-            "Correct these lines. `mailstead settings check FILE` tells whether a file is right.",
-        )
+        problems, hint = document.shown(source), _HINT
+        only_missing = all(problem.missing for problem in document.problems)
+        if isinstance(document.value, dict) and "version" in document.value and only_missing:
+            raise IncompleteSettingsError(problems, hint, document.value)
+        raise SettingsError(problems, hint)
     return settings
+
+
+def _validate(document: Located, *, ignore_unknown: bool) -> Settings:
+    while True:
+        try:
+            return Settings.model_validate(document.value)
+        except ValidationError as error:
+            found = error.errors(include_url=False)
+            unknown = [detail["loc"] for detail in found if detail["type"] == "extra_forbidden"]
+            if not unknown or not ignore_unknown:
+                raise
+            for place in unknown:
+                document.value = _without(document.value, place)
+
+
+def _without(value: Plain, place: Place) -> Plain:
+    """The value without the key at a place in it."""
+    first, *rest = place
+    if isinstance(value, dict):
+        return {
+            key: _without(inner, tuple(rest)) if key == first else inner
+            for key, inner in value.items()
+            if rest or key != first
+        }
+    if isinstance(value, tuple):
+        return tuple(
+            _without(inner, tuple(rest)) if index == first else inner
+            for index, inner in enumerate(value)
+        )
+    return value
 
 
 def read_settings(path: Path) -> Settings | None:
@@ -248,7 +292,7 @@ def read_settings(path: Path) -> Settings | None:
         raise SettingsError(
             [f"{path}:1: cannot be read: {error}"], "Run this command as root."
         ) from None
-    return parse_settings(text, str(path))
+    return parse_settings(text, str(path), kept=True)
 
 
 def require_settings(path: Path) -> Settings:

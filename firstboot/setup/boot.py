@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+
 from firstboot.base.errors import MachineError
+from firstboot.base.handover import forget_given, take_back
 from firstboot.base.paths import Paths
 from firstboot.base.settings import read_settings
 from firstboot.base.state import claim_state
@@ -35,4 +38,12 @@ def boot(paths: Paths, console: Console, admit: Admit) -> None:
         seed = wait_for_seed(paths, console, admit)
         console.say(f"settings from {seed.source}")
         set_up(seed, paths)
+    forget_answers(paths)
     console.say("setup done")
+
+
+def forget_answers(paths: Paths) -> None:
+    """Once the settings are kept, nobody needs what led to them."""
+    take_back(paths)
+    forget_given(paths)
+    shutil.rmtree(paths.draft.parent, ignore_errors=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from firstboot.base.errors import MailsteadError, SettingsError
+from firstboot.base.handover import Given
 from firstboot.base.paths import Paths
-from firstboot.base.settings import Settings, parse_settings
+from firstboot.base.settings import IncompleteSettingsError, Settings, parse_settings
 from firstboot.system.credentials import read_credential
 from firstboot.system.volumes import LABEL, Volume, list_volumes, read_file
 
@@ -29,14 +30,26 @@ class Seed:
 
 @dataclass(frozen=True)
 class Search:
-    """One look at every place for a seed: the first good one, and what is wrong elsewhere."""
+    """One look at every place for a seed: the first good one, and what is wrong elsewhere.
+
+    `given` is the first that is right but leaves questions open; its error is among `errors`.
+    """
 
     seed: Seed | None
     errors: tuple[MailsteadError, ...]
+    given: Given = field(default_factory=Given)
+
+
+class OpenSeedError(SettingsError):
+    """A seed that is right as far as it goes, and what it holds."""
+
+    def __init__(self, error: IncompleteSettingsError, source: str) -> None:
+        super().__init__(error.problems, "Answer the questions that it leaves open.")
+        self.given = Given(source, error.given)
 
 
 def find_seed(paths: Paths, admit: Admit) -> Search:
-    """Look for a seed in the credential, on volumes labelled MAILSTEAD, on the ESP, in this order.
+    """Look for a seed in every place, in the order of docs/settings.md.
 
     The first that can be used wins, so that a wrong one can be put right by adding another.
     """
@@ -50,10 +63,13 @@ def find_seed(paths: Paths, admit: Admit) -> Search:
                 continue
             return Search(candidate, tuple(errors))
         errors.append(candidate)
-    return Search(None, tuple(errors))
+    given = (error.given for error in errors if isinstance(error, OpenSeedError))
+    return Search(None, tuple(errors), next(given, Given()))
 
 
 def _candidates(paths: Paths) -> Iterator[Seed | MailsteadError]:
+    if answered := _handed_over(paths):
+        yield answered
     if handed := _in_credential(paths):
         yield handed
     try:
@@ -70,6 +86,15 @@ def _candidates(paths: Paths) -> Iterator[Seed | MailsteadError]:
     for volume in volumes:
         if volume.esp and not volume.seed and (found := _on_volume(volume, paths)):
             yield found
+
+
+def _handed_over(paths: Paths) -> Seed | MailsteadError | None:
+    """What somebody has answered on the console or in a browser."""
+    try:
+        content = paths.handed.read_bytes()
+    except FileNotFoundError:
+        return None
+    return _parse(content, "the answers")
 
 
 def _in_credential(paths: Paths) -> Seed | MailsteadError | None:
@@ -97,5 +122,7 @@ def _parse(content: bytes, source: str) -> Seed | MailsteadError:
         line = content.count(b"\n", 0, error.start) + 1
         problem = f"{source}:{line}: expected text in UTF-8, got another encoding"
         return SettingsError([problem], "Save the file as plain text in UTF-8.")
+    except IncompleteSettingsError as error:
+        return OpenSeedError(error, source)
     except SettingsError as error:
         return error

@@ -6,6 +6,7 @@ import math
 import signal
 
 from firstboot.base.errors import MachineError
+from firstboot.base.handover import read_given, write_given
 from firstboot.base.paths import Paths
 from firstboot.base.waiting import wait_for
 from firstboot.setup.seed import CREDENTIAL, FILE, Admit, Search, Seed, find_seed
@@ -19,8 +20,10 @@ MIB = 1 << 20
 # A machine with 1 GiB shows less: firmware and kernel have taken their part already.
 MIN_MEMORY = 900 * MIB
 
+_ASK = "Press Enter on this console to answer the questions of the setup."
+
 _WAYS = f"""\
-Put a file called {FILE} on one of these; it is read within seconds:
+Or put a file called {FILE} on one of these; it is read within seconds:
   - a USB stick, CD or disk with the volume label {LABEL}
   - the EFI system partition of the disk that this machine boots from
 or start the machine with the systemd credential {CREDENTIAL}."""
@@ -60,6 +63,7 @@ def wait_for_seed(paths: Paths, console: Console, admit: Admit) -> Seed:
     def look() -> Seed | None:
         search = find_seed(paths, admit)
         state = tuple(str(error) for error in search.errors)
+        _leave_given(search, paths)
         if shown[-1:] != [state] and (search.errors or search.seed is None):
             shown.append(state)
             _tell(search, console)
@@ -68,15 +72,24 @@ def wait_for_seed(paths: Paths, console: Console, admit: Admit) -> Seed:
     return wait_for(look, what="a usable seed", timeout=math.inf, interval=POLL_SECONDS)
 
 
+def _leave_given(search: Search, paths: Paths) -> None:
+    """Give those who ask questions what a seed says already."""
+    if search.seed is None and search.given != read_given(paths):
+        write_given(paths, search.given)
+
+
 def _tell(search: Search, console: Console) -> None:
     for error in search.errors:
         console.error(error)
     if search.seed is not None:
         return
-    if search.errors:
-        heading, opening = "These settings cannot be used", "Nothing has been changed yet."
+    if search.given.source:
+        heading, opening = "These settings leave questions open", _ASK
+    elif search.errors:
+        heading = "These settings cannot be used"
+        opening = f"Nothing has been changed yet. {_ASK}"
     else:
-        heading, opening = "This machine has no settings yet", "It starts as soon as it gets them."
+        heading, opening = "This machine has no settings yet", _ASK
     example = () if search.errors else ("The least that it may contain:", _EXAMPLE)
     console.show(heading, (opening, _WAYS, *example))
     console.say("waiting for settings")

@@ -26,13 +26,18 @@ WRITE_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Console:
-    """Writes to all of `devices`, and to standard output, which is the journal for a unit."""
+    """Writes to all of `devices`, and to standard output, which is the journal for a unit.
+
+    Progress and errors also go to the file `record`, for those who show them in another way.
+    """
 
     devices: tuple[Path, ...]
+    record: Path | None = None
 
     def say(self, line: str) -> None:
         """One line of progress."""
         self._write(f"{PREFIX}{line}\n")
+        self._note(line)
 
     def error(self, error: MailsteadError) -> None:
         """What went wrong, one line each, and what to do next."""
@@ -41,11 +46,19 @@ class Console:
         if error.hint:
             lines.append(f"{PREFIX}hint: {error.hint}")
         self._write("\n".join(lines) + "\n")
+        self._note("\n".join(line.removeprefix(PREFIX) for line in lines))
 
     def show(self, heading: str, paragraphs: Iterable[str]) -> None:
         """A message for the owner; lines within a paragraph stay lines."""
         blocks = [_wrap(text) for text in (heading.upper(), *paragraphs)]
         self._write("\n" + "\n\n".join(blocks) + "\n\n")
+
+    def _note(self, text: str) -> None:
+        if self.record is not None:
+            with contextlib.suppress(OSError):
+                self.record.parent.mkdir(parents=True, exist_ok=True)
+                with self.record.open("a", encoding="utf-8") as file:
+                    file.write(f"{text}\n")
 
     def _write(self, text: str) -> None:
         # Screens of the kernel and serial lines show nothing but ASCII reliably.
@@ -56,7 +69,9 @@ class Console:
             print(plain.decode("ascii"), end="", flush=True)
 
 
-def find_consoles(dev: Path = Path("/dev"), active: Path = ACTIVE) -> Console:
+def find_consoles(
+    dev: Path = Path("/dev"), active: Path = ACTIVE, *, record: Path | None = None
+) -> Console:
     """Every console that the kernel uses, and the first screen.
 
     /dev/console is just the last of the active ones, and tty0 whichever screen is in front, so
@@ -67,7 +82,7 @@ def find_consoles(dev: Path = Path("/dev"), active: Path = ACTIVE) -> Console:
     except OSError:
         names = ["console"]
     names = ["tty1" if name == "tty0" else name for name in names] + ["tty1"]
-    return Console(tuple(dev / name for name in dict.fromkeys(names)))
+    return Console(tuple(dev / name for name in dict.fromkeys(names)), record)
 
 
 def _wrap(text: str) -> str:

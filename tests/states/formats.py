@@ -20,6 +20,7 @@ from firstboot.disk.places import Places
 from firstboot.disk.recovery import read_record
 from firstboot.update.automatic import read_schedule
 from firstboot.update.history import read_history
+from firstboot.wizard.draft import read_draft
 from postmaster.crypto import FileKeyStore, PersonId
 from postmaster.errors import PostmasterError
 from postmaster.storage.vault import Vault
@@ -74,6 +75,11 @@ def _read_disk(file: Path) -> object:
     return read_record(Places(dataclasses.replace(Paths(), state_partition=file.parent)))
 
 
+def _read_draft(file: Path) -> object:
+    places = dataclasses.replace(Paths(), state_partition=file.parents[1], runtime=file.parent)
+    return read_draft(places).done
+
+
 def _read_key(file: Path) -> object:
     return FileKeyStore(file.parent).load(PersonId(file.stem))
 
@@ -111,6 +117,7 @@ FORMATS = (
     _text("format", "^", _read_format),
     _text("settings.yaml", "^version: ", _read_settings),
     _text("disk.json", _JSON, _read_disk),
+    _text("setup/draft.json", _JSON, _read_draft),
     _text("updates/history.json", _JSON, read_history),
     _text("updates/schedule.json", _JSON, read_schedule),
     _text("mail/mailstore/keys/ID.key", "^mailstead-key ", _read_key),

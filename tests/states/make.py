@@ -39,6 +39,7 @@ from firstboot.disk.recovery import Pending, Record, confirm, read_record
 from firstboot.update.automatic import Schedule, write_schedule
 from firstboot.update.history import Attempt, begin, conclude, write_history
 from firstboot.update.settle import note_failure
+from firstboot.wizard.draft import Draft, write_draft
 from postmaster.crypto import FileKeyStore
 from postmaster.delivery import deliver, trace_fields
 from postmaster.storage.interface import FlagChange, Mailbox, NewMessage
@@ -149,6 +150,7 @@ def make_state(version: str, target: Path) -> None:
         claim_state(paths.state_format)
         render(parse_settings(SETTINGS, "settings"), paths)
         write_atomic(paths.settings, SETTINGS, mode=0o600)
+        write_draft(paths, Draft(typed={"hostname": "mail.example.com"}, done=("network",)))
         expected: dict[str, Any] = {
             "version": version,
             "made": now.isoformat(),

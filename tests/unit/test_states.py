@@ -126,7 +126,8 @@ def test_the_versions_in_the_files_are_read(old: OldState) -> None:
     for form in FORMATS:
         row = row_of(form.row)
         files = old.files(row)
-        assert files, f"there is no {form.row}"
+        # A release that did not have the format yet left no such file.
+        assert files or form.row not in old.expected["formats"], f"there is no {form.row}"
         for file in files:
             assert form.version(file) in row.reads, file
             assert form.opens(file), file

@@ -1,0 +1,1 @@
+"""The wizard: asks the questions of setup, and hands over the settings that come of them."""
