@@ -22,6 +22,9 @@ from firstboot.admin.commands import admin
 from firstboot.base.errors import CheckError, MailsteadError, SettingsError
 from firstboot.base.paths import Paths
 from firstboot.disk.commands import disk
+from firstboot.logs.commands import logs
+from firstboot.menu.commands import menu
+from firstboot.power.commands import power
 from firstboot.settings.commands import settings
 from firstboot.update.commands import update
 
@@ -226,7 +229,7 @@ def version(as_json: bool) -> None:
         click.echo(f"  {image.reference}  {image.manifest}")
 
 
-for group in (admin, disk, settings, update):
+for group in (admin, disk, logs, menu, power, settings, update):
     mailstead.add_command(group)
 
 

@@ -1,0 +1,1 @@
+"""What the machine and its services wrote down."""

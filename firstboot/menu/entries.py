@@ -1,0 +1,242 @@
+"""The menu's content. An entry more is a line here; what it runs has to be a command of ours."""
+
+from __future__ import annotations
+
+from firstboot.menu.actions import Answer, Command, Entry, Helps, Leave, Menu, Text
+
+BACK = Entry("q", "Back", "Goes back to the menu before.", Leave())
+
+
+def _set(key: str, value: str) -> Command:
+    return Command(("settings", "set", key, value))
+
+
+def _ask(key: str, question: str) -> Command:
+    return Command(("settings", "set", key, Answer(0)), questions=(question,))
+
+
+SETTINGS = Menu(
+    "Initial setup",
+    (
+        Entry(
+            "s",
+            "Show all settings",
+            "Shows every setting that counts, defaults too. Password hashes are hidden.",
+            Command(("settings", "show", "--defaults"), pages=True),
+        ),
+        Entry(
+            "c",
+            "Change a setting",
+            "Changes one value. The settings are checked as a whole before anything is changed, "
+            "and you are told when the change counts.",
+            Command(
+                ("settings", "set", Answer(0, "word"), Answer(1, "word")),
+                questions=(
+                    "Which key? As it is shown: hostname, people[0].name, updates.window",
+                    "Which value? Text as it is, true or false, lists in [ ] with commas.",
+                ),
+            ),
+        ),
+        Entry(
+            "w",
+            "What can be changed later",
+            "Tells which choices of the first setup can be changed, and how.",
+            Text(
+                (
+                    "This machine is set up. All that was chosen then can be changed:",
+                    "Host name, domains, people, network: here, by c. It counts from the next "
+                    "start on, and new DNS records may be needed.",
+                    "Upgrades, the administrator's password, remote access: by their own entries "
+                    "of the main menu, at once.",
+                    "What protects the disk: by c, key disk.protection. At its next start the "
+                    "machine asks on its console for what it needs to know.",
+                    "To begin again from nothing: factory reset.",
+                )
+            ),
+        ),
+        BACK,
+    ),
+)
+
+BACKUPS = Text(
+    (
+        "Backups come with a later version of Mailstead. This version makes none.",
+        "Until then, do not keep the only copy of your mail on this machine: let a mail program "
+        "on another computer keep a copy of its own.",
+    )
+)
+
+RESTORE = Text(
+    (
+        "Restoring from a backup comes with a later version of Mailstead, together with backups.",
+        "A disk that was moved into another machine needs no backup: it opens there with the "
+        "recovery key.",
+    )
+)
+
+CERTIFICATES = Text(
+    (
+        "The machine makes its certificate itself, and makes it anew at a start when less than 30 "
+        "days are left or its host name is another one. There is nothing to renew by hand.",
+        "Certificates from an authority come with a later version of Mailstead.",
+    )
+)
+
+AUTOMATIC = Menu(
+    "Automatic upgrades",
+    (
+        Entry("a", "Upgrade automatically", "Lets the machine install new versions by itself, in "
+              "the window of time below. A version that does not work gives way to the one "
+              "before.", _set("updates.automatic", "true")),
+        Entry("m", "Upgrade only when told to", "Installs nothing by itself. Use Upgrades in the "
+              "main menu.", _set("updates.automatic", "false")),
+        Entry("w", "Change the window", "Sets the time of day in which an automatic upgrade may "
+              "begin. Mail is away for some minutes then.",
+              _ask("updates.window", "From when to when, in UTC? Such as 02:00-05:00")),
+        Entry("u", "Change where releases come from", "Sets the address of the published "
+              "directory. It needs no trust, since every release is signed.",
+              _ask("updates.url", "Which address? Such as https://updates.example.com/mailstead")),
+        Entry("s", "Take stable releases", "Takes releases that have proved themselves.",
+              _set("updates.channel", "stable")),
+        Entry("c", "Take release candidates", "Takes releases before they are stable. For a "
+              "machine whose mail may be away for a while.", _set("updates.channel", "candidate")),
+        Entry("b", "Bytes cost money here", "Fetches nothing unasked, as on a mobile network.",
+              _set("updates.metered", "true")),
+        Entry("f", "Bytes are free here", "Lets the machine fetch what it needs.",
+              _set("updates.metered", "false")),
+        BACK,
+    ),
+    shows=("settings", "show", "updates", "--defaults"),
+)  # fmt: skip
+
+UPGRADES = Menu(
+    "Upgrades",
+    (
+        Entry("c", "Is there a new version?", "Looks for a newer version, and says what is "
+              "new in it. Changes nothing.",
+              Command(("update", "check"), pages=True)),
+        Entry("i", "Install the newest version", "Installs it beside the one that runs, after "
+              "asking, and restarts. If mail does not work then, the one before comes back.",
+              Command(("update", "apply"))),
+        Entry("u", "Install from a USB stick", "Takes the release from a stick with the label "
+              "MAILSTEAD. It needs no network.",
+              Command(("update", "apply", "--from", "usb"))),
+        Entry("s", "What runs, what is planned", "Shows what runs, what to go back to, and when "
+              "the next upgrade is due.",
+              Command(("update", "status"), pages=True)),
+        Entry("h", "What was tried", "Shows every upgrade that was tried, and what became of it.",
+              Command(("update", "history"), pages=True)),
+        Entry("g", "Go back to the version before", "Starts the version before this one, after "
+              "asking. No mail is lost.", Command(("update", "rollback"))),
+        BACK,
+    ),
+)  # fmt: skip
+
+DISK = Menu(
+    "Disk protection",
+    (
+        Entry("s", "What opens the disk", "Shows what opens the disk, and whom that keeps out.",
+              Command(("disk", "status"), pages=True)),
+        Entry("n", "Make a new recovery key", "Makes another recovery key and shows it; the old "
+              "one opens nothing any more. Have pen and paper, or a phone that scans.",
+              Command(("disk", "recovery-key", "new"))),
+        Entry("l", "I have lost the recovery key", "Lets the next start make a new one and show it "
+              "on the console. For when the machine still starts by itself.",
+              Command(("disk", "recovery-key", "new", "--at-next-start"))),
+        Entry("c", "Confirm the recovery key", "Asks for one group of the recovery key. Then "
+              "it is shown to nobody any more.",
+              Command(("disk", "recovery-key", "confirm"))),
+        BACK,
+    ),
+)  # fmt: skip
+
+NETWORK = Menu(
+    "Network",
+    (
+        Entry("d", "Addresses by DHCP", "Lets the router give the machine its addresses. It counts "
+              "from the next start on.",
+              Command(("settings", "unset", "network"))),
+        Entry("f", "Fixed addresses", "Gives the machine addresses of its own. It counts from the "
+              "next start on; with wrong ones the machine is off the network, and its console is "
+              "the way to correct them.",
+              Command(
+                  (
+                      "settings", "set", "network.method", "static",
+                      "network.addresses", Answer(0, "list"),
+                      "network.gateways", Answer(1, "list"),
+                      "network.dns", Answer(2, "list"),
+                  ),
+                  questions=(
+                      "Which addresses? With prefix length, such as 192.0.2.10/24",
+                      "Which gateway? Such as 192.0.2.1; one more for IPv6",
+                      "Which DNS servers? Such as 192.0.2.1",
+                  ),
+              )),
+        BACK,
+    ),
+    shows=("settings", "show", "network", "--defaults"),
+)  # fmt: skip
+
+LOGS = Menu(
+    "Logs",
+    (
+        Entry("m", "Mailstead", "Shows what the machine's own programs said, the last 200 lines.",
+              Command(("logs",), pages=True)),
+        Entry("a", "All mail services", "Shows what the containers said, the last 200 lines.",
+              Command(("logs", "--services"), pages=True)),
+        Entry("e", "Errors only", "Shows errors of the whole system since it started.",
+              Command(("logs", "--errors"), pages=True)),
+        BACK,
+    ),
+)  # fmt: skip
+
+POWER = Menu(
+    "Restart or switch off",
+    (
+        Entry("r", "Restart", "Restarts the machine, after asking. Mail is away for some minutes; "
+              "other servers try again by themselves.", Command(("power", "restart"))),
+        Entry("o", "Switch off", "Switches the machine off, after asking. Somebody has to be there "
+              "to switch it on again.", Command(("power", "off"))),
+        BACK,
+    ),
+)  # fmt: skip
+
+ADMINISTRATOR = Menu(
+    "Administrator's password",
+    (
+        Entry("n", "Set a new password", "Asks twice for a new password of this menu. It is not "
+              "the password of a mailbox.", Command(("admin", "password"))),
+        BACK,
+    ),
+    shows=("admin", "status"),
+)  # fmt: skip
+
+MAIN = Menu(
+    "Mailstead",
+    (
+        Entry("1", "Initial setup", "Shows the settings, and changes them. Tells what can be "
+              "changed later.", SETTINGS),
+        Entry("2", "Set up backups", "Comes with a later version.", BACKUPS),
+        Entry("3", "Set up auto upgrades", "Chooses whether, when and from where the machine "
+              "upgrades itself.", AUTOMATIC),
+        Entry("4", "Renew certificates", "Tells how the machine gets its certificate.",
+              CERTIFICATES),
+        Entry("5", "Restore from backup", "Comes with a later version.", RESTORE),
+        Entry("s", "Status", "Shows how the machine is: version, services, memory, disk.",
+              Command(("status",), pages=True)),
+        Entry("c", "Checks", "Finds out whether everything works, with a real message sent and "
+              "read. Takes up to a few minutes.", Command(("check",), pages=True)),
+        Entry("u", "Upgrades", "Looks for a new version, installs it, or goes back.", UPGRADES),
+        Entry("d", "Disk protection", "Shows what opens the encrypted disk. Makes a new recovery "
+              "key.", DISK),
+        Entry("p", "People", "Lists everybody with a mailbox.",
+              Command(("settings", "show", "people"), pages=True)),
+        Entry("n", "Network", "Shows and changes how the machine gets its addresses.", NETWORK),
+        Entry("l", "Logs", "Shows what the services wrote down.", LOGS),
+        Entry("a", "Administrator's password", "Sets the password that opens this menu on the "
+              "console.", ADMINISTRATOR),
+        Entry("o", "Restart or switch off", "Restarts the machine, or switches it off.", POWER),
+        Entry("h", "Help", "Explains every entry of this menu.", Helps()),
+        Entry("q", "Exit", "Leaves the menu. The machine goes on working.", Leave()),
+    ),
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""Restarting the machine, and switching it off."""
