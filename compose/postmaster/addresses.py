@@ -30,6 +30,13 @@ def base(address: str) -> str | None:
     return f"{name}@{domain}" if delimiter and name else None
 
 
+def detail(address: str) -> str | None:
+    """Return `lists` for `ada+lists@example.com`, as it was written; None when there is none."""
+    parts = split(address)
+    extension = parts[0].partition(RECIPIENT_DELIMITER)[2] if parts else ""
+    return extension or None
+
+
 def with_extension(address: str, *, of: str) -> str:
     """Return `ada+lists@example.com` for `ada@example.com` and the extension of `x+lists@y`."""
     local, _, domain = address.rpartition("@")

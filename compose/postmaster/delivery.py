@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from dataclasses import dataclass
 
-from postmaster.storage.interface import (
-    INBOX,
-    MailStore,
-    NewMessage,
-    NoSuchFolderError,
-    arrival_time,
-)
+from postmaster.addresses import detail
+from postmaster.message.header import first, header_length, parse_fields
+from postmaster.storage.interface import INBOX, Delivery, MailStore, NewMessage, arrival_time
+
+JUNK = "Junk"
+_SPAM_FIELDS = frozenset({b"x-spam", b"x-spam-flag"})
+_SPAM = re.compile(rb"(yes|true)\b", re.IGNORECASE)
+# Where mail to `ada+FOLDER@` cannot be sent by whoever guesses the name of a standard folder.
+_RESERVED = frozenset({"inbox", "drafts", "sent", "junk", "trash", "archive"})
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a message goes and how it is flagged on arrival."""
+    """Where a message goes and how it is flagged on arrival.
+
+    The inbox takes what is meant for a folder that is not there.
+    """
 
     folder: str = INBOX
     flags: frozenset[str] = frozenset()
 
 
-def place(message: bytes) -> Placement:  # noqa: ARG001 - the one place where rules will look
-    """Choose a placement by the message; so far everything goes to the inbox."""
-    return Placement()
+def place(message: bytes) -> Placement:
+    """Choose a placement by a message with its trace fields: the one place for rules.
+
+    Spam goes to Junk; what is addressed to `ada+lists@…` goes to the folder `lists`, if its owner
+    has made one.
+    """
+    fields = parse_fields(message[: header_length(message)])
+    marks = (field.value for field in fields if field.name.lower() in _SPAM_FIELDS)
+    if any(_SPAM.match(mark) for mark in marks):
+        return Placement(JUNK)
+    recipient = (first(fields, b"delivered-to") or b"").decode("utf-8", "replace")
+    folder = detail(recipient)
+    if folder is None or folder.lower() in _RESERVED:
+        return Placement()
+    return Placement(folder)
 
 
 def trace_fields(sender: str, recipient: str) -> bytes:
@@ -34,15 +53,28 @@ def trace_fields(sender: str, recipient: str) -> bytes:
     return f"Return-Path: <{sender}>\r\nDelivered-To: {recipient}\r\n".encode()
 
 
-async def deliver(store: MailStore, person: str, message: bytes) -> None:
+def delivery_id(message: bytes) -> bytes | None:
+    """Return what is the same when the queue sends a message again, and never else.
+
+    `message` is as the queue sends it, without our trace fields. It begins with the queue's
+    Received field, which has the queue's id of the message and a date; None where there is none.
+    """
+    fields = parse_fields(message[: header_length(message)])
+    if not fields or fields[0].name.lower() != b"received":
+        return None
+    return hashlib.sha256(message).digest()
+
+
+async def deliver(
+    store: MailStore, person: str, message: bytes, identifier: bytes | None = None
+) -> bool:
     """Put a message, with its trace fields, into a person's vault; it is on disk on return.
 
-    Raises StorageUnavailableError.
+    Returns False for one that was there already, by its `delivery_id`. Raises
+    StorageUnavailableError, or OverQuotaError.
     """
     placement = place(message)
+    new = NewMessage(message, placement.flags, arrival_time())
+    delivery = Delivery(new, placement.folder, identifier)
     async with store.open(person) as mailbox:
-        new = NewMessage(message, placement.flags, arrival_time())
-        try:
-            await mailbox.run(lambda box: box.append(placement.folder, new))
-        except NoSuchFolderError:  # the person deleted it; mail is never lost for that
-            await mailbox.run(lambda box: box.append(INBOX, new))
+        return await mailbox.run(lambda box: box.deliver(delivery))

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from postmaster.delivery import deliver, trace_fields
+from postmaster.delivery import deliver, delivery_id, trace_fields
 from postmaster.errors import (
     DirectoryUnavailableError,
     StorageFullError,
@@ -22,7 +22,7 @@ from postmaster.errors import (
 from postmaster.logs import event, warn
 from postmaster.query import DirectoryQueries
 from postmaster.serving import drain, place
-from postmaster.storage.interface import MailStore
+from postmaster.storage.interface import MailStore, OverQuotaError
 
 logger = logging.getLogger(__name__)
 
@@ -175,26 +175,25 @@ class LmtpSession:
     async def _deliver_all(self, transaction: Transaction, message: bytes) -> list[str]:
         """Return one reply a recipient, in their order; a person gets one copy only."""
         by_person: dict[str, str] = {}
+        identifier = delivery_id(message)
         for recipient in transaction.recipients:
             if recipient.person not in by_person:
                 trace = trace_fields(transaction.sender, recipient.address)
-                by_person[recipient.person] = await self._deliver(recipient, trace + message)
+                by_person[recipient.person] = await self._deliver(
+                    recipient, trace + message, identifier
+                )
         return [by_person[recipient.person] for recipient in transaction.recipients]
 
-    async def _deliver(self, recipient: Recipient, message: bytes) -> str:
+    async def _deliver(self, recipient: Recipient, message: bytes, identifier: bytes | None) -> str:
         try:
-            await deliver(self._store, recipient.person, message)
-        except StorageFullError:
-            warn(logger, "delivery-deferred", person=recipient.person, reason="disk-full")
-            return "452 4.3.1 No room on the disk, try again later"
-        except StorageUnavailableError:
-            warn(logger, "delivery-deferred", person=recipient.person, reason="vault-unavailable")
-            return "451 4.3.0 The mailbox is not available, try again later"
+            kept = await deliver(self._store, recipient.person, message, identifier)
         except Exception as error:
-            # Whatever it is, the mail stays in the queue; the log names only kind and place.
-            kind = type(error).__name__
-            logger.error("delivery-deferred reason=%s %s", kind, place(error))
-            return "451 4.3.0 Internal error, try again later"
+            reason, reply = _not_delivered(error)
+            warn(logger, "delivery-refused", person=recipient.person, reason=reason)
+            return reply
+        if not kept:
+            event(logger, "delivered-before", person=recipient.person)
+            return "250 2.0.0 Delivered before"
         event(logger, "delivered", person=recipient.person, bytes=len(message))
         return "250 2.0.0 Delivered"
 
@@ -267,6 +266,21 @@ async def read_message(reader: asyncio.StreamReader, limit: int) -> bytes | None
             message.clear()
         else:
             message += piece
+
+
+def _not_delivered(error: Exception) -> tuple[str, str]:
+    """Return why a message was not kept, for the log, and what the client is told."""
+    if isinstance(error, OverQuotaError):
+        if error.for_ever:
+            return "over-quota", "552 5.2.2 The message is larger than the mailbox may be"
+        # Its owner can make room before the sender's queue gives up, so that it is not 552.
+        return "over-quota", "452 4.2.2 The mailbox is full, try again later"
+    if isinstance(error, StorageFullError):
+        return "disk-full", "452 4.3.1 No room on the disk, try again later"
+    if isinstance(error, StorageUnavailableError):
+        return "vault-unavailable", "451 4.3.0 The mailbox is not available, try again later"
+    # Whatever it is, the mail stays in the queue; the log names only kind and place.
+    return f"{type(error).__name__} {place(error)}", "451 4.3.0 Internal error, try again later"
 
 
 def lmtp_handler(

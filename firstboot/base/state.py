@@ -12,7 +12,7 @@ from pathlib import Path
 from firstboot.base.errors import ReleaseError
 from firstboot.base.files import write_if_changed
 
-STATE_FORMAT = 1
+STATE_FORMAT = 2
 
 
 def read_state_format(path: Path) -> int:

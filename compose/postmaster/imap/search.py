@@ -13,9 +13,8 @@ from typing import ClassVar, TypeAlias
 from postmaster.imap.grammar import Parser
 from postmaster.imap.outcome import RefusedError, SyntaxFaultError
 from postmaster.imap.sequence import SequenceSet
-from postmaster.message.header import Field, decode_text, first, parse_fields
-from postmaster.message.text import part_text
-from postmaster.storage.interface import Content, Message
+from postmaster.message.header import Field, first, parse_fields
+from postmaster.storage.interface import Content, Message, TextKey, TextScope
 
 MAX_KEYS = 500
 MAX_DEPTH = 50
@@ -35,22 +34,6 @@ class Candidate:
     def fields(self) -> list[Field]:
         """The header fields."""
         return parse_fields(self.content.header) if self.content else []
-
-    @cached_property
-    def header_text(self) -> str:
-        """The header as a reader sees it, for comparison without case."""
-        lines = (f"{item.name.decode()}: {decode_text(item.value)}" for item in self.fields)
-        return "\n".join(lines).casefold()
-
-    @cached_property
-    def body_text(self) -> str:
-        """The text of all text parts, for comparison without case."""
-        content = self.content
-        if content is None or content.outline is None:
-            return ""
-        raw = content.raw
-        parts = (part for part in content.outline.walk() if part.type == b"TEXT")
-        return "\n".join(part_text(raw, part) for part in parts).casefold()
 
     @cached_property
     def sent(self) -> date | None:
@@ -75,11 +58,11 @@ Matches: TypeAlias = Callable[[Candidate], bool]
 
 @dataclass
 class Search:
-    """A parsed search; `headers` and `bodies` say what must be read to answer it."""
+    """A parsed search, and what it needs: `headers` read, and the store's answers to `texts`."""
 
     matches: Matches
     headers: bool = False
-    bodies: bool = False
+    texts: dict[TextKey, frozenset[int]] = field(default_factory=dict)
 
 
 @dataclass
@@ -89,7 +72,7 @@ class SearchParser:
     parser: Parser
     numbers: Numbers
     headers: bool = False
-    bodies: bool = False
+    texts: dict[TextKey, frozenset[int]] = field(default_factory=dict)
     _keys: int = 0
 
     def search(self) -> Search:
@@ -103,7 +86,7 @@ class SearchParser:
         while not self.parser.at_end:
             self.parser.space()
             keys.append(self._key(0))
-        return Search(_all(keys), headers=self.headers, bodies=self.bodies)
+        return Search(_all(keys), headers=self.headers, texts=self.texts)
 
     def _key(self, depth: int) -> Matches:
         self._keys += 1
@@ -155,28 +138,20 @@ class SearchParser:
         return _flag(flag, present=name == "KEYWORD")
 
     def _address_or_subject(self, name: str) -> Matches:
-        return self._field_contains(name.lower().encode(), self._text())
+        return self._contains(TextKey(TextScope.FIELD, self.parser.text(), name))
 
     def _header(self, _name: str) -> Matches:
-        name = self.parser.astring().lower()
+        name = self.parser.astring().decode("latin-1")
         self.parser.space()
-        return self._field_contains(name, self._text())
-
-    def _field_contains(self, name: bytes, wanted: str) -> Matches:
-        self.headers = True
-
-        def matches(candidate: Candidate) -> bool:
-            values = (item.value for item in candidate.fields if item.name.lower() == name)
-            return any(wanted in decode_text(value).casefold() for value in values)
-
-        return matches
+        return self._contains(TextKey(TextScope.FIELD, self.parser.text(), name))
 
     def _body(self, name: str) -> Matches:
-        self.headers = self.bodies = True
-        wanted = self._text()
-        if name == "BODY":
-            return lambda candidate: wanted in candidate.body_text
-        return lambda candidate: wanted in candidate.header_text or wanted in candidate.body_text
+        return self._contains(TextKey(TextScope[name], self.parser.text()))
+
+    def _contains(self, key: TextKey) -> Matches:
+        self.texts[key] = frozenset()
+        texts = self.texts  # the store's answer is there before the first message is looked at
+        return lambda candidate: candidate.message.uid in texts[key]
 
     def _size(self, name: str) -> Matches:
         size = self.parser.number()
@@ -192,9 +167,6 @@ class SearchParser:
             return lambda candidate: candidate.sent is not None and compare(candidate.sent, day)
         compare = _DAY[name]
         return lambda candidate: compare(candidate.message.internal_date.date(), day)
-
-    def _text(self) -> str:
-        return self.parser.text().casefold()
 
     _WITH_ARGUMENT: ClassVar[Mapping[str, Callable[[SearchParser, str], Matches]]] = {
         "UID": _uid,

@@ -17,6 +17,7 @@ from postmaster.storage.interface import (
     MailStore,
     NoSuchFolderError,
     OpenMailbox,
+    OverQuotaError,
 )
 
 T = TypeVar("T")
@@ -109,6 +110,8 @@ class Session:
             return await self.mailbox.run(work)
         except NoSuchFolderError:
             raise RefusedError("there is no such folder", "TRYCREATE") from None
+        except OverQuotaError:  # RFC 9208 4.3
+            raise RefusedError("the mailbox is full: delete something first", "OVERQUOTA") from None
 
     async def send(self, responses: Iterable[bytes]) -> None:
         """Send untagged responses."""

@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 from postmaster.message.header import header_length
 from postmaster.message.mime import Part, parse_message
 from postmaster.message.outline import OUTLINE_VERSION, dump_outline, load_outline
+from postmaster.message.searchable import Searchable, searchable
+from postmaster.storage.attachments import cut, keep_attachments, read_raw, whole_body
 from postmaster.storage.database import Database
 from postmaster.storage.interface import Content
 from postmaster.storage.rows import BATCH, message_of
+from postmaster.storage.texts import keep_text
 
 _SELECT_CONTENT = (
     "SELECT m.uid, m.flags, m.internal_date, m.zone, m.size, m.modseq,"
@@ -25,7 +28,8 @@ class NewContent:
 
     header: bytes = field(repr=False)
     body: bytes = field(repr=False)
-    outline: str = field(repr=False)
+    outline: Part = field(repr=False)
+    text: Searchable = field(repr=False)
 
     @property
     def size(self) -> int:
@@ -36,16 +40,20 @@ class NewContent:
 def examine(raw: bytes) -> NewContent:
     """Compute what is kept of a message."""
     split = header_length(raw)
-    return NewContent(raw[:split], raw[split:], dump_outline(parse_message(raw)))
+    outline = parse_message(raw)
+    return NewContent(raw[:split], raw[split:], outline, searchable(raw, split, outline))
 
 
 def keep_content(database: Database, new: NewContent) -> int:
-    """Write a message's bytes; return the content's id."""
+    """Write a message's bytes and text; return the content's id."""
+    rest, attachments = cut(new.body, len(new.header), new.outline)
     ((content,),) = database.query(
         "INSERT INTO contents (size, outline_version, outline, header, body)"
         " VALUES (?, ?, ?, ?, ?) RETURNING id",
-        (new.size, OUTLINE_VERSION, new.outline, new.header, new.body),
+        (new.size, OUTLINE_VERSION, dump_outline(new.outline), new.header, rest),
     )
+    keep_attachments(database, content, attachments)
+    keep_text(database, content, new.text)
     return int(content)
 
 
@@ -63,8 +71,11 @@ def read_contents(
     for uid in uids[:BATCH]:
         for row in database.query(_SELECT_CONTENT, (bodies, folder, uid)):
             content, header, body, version, outline = row[6:]
+            message = message_of(row[:6])
+            if body is not None:
+                body = whole_body(database, content, body, message.size - len(header))
             part = _outline(database, content, version, outline) if outlines else None
-            found.append(Content(message_of(row[:6]), header, body, part))
+            found.append(Content(message, header, body, part))
             budget -= len(header) + len(body or b"") + len(outline)
         if budget <= 0 and found:
             break
@@ -84,5 +95,4 @@ def drop_contents(database: Database, contents: Iterable[int]) -> None:
 def _outline(database: Database, content: int, version: int, outline: str) -> Part:
     if version == OUTLINE_VERSION:
         return load_outline(outline)
-    ((header, body),) = database.query("SELECT header, body FROM contents WHERE id = ?", (content,))
-    return parse_message(header + body)
+    return parse_message(read_raw(database, content))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,12 +33,21 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise StorageUnavailableError(f"the vault {path} cannot be used: {kind}") from error
 
 
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
 class Database:
     """An open file. Use it on one thread only; every method may raise StorageUnavailableError."""
 
     def __init__(self, path: Path, key: DataKey) -> None:
         """Open or make the file. Raises StorageUnavailableError."""
         self._path = path
+        # A log that was not written back: whoever had the file open did not close it.
+        self.unclean = _size(path.with_name(path.name + "-wal")) > 0
         with storage_errors(path):
             self._connection = apsw.Connection(str(path))
             try:
@@ -66,12 +75,19 @@ class Database:
         with storage_errors(self._path):
             self._connection.close()
 
+    @property
+    def path(self) -> Path:
+        """Where the file is."""
+        return self._path
+
     def pragma(self, name: str) -> Any:
-        """Return a setting of the connection."""
+        """Return a setting of the connection or the file."""
         with storage_errors(self._path):
             return self._connection.pragma(name)
 
-    def query(self, statement: str, values: Sequence[apsw.SQLiteValue]) -> list[Any]:
+    def query(
+        self, statement: str, values: Sequence[apsw.SQLiteValue] | Mapping[str, apsw.SQLiteValue]
+    ) -> list[Any]:
         """Run one statement and return its rows."""
         with storage_errors(self._path):
             return list(self._connection.execute(statement, values))

@@ -45,6 +45,15 @@ class NoSuchFolderError(Exception):
     """There is no folder of that name, or it was deleted meanwhile."""
 
 
+class OverQuotaError(Exception):
+    """A message is more than its owner's quota allows."""
+
+    def __init__(self, *, for_ever: bool) -> None:
+        """`for_ever`: it would be too large for an empty mailbox, too."""
+        super().__init__("over quota")
+        self.for_ever = for_ever
+
+
 class FlagChange(Enum):
     """How STORE changes flags."""
 
@@ -157,8 +166,58 @@ class Copied:
     target: Sequence[int]
 
 
+@dataclass(frozen=True)
+class Delivery:
+    """A message that comes by LMTP, at once or out of the spool of a locked vault."""
+
+    message: NewMessage
+    folder: str = INBOX  # INBOX when there is no folder of that name
+    id: bytes | None = None  # the same for the same message of the same queue; None: not known
+
+
+@dataclass(frozen=True)
+class Quota:
+    """What an owner may keep, and who that is."""
+
+    owner: str  # main address; warnings go there
+    limit: int | None  # bytes; None: as the disk allows
+
+
+class TextScope(Enum):
+    """Where SEARCH looks for a text (RFC 3501 6.4.4)."""
+
+    BODY = "body"
+    TEXT = "text"  # header or body
+    FIELD = "field"
+
+
+@dataclass(frozen=True)
+class TextKey:
+    """A text that SEARCH looks for, as the client wrote it; case and diacritics do not count."""
+
+    scope: TextScope
+    wanted: str  # empty: found wherever there is such a field, or in any message
+    field: str = ""  # name of the header field, for TextScope.FIELD
+
+
+@dataclass(frozen=True)
+class CheckPoint:
+    """How far a check of the whole vault is; the next step goes on from there."""
+
+    step: str = ""
+    after: int = 0
+    done: int = 0  # bytes looked at
+    total: int = 0  # bytes to look at
+    problems: Sequence[str] = ()  # all that were found
+    finished: bool = False
+
+
 class Mailbox(Protocol):
-    """One person's mail, used on its own thread."""
+    """One person's mail, used on its own thread.
+
+    Whatever makes it grow may raise OverQuotaError, and StorageFullError when the disk is nearly
+    full; removing always works.
+    """
 
     def folders(self) -> Sequence[Folder]:
         """Return all folders, in order of name."""
@@ -190,8 +249,29 @@ class Mailbox(Protocol):
     def append_all(self, name: str, messages: Sequence[NewMessage]) -> tuple[Folder, Sequence[int]]:
         """Keep messages, all or none; return their folder and UIDs. Raises NoSuchFolderError."""
 
+    def deliver(self, delivery: Delivery, *, enforce_quota: bool = True) -> bool:
+        """Keep a message unless one with its id was kept of late; return whether it was kept.
+
+        Without `enforce_quota`, for what was accepted before, it is kept in any case.
+        """
+
+    def set_quota(self, quota: Quota) -> None:
+        """Use this quota from now on; it is not kept."""
+
     def usage(self) -> Usage:
         """Return how much there is, and how much there may be."""
+
+    def prepare_search(self) -> bool:
+        """Read some of the messages whose text is not known yet; return whether more remain."""
+
+    def search(self, folder: int, key: TextKey) -> frozenset[int]:
+        """Return the UIDs of the messages of a folder that match; prepare the search before."""
+
+    def check(self, point: CheckPoint) -> CheckPoint:
+        """Look at a part of all that is kept; begin with `CheckPoint()`, end when finished."""
+
+    def tidy(self) -> bool:
+        """Do a little of what can wait (index, vacuum); return whether more remains."""
 
     def snapshot(self, name: str, *, claim_recent: bool) -> Snapshot:
         """Return what is in a folder now. Raises NoSuchFolderError.

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from postmaster.storage.counters import modseq, next_modseq
 from postmaster.storage.database import Database
 from postmaster.storage.folders import find_folder, first_recent, highest_modseq
-from postmaster.storage.interface import Changes, FlagChange, Message, Snapshot, Usage
+from postmaster.storage.interface import Changes, FlagChange, Message, Snapshot
 from postmaster.storage.rows import SELECT_MESSAGE, batches, flags_column, marks, message_of
 
 
@@ -75,12 +75,6 @@ def store_flags(
             (flags_column(wanted), change, folder, message.uid),
         )
     return find_messages(database, folder, uids)
-
-
-def count_usage(database: Database) -> Usage:
-    """See `Mailbox.usage`."""
-    ((size, messages),) = database.query("SELECT total(size), count(*) FROM messages", ())
-    return Usage(int(size), messages, limit=None)
 
 
 def _changed_flags(old: frozenset[str], how: FlagChange, flags: frozenset[str]) -> frozenset[str]:

@@ -72,7 +72,83 @@ def _first(database: apsw.Connection) -> None:
     )
 
 
-MIGRATIONS: Sequence[Migration] = (_first,)
+def _second(database: apsw.Connection) -> None:
+    """Texts and their index, quota, deliveries, and attachments apart; old rows are caught up with.
+
+    Triggers do what the release before does not know of when it works with the vault.
+    """
+    database.execute(
+        """
+        CREATE TABLE usage (                 -- one row
+            bytes INTEGER NOT NULL,          -- of all messages, each copy counted
+            messages INTEGER NOT NULL,
+            warned INTEGER NOT NULL          -- the percentage of the latest warning, 0 for none
+        ) STRICT;
+        INSERT INTO usage (bytes, messages, warned)
+            SELECT coalesce(sum(size), 0), count(*), 0 FROM messages;
+        CREATE TRIGGER usage_grows AFTER INSERT ON messages BEGIN
+            UPDATE usage SET bytes = bytes + NEW.size, messages = messages + 1;
+        END;
+        CREATE TRIGGER usage_shrinks AFTER DELETE ON messages BEGIN
+            UPDATE usage SET bytes = bytes - OLD.size, messages = messages - 1;
+        END;
+
+        CREATE TABLE deliveries (            -- of late, so that none is kept twice
+            id BLOB PRIMARY KEY,
+            at INTEGER NOT NULL              -- seconds since 1970
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX deliveries_by_time ON deliveries(at);
+
+        CREATE TABLE texts (                 -- folded, see message/searchable.py
+            content INTEGER PRIMARY KEY REFERENCES contents(id) ON DELETE CASCADE,
+            header TEXT NOT NULL,
+            body TEXT                        -- NULL: too long to be kept twice
+        ) STRICT;
+        CREATE TABLE unindexed (             -- contents that `trigrams` does not have yet
+            content INTEGER PRIMARY KEY REFERENCES contents(id) ON DELETE CASCADE
+        ) STRICT;
+        INSERT INTO unindexed (content) SELECT id FROM contents;
+        CREATE VIRTUAL TABLE trigrams USING fts5(
+            text, content = '', contentless_delete = 1, detail = none,
+            tokenize = 'trigram case_sensitive 1'
+        );
+        CREATE VIRTUAL TABLE trigram_terms USING fts5vocab(trigrams, instance);
+        CREATE TRIGGER contents_come AFTER INSERT ON contents BEGIN
+            INSERT INTO unindexed (content) VALUES (NEW.id);
+        END;
+        CREATE TRIGGER contents_go AFTER DELETE ON contents BEGIN
+            DELETE FROM trigrams WHERE rowid = OLD.id;
+        END;
+
+        CREATE TABLE attachments (           -- large parts, see storage/attachments.py
+            id INTEGER PRIMARY KEY,
+            hash BLOB NOT NULL UNIQUE,       -- SHA-256 of the data
+            data BLOB NOT NULL
+        ) STRICT;
+        CREATE TABLE pieces (                -- what `contents.body` lacks
+            content INTEGER NOT NULL REFERENCES contents(id) ON DELETE CASCADE,
+            at INTEGER NOT NULL,             -- where in the whole body it begins
+            attachment INTEGER NOT NULL REFERENCES attachments(id),
+            PRIMARY KEY (content, at)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX pieces_by_attachment ON pieces(attachment);
+        CREATE TRIGGER pieces_go AFTER DELETE ON pieces BEGIN
+            DELETE FROM attachments WHERE id = OLD.attachment
+                AND NOT EXISTS (SELECT 1 FROM pieces WHERE attachment = OLD.attachment);
+        END;
+        """
+    )
+
+
+def _apart(_database: apsw.Connection) -> None:
+    """Nothing to do: the number says that bodies may lack parts, which are in `attachments`."""
+
+
+MIGRATIONS: Sequence[Migration] = (_first, _second, _apart)
+
+# A vault takes this number with its first attachment that is kept apart: a release that knows no
+# more than the first must not read bodies then. Until then it can use the vault.
+APART_FORMAT = MIGRATIONS.index(_apart) + 1
 
 
 def migrate(database: apsw.Connection) -> None:
@@ -87,6 +163,8 @@ def migrate(database: apsw.Connection) -> None:
             "run the version of Mailstead that wrote it",
         )
     for number, migration in enumerate(MIGRATIONS[version:], version + 1):
+        if migration is _apart:
+            break
         with database:
             migration(database)
             database.pragma("user_version", number)

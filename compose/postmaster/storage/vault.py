@@ -5,6 +5,7 @@ What is done in them is in `folders`, `messages`, `transfer` and `contents`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,23 +14,38 @@ from typing import Any
 import apsw
 
 from postmaster.crypto import DataKey
-from postmaster.storage import counters, folders, messages, transfer
+from postmaster.errors import StorageUnavailableError
+from postmaster.logs import warn
+from postmaster.storage import counters, folders, messages, texts, transfer
+from postmaster.storage.checking import check_quickly, check_step
 from postmaster.storage.contents import examine, read_contents
 from postmaster.storage.database import Database
+from postmaster.storage.deliveries import is_new
 from postmaster.storage.interface import (
     INBOX,
     Changes,
+    CheckPoint,
     Content,
     Copied,
+    Delivery,
     FlagChange,
     Folder,
     FolderCounts,
     Message,
     NewMessage,
+    NoSuchFolderError,
+    Quota,
     Snapshot,
+    TextKey,
     Usage,
+    arrival_time,
 )
+from postmaster.storage.room import require_room
 from postmaster.storage.rows import folder_name
+from postmaster.storage.upkeep import FILL_BUDGET, tidy
+from postmaster.storage.usage import read_usage, require_quota, warning_due
+
+logger = logging.getLogger(__name__)
 
 
 class Vault:
@@ -38,6 +54,10 @@ class Vault:
     def __init__(self, path: Path, key: DataKey) -> None:
         """Open or make the file. Raises StorageUnavailableError."""
         self._database = Database(path, key)
+        self._quota: Quota | None = None
+        self._checking: CheckPoint | None = None
+        if self._database.unclean:
+            self._begin_check()
         self.modseq = counters.modseq(self._database)
 
     def close(self) -> None:
@@ -87,24 +107,33 @@ class Vault:
     def append(self, name: str, message: NewMessage) -> tuple[Folder, int]:
         """See `Mailbox.append`."""
         content = examine(message.raw)
-        with self._writing():
+        with self._growing(content.size):
             folder = self.folder(name)
             return folder, transfer.append_message(self._database, folder, message, content)
 
     def append_all(self, name: str, messages: Sequence[NewMessage]) -> tuple[Folder, Sequence[int]]:
         """See `Mailbox.append_all`."""
         contents = [examine(message.raw) for message in messages]
-        with self._writing():
+        with self._growing(sum(content.size for content in contents)):
             folder = self.folder(name)
             return folder, [
                 transfer.append_message(self._database, folder, message, content)
                 for message, content in zip(messages, contents, strict=True)
             ]
 
-    def usage(self) -> Usage:
-        """See `Mailbox.usage`."""
-        with self._database.reading():
-            return messages.count_usage(self._database)
+    def deliver(self, delivery: Delivery, *, enforce_quota: bool = True) -> bool:
+        """See `Mailbox.deliver`."""
+        content = examine(delivery.message.raw)
+        size = content.size if enforce_quota else None
+        with self._growing(size):
+            if delivery.id is not None and not is_new(self._database, delivery.id):
+                return False
+            try:
+                folder = self.folder(delivery.folder)
+            except NoSuchFolderError:  # mail is never lost for that
+                folder = self.folder(INBOX)
+            transfer.append_message(self._database, folder, delivery.message, content)
+            return True
 
     def snapshot(self, name: str, *, claim_recent: bool) -> Snapshot:
         """See `Mailbox.snapshot`."""
@@ -139,7 +168,8 @@ class Vault:
 
     def copy(self, folder: int, uids: Sequence[int], target: str) -> Copied:
         """See `Mailbox.copy`."""
-        with self._writing():
+        size = sum(message.size for message in self.messages(folder, uids))
+        with self._growing(size):
             return transfer.copy_messages(self._database, folder, uids, self.folder(target))
 
     def move(self, folder: int, uids: Sequence[int], target: str) -> Copied:
@@ -152,6 +182,55 @@ class Vault:
         with self._writing():
             return transfer.expunge_messages(self._database, folder, uids)
 
+    # Quota, search, upkeep
+
+    def set_quota(self, quota: Quota) -> None:
+        """See `Mailbox.set_quota`."""
+        self._quota = quota
+
+    def usage(self) -> Usage:
+        """See `Mailbox.usage`."""
+        return read_usage(self._database, self._quota)
+
+    def prepare_search(self) -> bool:
+        """See `Mailbox.prepare_search`."""
+        with self._database.writing():
+            return texts.fill_texts(self._database, FILL_BUDGET)
+
+    def search(self, folder: int, key: TextKey) -> frozenset[int]:
+        """See `Mailbox.search`."""
+        with self._database.reading():
+            return texts.search_texts(self._database, folder, key)
+
+    def tidy(self) -> bool:
+        """See `Mailbox.tidy`."""
+        if self._checking is not None:
+            self._go_on_checking(self._checking)
+            return True
+        with self._database.writing():
+            return tidy(self._database)
+
+    def check(self, point: CheckPoint) -> CheckPoint:
+        """See `Mailbox.check`."""
+        # Not one transaction: where a page is damaged, it could not be ended.
+        return check_step(self._database, point)
+
+    def _begin_check(self) -> None:
+        """Look at the least at once, and at the rest while nobody waits."""
+        try:
+            check_quickly(self._database)
+        except StorageUnavailableError:
+            self._database.close()
+            raise
+        self._checking = CheckPoint()
+
+    def _go_on_checking(self, point: CheckPoint) -> None:
+        self._checking = self.check(point)
+        if self._checking.finished:
+            for problem in self._checking.problems:
+                warn(logger, "vault-damaged", file=self._database.path.name, problem=problem)
+            self._checking = None
+
     def _query(self, statement: str, values: Sequence[apsw.SQLiteValue]) -> list[Any]:
         return self._database.query(statement, values)
 
@@ -160,3 +239,17 @@ class Vault:
         with self._database.writing():
             yield
             self.modseq = counters.modseq(self._database)
+
+    @contextmanager
+    def _growing(self, size: int | None) -> Iterator[None]:
+        """A transaction that adds messages of `size` bytes; None: those that are not refused."""
+        require_room(self._database.path.parent, size or 0)
+        with self._writing():
+            if size is not None:
+                require_quota(self._database, self._quota, size)
+            yield
+            warning = warning_due(self._database, self._quota)
+            if warning is not None:
+                new = NewMessage(warning, frozenset(), arrival_time())
+                inbox = self.folder(INBOX)
+                transfer.append_message(self._database, inbox, new, examine(warning))

@@ -7,22 +7,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
 from postmaster.crypto import KeyStore, PersonId, person_id, sync_directory
-from postmaster.errors import StorageUnavailableError
+from postmaster.errors import DirectoryUnavailableError, StorageUnavailableError
 from postmaster.logs import event, warn
-from postmaster.storage.interface import Mailbox, OpenMailbox
+from postmaster.storage.idle import Idle
+from postmaster.storage.interface import Mailbox, OpenMailbox, Quota
 from postmaster.storage.vault import Vault
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 GRACE_SECONDS = 30.0  # how long a vault stays open after its last use
+QUOTA_SECONDS = 60.0  # how long a quota counts before the directory is asked again
+
+QuotaOf = Callable[[str], Awaitable[int | None]]
+"""Returns the quota of a person in bytes, None for none. Raises DirectoryUnavailableError."""
 
 
 class _OpenVault:
@@ -35,6 +41,8 @@ class _OpenVault:
         self._modseq = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"vault-{person[:8]}")
         self._opened: asyncio.Future[Vault] = asyncio.ensure_future(self._on_thread(open_vault))
+        self._idle = Idle(self._quietly)
+        self._quota_until = 0.0
 
     @property
     def failed(self) -> bool:
@@ -56,6 +64,22 @@ class _OpenVault:
                 self._modseq = vault.modseq
                 for changed in tuple(self._watchers):
                     changed()
+            self._idle.touch()
+
+    async def use_quota(self, owner: str, ask: QuotaOf) -> None:
+        """Use the quota that the directory names, which is asked once in a while.
+
+        While it does not answer, what it said last counts.
+        """
+        if self._quota_until > time.monotonic():
+            return
+        self._quota_until = time.monotonic() + QUOTA_SECONDS
+        try:
+            quota = Quota(owner, await ask(owner))
+        except DirectoryUnavailableError as error:
+            warn(logger, "quota-not-known", person=owner, reason=str(error))
+            return
+        await self._quietly(lambda box: box.set_quota(quota))
 
     def watch(self, changed: Callable[[], None]) -> None:
         """See `OpenMailbox.watch`."""
@@ -69,10 +93,16 @@ class _OpenVault:
         """Close the file after the work under way, and end the thread."""
         try:
             await asyncio.wait([self._opened])
+            await self._idle.stop()
             if not self.failed:
                 await self._on_thread(self._opened.result().close)
         finally:
             self._thread.shutdown(wait=False)
+
+    async def _quietly(self, work: Callable[[Mailbox], T]) -> T:
+        """Run work that changes nothing that a session would see."""
+        vault = await asyncio.shield(self._opened)
+        return await self._on_thread(lambda: work(vault))
 
     async def _on_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -81,8 +111,18 @@ class _OpenVault:
 class VaultStore:
     """`MailStore` with one vault file a person in a directory, keys elsewhere."""
 
-    def __init__(self, directory: Path, keys: KeyStore, grace: float = GRACE_SECONDS) -> None:
-        """`grace`: seconds that a vault stays open after its last use."""
+    def __init__(
+        self,
+        directory: Path,
+        keys: KeyStore,
+        grace: float = GRACE_SECONDS,
+        quota_of: QuotaOf | None = None,
+    ) -> None:
+        """`grace`: seconds that a vault stays open after its last use.
+
+        `quota_of`: who knows the quotas; None when there are none.
+        """
+        self._quota_of = quota_of
         self._directory = directory
         self._keys = keys
         self._grace = grace
@@ -103,6 +143,8 @@ class VaultStore:
         vault.users += 1
         try:
             await vault.opened()
+            if self._quota_of is not None:
+                await vault.use_quota(address, self._quota_of)
             yield vault
         except StorageUnavailableError as error:
             warn(logger, "vault-unavailable", person=person, reason=str(error))

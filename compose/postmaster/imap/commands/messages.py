@@ -29,6 +29,7 @@ from postmaster.storage.interface import (
     FlagChange,
     Mailbox,
     Message,
+    TextKey,
 )
 
 BUDGET = 1024 * 1024  # bytes read from a vault in one go
@@ -212,6 +213,7 @@ async def _search(session: Session, parser: Parser, *, by_uid: bool) -> Done:
     uids = list(view.uids)
     largest = uids[-1] if uids else 0
     wanted = SearchParser(parser, Numbers(len(uids), largest)).search()
+    await _ask_store(session, view, wanted)
     hits: list[int] = []
     while uids:
         looked_at, found = await session.run(partial(_matches, view, wanted, uids[:BATCH]))
@@ -222,13 +224,29 @@ async def _search(session: Session, parser: Parser, *, by_uid: bool) -> Done:
     return Done("searched")
 
 
+async def _ask_store(session: Session, view: View, wanted: Search) -> None:
+    """Have the store answer what a search asks of texts."""
+    if not wanted.texts:
+        return
+    while await session.run(_prepare_search):
+        pass  # in steps, so that other sessions of the person get a turn
+    for key in wanted.texts:
+        wanted.texts[key] = await session.run(partial(_search_text, view.folder.id, key))
+
+
+def _prepare_search(box: Mailbox) -> bool:
+    return box.prepare_search()
+
+
+def _search_text(folder: int, key: TextKey, box: Mailbox) -> frozenset[int]:
+    return box.search(folder, key)
+
+
 def _matches(view: View, wanted: Search, uids: list[int], box: Mailbox) -> tuple[int, list[int]]:
     """Look at messages from the start of `uids`; return how many, and the UIDs that match."""
     contents: dict[int, Content] = {}
     if wanted.headers:
-        read = box.contents(
-            view.folder.id, uids, bodies=wanted.bodies, outlines=wanted.bodies, budget=BUDGET
-        )
+        read = box.contents(view.folder.id, uids, bodies=False, outlines=False, budget=BUDGET)
         contents = {content.message.uid: content for content in read}
         messages: Sequence[Message] = [content.message for content in read]
     else:

@@ -1,0 +1,109 @@
+"""SEARCH in texts: substrings, found by an index of trigrams and then looked at.
+
+`texts` has the folded text of each message. The index only narrows down: it knows which messages
+have all trigrams of a term (or, for one or two characters, a trigram that begins with them), not
+where. What is not in the index yet is looked at in any case, so an answer never depends on how far
+the index is. See docs/vault.md.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from postmaster.message.header import header_length
+from postmaster.message.mime import parse_message
+from postmaster.message.searchable import Searchable, field_contains, fold, searchable
+from postmaster.storage.attachments import read_raw
+from postmaster.storage.database import Database
+from postmaster.storage.interface import TextKey, TextScope
+
+KEPT_CHARACTERS = 128 * 1024  # of a body's text; a longer one is computed anew when looked at
+TRIGRAM = 3
+MAX_TRIGRAMS = 32  # of a term that the index is asked for
+LAST_CHARACTER = "\U0010ffff"
+
+_INDEXED = "SELECT rowid FROM trigrams WHERE trigrams MATCH :asked"
+_INDEXED_SHORT = "SELECT doc FROM trigram_terms WHERE term >= :term AND term < :after"
+_CANDIDATES = (
+    " FROM messages m JOIN texts t ON t.content = m.content WHERE m.folder = :folder"
+    " AND (:everywhere OR m.content IN (SELECT content FROM unindexed) OR m.content IN ({index}))"
+)
+
+
+def keep_text(database: Database, content: int, text: Searchable) -> None:
+    """Write the text of a message; it is in no index yet."""
+    body = text.body if len(text.body) <= KEPT_CHARACTERS else None
+    database.query(
+        "INSERT OR REPLACE INTO texts (content, header, body) VALUES (?, ?, ?)",
+        (content, text.header, body),
+    )
+
+
+def fill_texts(database: Database, budget: int) -> bool:
+    """Compute texts that are missing, as many as `budget` bytes of messages; say if more are.
+
+    They are missing where the release before has delivered.
+    """
+    rows = database.query(
+        "SELECT content, size FROM unindexed JOIN contents ON contents.id = content"
+        " WHERE content NOT IN (SELECT content FROM texts) LIMIT 200",
+        (),
+    )
+    for content, size in rows:
+        if budget <= 0:
+            return True
+        keep_text(database, content, _compute(database, content))
+        budget -= size
+    return len(rows) == 200
+
+
+def index_texts(database: Database, budget: int) -> bool:
+    """Take texts into the index, as many as `budget` characters; say whether more are to come."""
+    rows = database.query(
+        "SELECT content, header, body FROM unindexed JOIN texts USING (content) LIMIT 200", ()
+    )
+    for content, header, body in rows:
+        if budget <= 0:
+            return True
+        text = header + "\n" + (_compute(database, content).body if body is None else body)
+        # Two more, so that each character begins a trigram.
+        database.query("INSERT INTO trigrams (rowid, text) VALUES (?, ?)", (content, text + "\n\n"))
+        database.query("DELETE FROM unindexed WHERE content = ?", (content,))
+        budget -= len(text)
+    return len(rows) == 200
+
+
+def search_texts(database: Database, folder: int, key: TextKey) -> frozenset[int]:
+    """Return the UIDs of a folder's messages that a key matches; all texts have to be there."""
+    term = fold(key.wanted)
+    index, values = _index(term)
+    candidates = _CANDIDATES.format(index=index)
+    named = {"folder": folder, "everywhere": not term, "term": term, **values}
+
+    def look(columns: str, condition: str) -> list[Any]:
+        return database.query(f"SELECT {columns}{candidates} AND {condition}", named)
+
+    if key.scope is TextScope.FIELD:
+        name = fold(key.field)
+        rows = look("m.uid, t.header", "instr(t.header, :term)")
+        return frozenset(uid for uid, header in rows if field_contains(header, name, term))
+    in_header = "instr(t.header, :term) OR " if key.scope is TextScope.TEXT else ""
+    found = {uid for (uid,) in look("m.uid", f"({in_header}instr(t.body, :term))")}
+    for uid, content in look("m.uid, m.content", "t.body IS NULL"):
+        if uid not in found and term in _compute(database, content).body:
+            found.add(uid)
+    return frozenset(found)
+
+
+def _index(term: str) -> tuple[str, dict[str, str]]:
+    """Return the statement that asks the index for a term, and its values."""
+    if len(term) < TRIGRAM:
+        return _INDEXED_SHORT, {"after": term + LAST_CHARACTER}
+    trigrams = dict.fromkeys(term[start : start + TRIGRAM] for start in range(len(term) - 2))
+    quoted = ('"' + trigram.replace('"', '""') + '"' for trigram in list(trigrams)[:MAX_TRIGRAMS])
+    return _INDEXED, {"asked": " AND ".join(quoted)}
+
+
+def _compute(database: Database, content: int) -> Searchable:
+    raw = read_raw(database, content)
+    return searchable(raw, header_length(raw), parse_message(raw))
