@@ -22,6 +22,7 @@ from firstboot.admin.commands import admin
 from firstboot.base.errors import CheckError, MailsteadError, SettingsError
 from firstboot.base.paths import Paths
 from firstboot.disk.commands import disk
+from firstboot.dns.commands import dns
 from firstboot.logs.commands import logs
 from firstboot.menu.commands import menu
 from firstboot.power.commands import power
@@ -229,7 +230,7 @@ def version(as_json: bool) -> None:
         click.echo(f"  {image.reference}  {image.manifest}")
 
 
-for group in (admin, disk, logs, menu, power, settings, update):
+for group in (admin, disk, dns, logs, menu, power, settings, update):
     mailstead.add_command(group)
 
 

@@ -197,12 +197,19 @@ def _interface(document: Located, place: Place, text: str) -> Interface | None:
 
 def _address(document: Located, place: Place, text: str) -> IPAddress | None:
     """An address without prefix length or zone, or None and a problem."""
-    try:
-        found = ipaddress.ip_address(text.replace("%", "/"))
-    except ValueError:
+    found = plain_address(text)
+    if found is None:
         document.add(place, f"expected an IP address such as 192.0.2.1, got {text!r}")
         return None
     return found if _usable(document, place, found, text) else None
+
+
+def plain_address(text: str) -> IPAddress | None:
+    """An address without prefix length or zone, None when it is not one."""
+    try:
+        return ipaddress.ip_address(text.replace("%", "/"))
+    except ValueError:
+        return None
 
 
 def _usable(document: Located, place: Place, address: IPAddress, text: str) -> bool:

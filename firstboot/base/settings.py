@@ -22,6 +22,13 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from firstboot.base.dnsrules import (
+    check_dns,
+    public_address_problem,
+    resolver_problem,
+    tsig_name_problem,
+    tsig_secret_problem,
+)
 from firstboot.base.errors import SettingsError
 from firstboot.base.located import Located, Place, Plain, read_located
 from firstboot.base.passwords import HASH_COMMAND, hash_problem
@@ -43,6 +50,8 @@ from firstboot.base.sshkeys import LOCAL_NETWORKS, check_ssh, key_problem, netwo
 VERSION = 1
 # The authority that everybody's mail programs trust, and that costs nothing.
 LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
+# Well known, open to all, and each checks DNSSEC: Quad9, Cloudflare, Google.
+PUBLIC_RESOLVERS = ("9.9.9.9", "1.1.1.1", "8.8.8.8")
 
 _HINT = "Correct these lines. `mailstead settings check FILE` tells whether a file is right."
 
@@ -187,6 +196,35 @@ class Ssh(_Model):
     )
 
 
+class Dns(_Model):
+    """What the DNS records of the domains say, who is asked for them, who takes them."""
+
+    addresses: tuple[Annotated[str, _checked(public_address_problem)], ...] = Field(
+        (), description="a list of public IP addresses"
+    )
+    resolvers: tuple[Annotated[str, _checked(resolver_problem)], ...] = Field(
+        PUBLIC_RESOLVERS, description="a list of IP addresses of resolvers"
+    )
+    publish_server: Annotated[str, _checked(resolver_problem)] | None = Field(
+        None, description="the IP address of a name server that takes updates"
+    )
+    publish_key: Annotated[str, _checked(tsig_name_problem, lower=True)] | None = Field(
+        None, description="the name of a TSIG key"
+    )
+    publish_algorithm: Literal["hmac-sha256", "hmac-sha384", "hmac-sha512"] = Field(
+        "hmac-sha256", description="'hmac-sha256', 'hmac-sha384' or 'hmac-sha512'"
+    )
+    publish_secret: (
+        Annotated[str, BeforeValidator(_secret_text), _checked(tsig_secret_problem)] | None
+    ) = Field(None, repr=False, description="the TSIG key in base64")
+
+
+class Checks(_Model):
+    """What `mailstead check` may do."""
+
+    outside: bool = Field(True, description="true or false")
+
+
 class Settings(_Model):
     """All that an owner decides about a machine."""
 
@@ -202,6 +240,8 @@ class Settings(_Model):
         Administrator(), description="a mapping with the key password_hash"
     )
     ssh: Ssh = Field(Ssh(), description="a mapping with keys such as enabled")
+    dns: Dns = Field(Dns(), description="a mapping with keys such as addresses")
+    checks: Checks = Field(Checks(), description="a mapping with the key outside")
 
     @property
     def canary(self) -> str:
@@ -240,6 +280,7 @@ def parse_settings(text: str, source: str, *, kept: bool = False) -> Settings:
         check_network(document)
         check_ssh(document)
         check_tls(document)
+        check_dns(document)
     if settings is None or document.problems:
         problems, hint = document.shown(source), _HINT
         only_missing = all(problem.missing for problem in document.problems)

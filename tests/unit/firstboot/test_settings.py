@@ -609,3 +609,43 @@ def test_wrong_secrets_of_the_dns_are_not_quoted(value: str) -> None:
     (found,) = problems(tls(f"{{dns_environment: {{TOKEN: {value}}}}}"))
     assert "expected one line of text" in found
     assert "7351234" not in found
+
+
+def test_dns_defaults() -> None:
+    found = parse_settings(SETTINGS, "x.yaml")
+    assert (found.dns.addresses, found.dns.publish_server) == ((), None)
+    assert found.dns.resolvers == ("9.9.9.9", "1.1.1.1", "8.8.8.8")
+    assert found.checks.outside
+
+
+TSIG = "c2VjcmV0IG9mIHR3ZW50eSBieXRlcw=="
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("addresses: [192.168.1.2]", "addresses[0]: expected a public IP address such as"),
+        ("addresses: [192.0.2.0/24]", "addresses[0]: expected a public IP address such as"),
+        ("resolvers: ['::']", "resolvers[0]: expected the IP address of a server"),
+        ("resolvers: [dns.example.com]", "resolvers[0]: expected the IP address of a server"),
+        ("publish_key: a", "publish_server: expected together with publish_key, got nothing"),
+        ("publish_key: 'a b'", "publish_key: expected the name of a TSIG key such as mailstead"),
+        ("publish_algorithm: hmac-md5", "publish_algorithm: expected 'hmac-sha256', "),
+        ("publish_secret: c2hvcnQ=", "publish_secret: expected a TSIG key of at least 16 bytes"),
+        ("publish_secret: 123456789", "publish_secret: expected one line of text"),
+    ],
+)
+def test_wrong_dns(text: str, problem: str) -> None:
+    found = problems(SETTINGS + f"dns: {{{text}}}\n")
+    line = SETTINGS.count("\n") + 1
+    assert any(f":{line}: dns.{problem}" in shown for shown in found)
+    assert not any("c2hvcnQ=" in shown or "123456789" in shown for shown in found)
+
+
+def test_keys_for_updates_of_dns() -> None:
+    more = (
+        f"dns: {{publish_server: '2001:db8::53', publish_key: Mailstead, publish_secret: {TSIG}}}"
+    )
+    found = parse_settings(f"{SETTINGS}{more}\n", "x.yaml").dns
+    assert (found.publish_key, found.publish_secret) == ("mailstead", TSIG)
+    assert TSIG not in repr(found)
