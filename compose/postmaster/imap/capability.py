@@ -6,16 +6,36 @@ CAPABILITIES = (
     "IMAP4rev1",
     "AUTH=PLAIN",
     "SASL-IR",
-    "LITERAL+",
-    "ID",
-    "ENABLE",
-    "IDLE",
-    "NAMESPACE",
-    "CHILDREN",
-    "SPECIAL-USE",
-    "UIDPLUS",
-    "UNSELECT",
-    "MOVE",
+    "LITERAL+",  # RFC 7888
+    "ID",  # RFC 2971
+    "ENABLE",  # RFC 5161
+    "IDLE",  # RFC 2177
+    "NAMESPACE",  # RFC 2342
+    "CHILDREN",  # RFC 3348
+    "LIST-EXTENDED",  # RFC 5258
+    "LIST-STATUS",  # RFC 5819
+    "SPECIAL-USE",  # RFC 6154
+    "CREATE-SPECIAL-USE",
+    "STATUS=SIZE",  # RFC 8438
+    "UIDPLUS",  # RFC 4315
+    "UNSELECT",  # RFC 3691
+    "MOVE",  # RFC 6851
+    "MULTIAPPEND",  # RFC 3502
+    "BINARY",  # RFC 3516
+    "CONDSTORE",  # RFC 7162
+    "ESEARCH",  # RFC 4731
+    "SEARCHRES",  # RFC 5182
+    "WITHIN",  # RFC 5032
+    "QUOTA",  # RFC 9208
+    "QUOTA=RES-STORAGE",
+    "UTF8=ACCEPT",  # RFC 9755
 )
 
-CAPABILITY_TEXT = " ".join(("CAPABILITY", *CAPABILITIES))
+# What ENABLE can turn on.
+CONDSTORE, UTF8_ACCEPT = "CONDSTORE", "UTF8=ACCEPT"
+ENABLEABLE = (CONDSTORE, UTF8_ACCEPT)
+
+
+def capability_text(message_size_limit: int) -> str:
+    """Return the CAPABILITY data; `message_size_limit` is in bytes (APPENDLIMIT, RFC 7889)."""
+    return " ".join(("CAPABILITY", *CAPABILITIES, f"APPENDLIMIT={message_size_limit}"))

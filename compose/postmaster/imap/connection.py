@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from postmaster.errors import StorageUnavailableError
 from postmaster.imap import commands
-from postmaster.imap.capability import CAPABILITY_TEXT
+from postmaster.imap.capability import capability_text
 from postmaster.imap.grammar import Parser
 from postmaster.imap.outcome import GoodbyeError, RefusedError, SyntaxFaultError
 from postmaster.imap.reader import CommandReader, ReadLimits, RefusedLiteral
@@ -57,7 +57,8 @@ class Connection:
     async def serve(self) -> None:
         """Talk until the client leaves or has to."""
         try:
-            await self.send(f"* OK [{CAPABILITY_TEXT}] Mailstead".encode())
+            limit = self._session.services.message_size_limit
+            await self.send(f"* OK [{capability_text(limit)}] Mailstead".encode())
             while not self._session.leaving and await self._one_command():
                 pass
         except GoodbyeError as goodbye:
@@ -135,10 +136,11 @@ class Connection:
         if received is None:
             return False
         line = received.line if isinstance(received, RefusedLiteral) else received
-        parser = Parser(line)
+        parser = Parser(line, utf8=self._session.utf8)
         tag = "*"
         try:
             tag = parser.tag()
+            self._session.tag = tag
             parser.space()
             if isinstance(received, RefusedLiteral):
                 raise RefusedError("the literal is too large", "TOOBIG")

@@ -10,15 +10,16 @@ from datetime import date, datetime, timedelta, timezone
 
 from postmaster.imap import mutf7
 from postmaster.imap.outcome import SyntaxFaultError
-from postmaster.imap.sequence import SequenceSet, parse_sequence_set
+from postmaster.imap.sequence import SAVED_RESULT, SequenceSet, parse_sequence_set
 
 _ATOM = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\\]]+')
 _ASTRING = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\]+')
 _LIST_CHARS = re.compile(rb'[^\x00-\x20\x7f-\xff(){"\\]+')
 _TAG = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\+]+')
 _QUOTED = re.compile(rb'"((?:[^\x00\r\n"\\]|\\["\\])*)"')
-_LITERAL = re.compile(rb"\{(\d{1,10})\+?\}\r?\n")
+_LITERAL = re.compile(rb"(~?)\{(\d{1,10})\+?\}\r?\n")
 _NUMBER = re.compile(rb"\d{1,10}(?![0-9])")
+_NUMBER64 = re.compile(rb"\d{1,19}(?![0-9])")
 _FLAG = re.compile(rb'\\?[^\x00-\x20\x7f-\xff(){%*"\\\]]+')
 _SEQUENCE = re.compile(rb"[0-9*:,]+")
 _SECTION_PART = re.compile(rb"[1-9][0-9]{0,4}(?:\.[1-9][0-9]{0,4})*")
@@ -38,7 +39,9 @@ _SYSTEM_BY_LOWER = {flag.lower(): flag for flag in SYSTEM_FLAGS}
 class Parser:
     """A position in a command; each method takes one element or raises SyntaxFaultError."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, *, utf8: bool = False) -> None:
+        """`utf8`: folders are named in UTF-8, no longer in modified UTF-7 (RFC 9755 3)."""
+        self.utf8 = utf8
         self._data = data
         self._at = 0
 
@@ -54,6 +57,11 @@ class Parser:
             self._at += len(text)
             return True
         return False
+
+    def accept_word(self, text: bytes) -> bool:
+        """Take `text` when it comes next and a space or the end follows."""
+        end = self._at + len(text)
+        return self._data[end : end + 1] in {b"", b" "} and self.accept(text)
 
     def expect(self, text: bytes) -> None:
         """Take `text`."""
@@ -102,12 +110,25 @@ class Parser:
             raise SyntaxFaultError("the number is too large")
         return number
 
+    def number64(self) -> int:
+        """Take a number below 2**63, such as a modseq (RFC 7162 7)."""
+        number = int(self._match(_NUMBER64, "a number").group())
+        if number >= 2**63:
+            raise SyntaxFaultError("the number is too large")
+        return number
+
     def string(self) -> bytes:
         """Take a quoted string or a literal."""
         if self.peek(b'"'):
             return _ESCAPED.sub(rb"\1", self._match(_QUOTED, "a quoted string").group(1))
-        size = int(self._match(_LITERAL, "a string").group(1))
-        start, self._at = self._at, self._at + size
+        return self.literal(binary=False)
+
+    def literal(self, *, binary: bool) -> bytes:
+        """Take a literal, or when `binary` one that may hold NUL, `~{5}` (RFC 3516 literal8)."""
+        tilde, digits = self._match(_LITERAL, "a literal").groups()
+        if bool(tilde) is not binary:
+            raise SyntaxFaultError("this literal is not possible here")
+        start, self._at = self._at, self._at + int(digits)
         if self._at > len(self._data):
             raise SyntaxFaultError("the literal is cut short")
         return self._data[start : self._at]
@@ -137,16 +158,28 @@ class Parser:
 
     def mailbox(self) -> str:
         """Take the name of a folder."""
-        return _folder(self.astring())
+        return self._folder(self.astring())
 
     def list_mailbox(self) -> str:
         """Take a pattern of LIST, decoded like a name."""
         if self._string_follows():
-            return _folder(self.string())
-        return _folder(self._match(_LIST_CHARS, "a pattern").group())
+            return self._folder(self.string())
+        return self._folder(self._match(_LIST_CHARS, "a pattern").group())
+
+    def _folder(self, value: bytes) -> str:
+        try:
+            name = value.decode() if self.utf8 else mutf7.decode(value.decode("ascii"))
+        except ValueError as error:
+            coding = "UTF-8" if self.utf8 else "modified UTF-7"
+            raise SyntaxFaultError(f"a folder's name is {coding}") from error
+        if len(name) > MAX_FOLDER_NAME:
+            raise SyntaxFaultError("the folder's name is too long")
+        return name
 
     def sequence_set(self) -> SequenceSet:
-        """Take a sequence set."""
+        """Take a sequence set; `$` is the saved result of a search (RFC 5182)."""
+        if self.accept(b"$"):
+            return SAVED_RESULT
         text = self._match(_SEQUENCE, "a sequence set").group().decode()
         try:
             return parse_sequence_set(text)
@@ -154,8 +187,8 @@ class Parser:
             raise SyntaxFaultError(f"bad sequence set: {error}") from error
 
     def sequence_set_follows(self) -> bool:
-        """Say whether a number or `*` comes next."""
-        return _SEQUENCE.match(self._data, self._at) is not None
+        """Say whether a number, `*` or `$` comes next."""
+        return self.peek(b"$") or _SEQUENCE.match(self._data, self._at) is not None
 
     def flag(self) -> str:
         """Take a flag that a client may set; system flags in their standard spelling."""
@@ -237,13 +270,3 @@ def _utf8(value: bytes) -> str:
         return value.decode()
     except UnicodeDecodeError as error:
         raise SyntaxFaultError("expected UTF-8") from error
-
-
-def _folder(value: bytes) -> str:
-    try:
-        name = mutf7.decode(value.decode("ascii"))
-    except ValueError as error:
-        raise SyntaxFaultError("a folder's name is modified UTF-7") from error
-    if len(name) > MAX_FOLDER_NAME:
-        raise SyntaxFaultError("the folder's name is too long")
-    return name

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import ClassVar, TypeAlias
@@ -14,7 +14,7 @@ from postmaster.imap.grammar import Parser
 from postmaster.imap.outcome import RefusedError, SyntaxFaultError
 from postmaster.imap.sequence import SequenceSet
 from postmaster.message.header import Field, first, parse_fields
-from postmaster.storage.interface import Content, Message, TextKey, TextScope
+from postmaster.storage.interface import Content, Message, TextKey, TextScope, arrival_time
 
 MAX_KEYS = 500
 MAX_DEPTH = 50
@@ -51,6 +51,7 @@ class Numbers:
 
     largest_number: int
     largest_uid: int
+    saved: Sequence[int] = ()  # UIDs that `$` means (RFC 5182)
 
 
 Matches: TypeAlias = Callable[[Candidate], bool]
@@ -63,6 +64,7 @@ class Search:
     matches: Matches
     headers: bool = False
     texts: dict[TextKey, frozenset[int]] = field(default_factory=dict)
+    modseq: bool = False  # whether the answer tells the highest modseq (RFC 7162 3.1.5)
 
 
 @dataclass
@@ -73,11 +75,14 @@ class SearchParser:
     numbers: Numbers
     headers: bool = False
     texts: dict[TextKey, frozenset[int]] = field(default_factory=dict)
+    modseq: bool = False
     _keys: int = 0
 
     def search(self) -> Search:
         """Read `[CHARSET name] key …`. Raises SyntaxFaultError, or RefusedError for a charset."""
         if self.parser.accept(b"CHARSET "):
+            if self.parser.utf8:  # RFC 9755 3
+                raise SyntaxFaultError("there is no CHARSET after UTF8=ACCEPT")
             charset = self.parser.text().upper()
             if charset not in CHARSETS:
                 raise RefusedError("unknown charset", f"BADCHARSET ({' '.join(CHARSETS)})")
@@ -86,7 +91,7 @@ class SearchParser:
         while not self.parser.at_end:
             self.parser.space()
             keys.append(self._key(0))
-        return Search(_all(keys), headers=self.headers, texts=self.texts)
+        return Search(_all(keys), self.headers, self.texts, self.modseq)
 
     def _key(self, depth: int) -> Matches:
         self._keys += 1
@@ -119,6 +124,9 @@ class SearchParser:
         return read(self, name)
 
     def _within(self, chosen: SequenceSet, *, by_uid: bool) -> Matches:
+        if chosen.saved:
+            saved = frozenset(self.numbers.saved)
+            return lambda candidate: candidate.message.uid in saved
         largest = self.numbers.largest_uid if by_uid else self.numbers.largest_number
         ranges = chosen.resolved(largest)
         starts = [low for low, _ in ranges]
@@ -159,6 +167,28 @@ class SearchParser:
             return lambda candidate: candidate.message.size > size
         return lambda candidate: candidate.message.size < size
 
+    def _age(self, name: str) -> Matches:
+        """Seconds since a message came (RFC 5032); the clock is read once, for all of them."""
+        seconds = self.parser.number()
+        if seconds == 0:
+            raise SyntaxFaultError(f"{name} takes at least one second")
+        limit = arrival_time() - timedelta(seconds=seconds)
+        if name == "OLDER":
+            return lambda candidate: candidate.message.internal_date <= limit
+        return lambda candidate: candidate.message.internal_date >= limit
+
+    def _modseq(self, _name: str) -> Matches:
+        """`MODSEQ ["entry" type] number`: flags have no modseqs of their own (RFC 7162 3.1.5)."""
+        if self.parser.peek(b'"'):
+            self.parser.string()
+            self.parser.space()
+            if self.parser.keyword() not in {"ALL", "PRIV", "SHARED"}:
+                raise SyntaxFaultError("expected all, priv or shared")
+            self.parser.space()
+        modseq = self.parser.number64()
+        self.modseq = True
+        return lambda candidate: candidate.message.modseq >= modseq
+
     def _date(self, name: str) -> Matches:
         day = self.parser.date()
         if name.startswith("SENT"):
@@ -176,6 +206,9 @@ class SearchParser:
         "HEADER": _header,
         "BODY": _body,
         "TEXT": _body,
+        "MODSEQ": _modseq,
+        "OLDER": _age,
+        "YOUNGER": _age,
         "LARGER": _size,
         "SMALLER": _size,
         **dict.fromkeys(("BEFORE", "ON", "SINCE", "SENTBEFORE", "SENTON", "SENTSINCE"), _date),

@@ -15,6 +15,7 @@ class SequenceSet:
     """Ranges as the client wrote them; `*` is STAR."""
 
     ranges: tuple[tuple[int, int], ...]
+    saved: bool = False  # `$`, which has no ranges of its own
 
     def select(self, numbers: Sequence[int]) -> list[int]:
         """Return those of the ascending `numbers` that are in the set, ascending.
@@ -42,6 +43,9 @@ class SequenceSet:
         for first, last in self.ranges:
             low, high = sorted((first or largest, last or largest))
             yield low, high
+
+
+SAVED_RESULT = SequenceSet((), saved=True)
 
 
 def parse_sequence_set(text: str) -> SequenceSet:

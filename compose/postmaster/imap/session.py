@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+from postmaster.imap.capability import CONDSTORE, UTF8_ACCEPT
 from postmaster.imap.outcome import RefusedError
 from postmaster.imap.registry import State
 from postmaster.imap.view import View
@@ -58,6 +59,8 @@ class Session:
     channel: Channel
     person: str | None = None
     view: View | None = None
+    tag: str = "*"  # of the command under way
+    enabled: set[str] = field(default_factory=set)  # of capability.ENABLEABLE
     failed_logins: int = 0
     leaving: bool = False
     _mailbox: OpenMailbox | None = None
@@ -69,6 +72,20 @@ class Session:
         if self._mailbox is None:
             return State.NOT_AUTHENTICATED
         return State.AUTHENTICATED if self.view is None else State.SELECTED
+
+    @property
+    def utf8(self) -> bool:
+        """Say whether the client speaks UTF-8 (RFC 9755)."""
+        return UTF8_ACCEPT in self.enabled
+
+    async def enable_condstore(self) -> None:
+        """Tell modseqs from now on (RFC 7162 3.1); for the commands that do so by the way."""
+        if CONDSTORE in self.enabled:
+            return
+        self.enabled.add(CONDSTORE)
+        if self.view is not None:
+            self.view.condstore = True
+            await self.send([b"* OK [HIGHESTMODSEQ %d] so far" % self.view.highest_modseq])
 
     @property
     def mailbox(self) -> OpenMailbox:

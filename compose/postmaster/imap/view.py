@@ -23,6 +23,9 @@ class View:
         self.read_only = read_only
         self.modseq = snapshot.modseq
         self.flags = set(snapshot.flags)  # that the client was told of
+        self.condstore = False  # whether the client is told of modseqs (RFC 7162)
+        self.highest_modseq = snapshot.highest_modseq  # of all that the client was told
+        self.saved: Sequence[int] = ()  # UIDs, the result of a search (RFC 5182)
         self._uids = list(snapshot.uids)
         self._recent = {uid for uid in self._uids if uid >= snapshot.first_recent}
         self._vanished: set[int] = set()
@@ -55,6 +58,8 @@ class View:
 
     def select(self, chosen: SequenceSet, *, by_uid: bool) -> list[int]:
         """Return the UIDs that a sequence set means. ValueError for a number beyond the last."""
+        if chosen.saved:
+            return [uid for uid in self.saved if self.number(uid) is not None]
         if by_uid:
             return chosen.select(self._uids)
         if any(high > len(self._uids) or low < 1 for low, high in chosen.resolved(self.exists)):
@@ -72,6 +77,9 @@ class View:
         Without `expunge`, what vanished is kept for a later call.
         """
         self.modseq = max(self.modseq, changes.modseq)
+        told = [message.modseq for message in changes.changed]
+        told += [changes.modseq] if changes.vanished else []
+        self.highest_modseq = max(self.highest_modseq, *told, 0)
         vanished = set(changes.vanished)
         self._vanished |= {uid for uid in vanished if self.number(uid) is not None}
         responses = self._expunge() if expunge else []
@@ -98,8 +106,18 @@ class View:
         responses = self.announce(known)
         for message in messages:
             items = b"UID %d FLAGS %b" % (message.uid, wire.flags(self.flags_of(message)))
+            if self.condstore:
+                items += b" MODSEQ (%d)" % message.modseq
             responses.append(b"* %d FETCH (%b)" % (self.number(message.uid) or 0, items))
         return responses
+
+    def modseq_responses(self, messages: Iterable[Message]) -> list[bytes]:
+        """Return a FETCH response with the modseq of each message (RFC 7162 3.1.3)."""
+        return [
+            b"* %d FETCH (UID %d MODSEQ (%d))"
+            % (self.number(message.uid) or 0, message.uid, message.modseq)
+            for message in messages
+        ]
 
     def announce(self, flags: frozenset[str]) -> list[bytes]:
         """Return the responses that introduce flags which the client was not told of."""

@@ -30,9 +30,18 @@ def nstring(value: bytes | None) -> bytes:
     return b"NIL" if value is None else string(value)
 
 
-def folder(name: str) -> bytes:
-    """Return a folder's name."""
-    return string(mutf7.encode(name).encode())
+def binary(value: bytes | None) -> bytes:
+    """Return `value` as a literal, as a literal8 when only that carries it (RFC 3516 7)."""
+    if value is None:
+        return b"NIL"
+    return (b"~" if b"\0" in value else b"") + b"{%d}\r\n" % len(value) + value
+
+
+def folder(name: str, *, utf8: bool) -> bytes:
+    """Return a folder's name, in modified UTF-7 or, when `utf8`, as it is (RFC 9755 3)."""
+    if not utf8:
+        return string(mutf7.encode(name).encode())
+    return b'"' + _TO_ESCAPE.sub(rb"\\\1", name.encode()) + b'"'
 
 
 def parenthesised(items: Iterable[bytes]) -> bytes:

@@ -69,7 +69,7 @@ def create_folder(database: Database, name: str, special_use: str | None) -> Fol
     name = folder_name(name)
     require_free(database, name)
     database.query(
-        "INSERT INTO folders (name, special_use, uidvalidity) VALUES (?, ?, ?)",
+        "INSERT INTO folders (name, special_use, uidvalidity, subscribed) VALUES (?, ?, ?, 0)",
         (name, special_use, next_uidvalidity(database)),
     )
     return find_folder(database, name)

@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postmaster.imap import mutf7, wire
-from postmaster.imap.fetch import find_part, parse_fetch
+from postmaster.imap.fetch import parse_fetch
 from postmaster.imap.grammar import Parser, format_date_time
 from postmaster.imap.listing import Pattern
 from postmaster.imap.outcome import GoodbyeError, RefusedError, SyntaxFaultError
 from postmaster.imap.reader import CommandReader, ReadLimits, RefusedLiteral
 from postmaster.imap.search import Numbers, SearchParser
+from postmaster.imap.section import find_part
 from postmaster.imap.sequence import format_sequence_set, parse_sequence_set
 from postmaster.imap.structure import body_structure, envelope
 from postmaster.message.address import Address, parse_addresses

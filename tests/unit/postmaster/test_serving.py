@@ -16,7 +16,9 @@ from postmaster.errors import StartError
 from postmaster.imap.connection import Timeouts
 from postmaster.imap.server import imap_handler
 from postmaster.imap.session import Services
+from postmaster.query import DirectoryQueries
 from postmaster.serving import ConnectionLimits, Handler, listening
+from postmaster.storage.interface import MailStore
 from postmaster.tls import server_context
 from tests.unit.postmaster.harness import DEADLINE
 
@@ -57,7 +59,8 @@ def talk(handler: Handler, limits: ConnectionLimits, connections: int) -> list[b
 
 def silent_imap(seconds: float) -> Handler:
     """Return an IMAP server for clients that never log in."""
-    return imap_handler(cast(Services, None), Timeouts(before_login=seconds))
+    services = Services(cast(MailStore, None), cast(DirectoryQueries, None), 1024)
+    return imap_handler(services, Timeouts(before_login=seconds))
 
 
 def test_a_connection_too_many_is_told_so() -> None:

@@ -8,10 +8,13 @@ under `@command("NAME", states)`; read all arguments before doing anything; add 
 from postmaster.imap.commands import (  # noqa: F401 - imported for what they register
     anytime,
     append,
+    browsing,
     copying,
     folders,
     idle,
     login,
     messages,
+    quota,
     select,
+    storing,
 )

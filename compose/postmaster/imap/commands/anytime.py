@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from postmaster import __version__
 from postmaster.imap import wire
-from postmaster.imap.capability import CAPABILITY_TEXT
+from postmaster.imap.capability import CONDSTORE, ENABLEABLE, capability_text
 from postmaster.imap.grammar import Parser
 from postmaster.imap.outcome import SyntaxFaultError
 from postmaster.imap.registry import ANY, LOGGED_IN, Done, State, command
@@ -18,7 +18,7 @@ MAX_ID_FIELDS = 30  # RFC 2971 3.3
 async def capability(session: Session, parser: Parser) -> Done:
     """Tell what the server can do."""
     parser.end()
-    await session.send([f"* {CAPABILITY_TEXT}".encode()])
+    await session.send([f"* {capability_text(session.services.message_size_limit)}".encode()])
     return Done("that is all")
 
 
@@ -70,13 +70,17 @@ async def identify(session: Session, parser: Parser) -> Done:
 
 @command("ENABLE", LOGGED_IN)
 async def enable(session: Session, parser: Parser) -> Done:
-    """Enable extensions; there is none yet that wants it, and unknown ones are passed over."""
+    """Enable extensions; those that are unknown, or need no enabling, are passed over."""
     parser.space()
-    parser.atom()
+    wanted = [parser.keyword()]
     while parser.accept(b" "):
-        parser.atom()
+        wanted.append(parser.keyword())
     parser.end()
-    await session.send([b"* ENABLED"])
+    new = [name for name in ENABLEABLE if name in wanted and name not in session.enabled]
+    await session.send([" ".join(["* ENABLED", *new]).encode()])
+    if CONDSTORE in new:
+        await session.enable_condstore()
+    session.enabled.update(new)
     return Done("as far as known")
 
 

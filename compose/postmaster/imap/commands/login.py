@@ -6,7 +6,7 @@ import base64
 import binascii
 
 from postmaster.errors import DirectoryUnavailableError
-from postmaster.imap.capability import CAPABILITY_TEXT
+from postmaster.imap.capability import capability_text
 from postmaster.imap.grammar import Parser
 from postmaster.imap.outcome import GoodbyeError, RefusedError, SyntaxFaultError
 from postmaster.imap.registry import Done, State, command
@@ -64,7 +64,7 @@ async def _log_in(session: Session, name: str, password: str) -> Done:
         raise RefusedError("logins are not possible now, try again later", "UNAVAILABLE") from None
     if verdict.kind is VerdictKind.ACCEPTED and verdict.person is not None:
         await session.log_in(verdict.person)
-        return Done("welcome", CAPABILITY_TEXT)
+        return Done("welcome", capability_text(session.services.message_size_limit))
     session.failed_logins += 1
     if session.failed_logins >= MAX_FAILURES:
         raise GoodbyeError("too many failed logins")

@@ -1,4 +1,4 @@
-"""Looking at messages of the selected folder, and flagging them: FETCH, STORE, SEARCH.
+"""Looking at messages of the selected folder: FETCH and SEARCH.
 
 RFC 3501 6.4, each by sequence number and by UID.
 """
@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from postmaster.imap.commands.choice import chosen_messages, finish
+from postmaster.imap.commands.storing import FlagEdit, change_flags
+from postmaster.imap.esearch import Hit, esearch_line, parse_result_options, search_line
 from postmaster.imap.fetch import (
     Attribute,
     FetchRequest,
@@ -18,13 +20,12 @@ from postmaster.imap.fetch import (
     parse_fetch,
 )
 from postmaster.imap.grammar import Parser
-from postmaster.imap.outcome import SyntaxFaultError
 from postmaster.imap.registry import Done, News, State, command
 from postmaster.imap.search import Candidate, Numbers, Search, SearchParser
+from postmaster.imap.sequence import SAVED_RESULT
 from postmaster.imap.session import Session
 from postmaster.imap.view import View
 from postmaster.storage.interface import (
-    Changes,
     Content,
     FlagChange,
     Mailbox,
@@ -49,18 +50,6 @@ async def uid_fetch(session: Session, parser: Parser) -> Done:
     return await _fetch(session, parser, by_uid=True)
 
 
-@command("STORE", State.SELECTED, News.NO_EXPUNGE)
-async def store(session: Session, parser: Parser) -> Done:
-    """Change flags by sequence number."""
-    return await _store(session, parser, by_uid=False)
-
-
-@command("UID STORE", State.SELECTED)
-async def uid_store(session: Session, parser: Parser) -> Done:
-    """Change flags by UID."""
-    return await _store(session, parser, by_uid=True)
-
-
 @command("SEARCH", State.SELECTED, News.NO_EXPUNGE)
 async def search(session: Session, parser: Parser) -> Done:
     """Search, answered with sequence numbers."""
@@ -81,6 +70,10 @@ async def _fetch(session: Session, parser: Parser, *, by_uid: bool) -> Done:
     uids = chosen_messages(view, parser, by_uid=by_uid)
     parser.space()
     request = parse_fetch(parser, by_uid=by_uid)
+    if request.tells_modseqs:
+        await session.enable_condstore()
+    if request.changed_since is not None:
+        uids = await _changed_since(session, view, uids, request.changed_since)
     mark = request.marks_seen and not view.read_only
     found = 0
     rest = uids
@@ -91,14 +84,26 @@ async def _fetch(session: Session, parser: Parser, *, by_uid: bool) -> Done:
         marked: set[int] = set()
         if mark:
             messages, marked = await _mark_seen(session, view, messages)
+        for content in contents.values():
+            request.require_decodable(content)
         await session.send(view.announce(frozenset().union(*(m.flags for m in messages))))
         for message in messages:
-            content, with_flags = contents.get(message.uid), message.uid in marked
+            with_flags = message.uid in marked
             await session.channel.stream(
-                _fetch_response(view, request, message, content, with_flags=with_flags)
+                _fetch_response(
+                    view, request, message, contents.get(message.uid), with_flags=with_flags
+                )
             )
         found += len(messages)
     return finish("fetched", uids, found, by_uid=by_uid)
+
+
+async def _changed_since(session: Session, view: View, uids: list[int], since: int) -> list[int]:
+    """Return those of the messages that changed after a modseq."""
+    folder = view.folder.id
+    changes = await session.run(lambda box: box.changes(folder, since, claim_recent=False))
+    changed = {message.uid for message in changes.changed}
+    return [uid for uid in uids if uid in changed]
 
 
 def _read(
@@ -130,7 +135,7 @@ async def _mark_seen(
     unseen = [message.uid for message in messages if "\\Seen" not in message.flags]
     if not unseen:
         return messages, set()
-    changed = await _change_flags(session, view, unseen, FlagChange.ADD, SEEN)
+    changed, _ = await change_flags(session, view, unseen, FlagEdit(FlagChange.ADD, SEEN))
     now = {message.uid: message for message in changed}
     return [now.get(message.uid, message) for message in messages], set(now)
 
@@ -147,6 +152,8 @@ def _fetch_response(
     items = request.items
     if with_flags and Attribute("FLAGS") not in items:
         items = (*items, Attribute("FLAGS"))
+    if with_flags and view.condstore and Attribute("MODSEQ") not in items:
+        items = (*items, Attribute("MODSEQ"))
     separator = b"* %d FETCH (" % (view.number(message.uid) or 0)
     for item in items:
         part = message_item(item, message, flags) if isinstance(item, Attribute) else None
@@ -159,68 +166,35 @@ def _fetch_response(
     yield b")\r\n"
 
 
-# STORE
-
-
-async def _store(session: Session, parser: Parser, *, by_uid: bool) -> Done:
-    view = session.writable
-    uids = chosen_messages(view, parser, by_uid=by_uid)
-    parser.space()
-    how = FlagChange.REPLACE
-    if parser.accept(b"+"):
-        how = FlagChange.ADD
-    elif parser.accept(b"-"):
-        how = FlagChange.REMOVE
-    name = parser.keyword()
-    if name not in {"FLAGS", "FLAGS.SILENT"}:
-        raise SyntaxFaultError("expected FLAGS")
-    parser.space()
-    flags = parser.flags()
-    parser.end()
-    messages = await _change_flags(session, view, uids, how, flags)
-    if name == "FLAGS":
-        await session.send(view.flag_responses(messages))
-    else:
-        await session.send(view.announce(flags))
-    return finish("stored", uids, len(messages), by_uid=by_uid)
-
-
-async def _change_flags(
-    session: Session, view: View, uids: Sequence[int], how: FlagChange, flags: frozenset[str]
-) -> Sequence[Message]:
-    """Change flags and count the change as told; news from others before it are sent."""
-    folder, since, claim = view.folder.id, view.modseq, not view.read_only
-
-    def work(box: Mailbox) -> tuple[Changes, Sequence[Message], int]:
-        # On the mailbox's thread nothing comes between these three.
-        before = box.changes(folder, since, claim_recent=claim)
-        messages = box.store_flags(folder, uids, how, flags)
-        after = box.changes(folder, before.modseq, claim_recent=False)
-        return before, messages, after.modseq
-
-    before, messages, modseq = await session.run(work)
-    await session.send(view.apply(before, expunge=False))
-    view.modseq = modseq
-    return messages
-
-
 # SEARCH
 
 
 async def _search(session: Session, parser: Parser, *, by_uid: bool) -> Done:
     view = session.selected
     parser.space()
+    options = parse_result_options(parser)
     uids = list(view.uids)
-    largest = uids[-1] if uids else 0
-    wanted = SearchParser(parser, Numbers(len(uids), largest)).search()
+    numbers = Numbers(len(uids), uids[-1] if uids else 0, view.select(SAVED_RESULT, by_uid=True))
+    wanted = SearchParser(parser, numbers).search()
+    if options is not None and options.saves:
+        view.saved = ()  # also when the search fails (RFC 5182 2.1)
+    if wanted.modseq:
+        await session.enable_condstore()
     await _ask_store(session, view, wanted)
-    hits: list[int] = []
+    found: list[Message] = []
     while uids:
-        looked_at, found = await session.run(partial(_matches, view, wanted, uids[:BATCH]))
-        hits += found
+        looked_at, matching = await session.run(partial(_matches, view, wanted, uids[:BATCH]))
+        found += matching
         uids = uids[looked_at:]
-    numbers = hits if by_uid else [view.number(uid) or 0 for uid in hits]
-    await session.send([b" ".join([b"* SEARCH", *(b"%d" % number for number in numbers)])])
+    hits = [Hit(m.uid if by_uid else view.number(m.uid) or 0, m) for m in found]
+    if options is None:
+        await session.send([search_line(hits, modseq=wanted.modseq)])
+        return Done("searched")
+    if options.saves:
+        view.saved = [hit.message.uid for hit in options.narrowed(hits)]
+    if options.answers:
+        line = esearch_line(session.tag, options, hits, by_uid=by_uid, modseq=wanted.modseq)
+        await session.send([line])
     return Done("searched")
 
 
@@ -242,8 +216,10 @@ def _search_text(folder: int, key: TextKey, box: Mailbox) -> frozenset[int]:
     return box.search(folder, key)
 
 
-def _matches(view: View, wanted: Search, uids: list[int], box: Mailbox) -> tuple[int, list[int]]:
-    """Look at messages from the start of `uids`; return how many, and the UIDs that match."""
+def _matches(
+    view: View, wanted: Search, uids: list[int], box: Mailbox
+) -> tuple[int, list[Message]]:
+    """Look at messages from the start of `uids`; return how many, and those that match."""
     contents: dict[int, Content] = {}
     if wanted.headers:
         read = box.contents(view.folder.id, uids, bodies=False, outlines=False, budget=BUDGET)
@@ -256,5 +232,5 @@ def _matches(view: View, wanted: Search, uids: list[int], box: Mailbox) -> tuple
         recent = "\\Recent" in view.flags_of(message)
         number = view.number(message.uid) or 0
         if wanted.matches(Candidate(message, number, recent, contents.get(message.uid))):
-            found.append(message.uid)
+            found.append(message)
     return _covered(uids, messages), found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from postmaster.imap import wire
+from postmaster.imap.capability import CONDSTORE
 from postmaster.imap.grammar import SYSTEM_FLAGS, Parser
 from postmaster.imap.registry import LOGGED_IN, Done, News, State, command
 from postmaster.imap.session import Session
@@ -44,11 +45,15 @@ async def unselect(session: Session, parser: Parser) -> Done:
 async def _open(session: Session, parser: Parser, *, read_only: bool) -> Done:
     parser.space()
     name = parser.mailbox()
+    condstore = parser.accept(b" (CONDSTORE)")  # RFC 7162 3.1.8
     parser.end()
+    if condstore:
+        session.enabled.add(CONDSTORE)
     session.view = None  # also when the new folder cannot be opened (RFC 3501 6.3.1)
     snapshot = await session.run(lambda box: box.snapshot(name, claim_recent=not read_only))
     view = View(snapshot, read_only=read_only)
     view.flags |= set(SYSTEM_FLAGS)
+    view.condstore = CONDSTORE in session.enabled
     permanent = b"()" if read_only else wire.flags({*view.flags, "\\*"})
     responses = [
         b"* FLAGS " + wire.flags(view.flags),
@@ -57,6 +62,7 @@ async def _open(session: Session, parser: Parser, *, read_only: bool) -> Done:
         b"* %d RECENT" % view.recent,
         b"* OK [UIDVALIDITY %d] for life" % snapshot.folder.uidvalidity,
         b"* OK [UIDNEXT %d] next" % snapshot.folder.uidnext,
+        b"* OK [HIGHESTMODSEQ %d] so far" % snapshot.highest_modseq,
     ]
     if snapshot.first_unseen is not None:
         number = view.number(snapshot.first_unseen)
