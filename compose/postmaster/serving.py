@@ -25,7 +25,10 @@ WRITE_SECONDS = 60.0  # a client that does not take its answer for so long is go
 
 @dataclass
 class ConnectionLimits:
-    """How many connections one port serves at once, in total and for one client address."""
+    """How many connections are served at once, in total and for one client address.
+
+    Sessions of a person are counted the same way, by the person's address.
+    """
 
     total: int = 1024
     per_address: int = 256

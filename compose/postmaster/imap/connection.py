@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from postmaster.errors import StorageUnavailableError
@@ -26,7 +27,13 @@ __all__ = ["Connection", "Timeouts", "commands"]
 MAX_FAULTS = 20  # BAD answers in a row, then the client is told to go
 COMMAND_BYTES_BEFORE_LOGIN = 8 * 1024
 COMMAND_BYTES = 256 * 1024
+DISCARD_BEFORE_LOGIN = 1024 * 1024
+DISCARD = 1024 * 1024 * 1024
+COPIES_OF_A_LITERAL = 4  # that there are at most while a message is read, taken apart and written
 WRITE_CHUNK = 64 * 1024
+_BEFORE_LOGIN = ReadLimits(
+    COMMAND_BYTES_BEFORE_LOGIN, COMMAND_BYTES_BEFORE_LOGIN, DISCARD_BEFORE_LOGIN
+)
 
 
 @dataclass(frozen=True)
@@ -50,9 +57,10 @@ class Connection:
         self.address = peer_address(writer)
         self._writer = writer
         self._timeouts = timeouts
-        self._reader = CommandReader(reader, self._go_on)
+        self._reader = CommandReader(reader, self._go_on, self._reserve)
         self._session = Session(services, self)
         self._faults = 0
+        self._held = AsyncExitStack()  # memory for the command under way
 
     async def serve(self) -> None:
         """Talk until the client leaves or has to."""
@@ -79,12 +87,17 @@ class Connection:
         """See `Channel.stream`."""
         waiting = bytearray()
         for piece in pieces:
-            waiting += piece
-            while len(waiting) >= WRITE_CHUNK:
-                self._writer.write(bytes(waiting[:WRITE_CHUNK]))
-                del waiting[:WRITE_CHUNK]
-                await drain(self._writer)
+            waiting += piece[:WRITE_CHUNK]
+            for start in range(WRITE_CHUNK, len(piece), WRITE_CHUNK):
+                await self._flush(waiting)
+                waiting += piece[start : start + WRITE_CHUNK]
+            if len(waiting) >= WRITE_CHUNK:
+                await self._flush(waiting)
+        await self._flush(waiting)
+
+    async def _flush(self, waiting: bytearray) -> None:
         self._writer.write(bytes(waiting))
+        waiting.clear()
         await drain(self._writer)
 
     async def ask(self, prompt: bytes) -> bytes | None:
@@ -125,12 +138,27 @@ class Connection:
     async def _go_on(self) -> None:
         await self.send(b"+ go on")
 
+    async def _reserve(self, size: int) -> bool:
+        memory = self._session.services.memory
+        person = self._session.person or self.address
+        try:
+            await self._held.enter_async_context(memory.hold(person, size * COPIES_OF_A_LITERAL))
+        except TimeoutError:
+            return False
+        return True
+
     async def _one_command(self) -> bool:
+        try:
+            return await self._read_and_answer()
+        finally:
+            await self._held.aclose()
+
+    async def _read_and_answer(self) -> bool:
         """Read and answer one command; False when the client has gone."""
         if self._session.state is State.NOT_AUTHENTICATED:
-            limits = ReadLimits(COMMAND_BYTES_BEFORE_LOGIN, COMMAND_BYTES_BEFORE_LOGIN)
+            limits = _BEFORE_LOGIN
         else:
-            limits = ReadLimits(COMMAND_BYTES, self._session.services.message_size_limit)
+            limits = ReadLimits(COMMAND_BYTES, self._session.services.message_size_limit, DISCARD)
         async with asyncio.timeout(self._patience):
             received = await self._reader.command(limits)
         if received is None:
@@ -143,7 +171,7 @@ class Connection:
             self._session.tag = tag
             parser.space()
             if isinstance(received, RefusedLiteral):
-                raise RefusedError("the literal is too large", "TOOBIG")
+                raise _refusal(received)
             answer = await self._answer(parser)
             self._faults = 0
         except SyntaxFaultError as fault:
@@ -184,6 +212,12 @@ class Connection:
     async def _tell_news(self, command: Command) -> None:
         if command.news is not News.NONE:
             await self._session.tell_news(expunge=command.news is News.ALL)
+
+
+def _refusal(literal: RefusedLiteral) -> RefusedError:
+    if literal.busy:
+        return RefusedError("the server is busy, try again later", "UNAVAILABLE")
+    return RefusedError("the literal is too large", "TOOBIG")
 
 
 def _response(status: str, text: str, code: str) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -11,7 +11,9 @@ from postmaster.imap.capability import CONDSTORE, UTF8_ACCEPT
 from postmaster.imap.outcome import RefusedError
 from postmaster.imap.registry import State
 from postmaster.imap.view import View
+from postmaster.memory import MemoryBudget
 from postmaster.query import DirectoryQueries
+from postmaster.serving import ConnectionLimits
 from postmaster.storage.interface import (
     Changes,
     Mailbox,
@@ -23,6 +25,8 @@ from postmaster.storage.interface import (
 
 T = TypeVar("T")
 
+SESSIONS_PER_PERSON = 64
+
 
 @dataclass(frozen=True)
 class Services:
@@ -31,6 +35,10 @@ class Services:
     store: MailStore
     directory: DirectoryQueries
     message_size_limit: int
+    memory: MemoryBudget = field(default_factory=MemoryBudget)
+    people: ConnectionLimits = field(
+        default_factory=lambda: ConnectionLimits(per_address=SESSIONS_PER_PERSON)
+    )  # sessions that are logged in, by person
 
 
 class Channel(Protocol):
@@ -110,8 +118,12 @@ class Session:
 
     async def log_in(self, person: str) -> None:
         """Become a person. Raises StorageUnavailableError when the vault does not open."""
-        opening = self.services.store.open(person)
-        self._mailbox = await self._resources.enter_async_context(opening)
+        async with AsyncExitStack() as resources:
+            if not resources.enter_context(self.services.people.admit(person)):
+                raise RefusedError("there are too many sessions, close some", "LIMIT")
+            opening = self.services.store.open(person)
+            self._mailbox = await resources.enter_async_context(opening)
+            self._resources = resources.pop_all()
         self.person = person
 
     async def run(self, work: Callable[[Mailbox], T]) -> T:
@@ -129,6 +141,16 @@ class Session:
             raise RefusedError("there is no such folder", "TRYCREATE") from None
         except OverQuotaError:  # RFC 9208 4.3
             raise RefusedError("the mailbox is full: delete something first", "OVERQUOTA") from None
+
+    @asynccontextmanager
+    async def holding(self, size: int) -> AsyncIterator[None]:
+        """Hold memory while the context lasts; there may be none for now."""
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(self.services.memory.hold(self.person or "", size))
+            except TimeoutError:
+                raise RefusedError("the server is busy, try again later", "UNAVAILABLE") from None
+            yield
 
     async def send(self, responses: Iterable[bytes]) -> None:
         """Send untagged responses."""

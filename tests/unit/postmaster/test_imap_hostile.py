@@ -103,6 +103,8 @@ def test_a_message_beyond_the_limit_is_refused(imap: RawImap) -> None:
     answer, _ = imap.command(b"APPEND INBOX {999999999}")
     assert answer.startswith(b"NO [TOOBIG]")
     assert imap.append(b"x" * 257 * 1024).startswith(b"NO [TOOBIG]")
+    assert imap.append(b"x" * 3 * 1024 * 1024).startswith(b"NO [TOOBIG]")
+    imap.ok("NOOP")  # and the session goes on
 
 
 @pytest.mark.parametrize("data", [b"a" * 80_000, b"a LOGIN " + b"(" * 80_000])

@@ -190,17 +190,20 @@ def read_command(data: bytes, limits: ReadLimits) -> tuple[bytes | RefusedLitera
         nonlocal asked
         asked += 1
 
+    async def reserve(size: int) -> bool:
+        return size < 100_000
+
     async def run() -> bytes | RefusedLiteral | None:
         reader = asyncio.StreamReader()
         reader.feed_data(data)
         reader.feed_eof()
-        return await CommandReader(reader, go_on).command(limits)
+        return await CommandReader(reader, go_on, reserve).command(limits)
 
     return asyncio.run(run()), asked
 
 
 def test_literals_are_put_in_place() -> None:
-    limits = ReadLimits(100, 1000)
+    limits = ReadLimits(100, 1_000_000, 10_000)
     assert read_command(b"a X {3}\r\n\r\nb {1+}\r\nc d\r\n", limits) == (
         b"a X {3}\r\n\r\nb {1+}\r\nc d",
         1,
@@ -211,8 +214,20 @@ def test_literals_are_put_in_place() -> None:
     assert asked == 0
     appended, _ = read_command(b"a append X {300}\r\n" + b"x" * 300 + b"\r\n", limits)
     assert isinstance(appended, bytes)
+    busy, _ = read_command(b"a APPEND X {100000}\r\n", limits)
+    assert isinstance(busy, RefusedLiteral)
+    assert busy.busy
+
+
+def test_what_comes_unasked_is_thrown_away() -> None:
+    limits = ReadLimits(100, 1000, 10_000)
+    unasked = b"a X {5000+}\r\n" + b"x" * 5000 + b" {101+}\r\n" + b"x" * 101 + b"\r\n"
+    refused, asked = read_command(unasked, limits)
+    assert refused == RefusedLiteral(b"a X {5000+}")
+    assert asked == 0
+    assert read_command(b"a X {5000+}\r\nxx", limits) == (None, 0)
     with pytest.raises(GoodbyeError):
-        read_command(b"a X {101+}\r\n", limits)
+        read_command(b"a X {10001+}\r\n", limits)
 
 
 @pytest.mark.parametrize(

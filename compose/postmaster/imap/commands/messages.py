@@ -6,7 +6,7 @@ RFC 3501 6.4, each by sequence number and by UID.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from postmaster.imap.commands.choice import chosen_messages, finish
@@ -35,6 +35,7 @@ from postmaster.storage.interface import (
 
 BUDGET = 1024 * 1024  # bytes read from a vault in one go
 BATCH = 500  # messages looked at in one go, so that other sessions of the person get a turn
+COPIES_OF_A_BODY = 3  # that there are at most while a message is read and answered
 SEEN = frozenset({"\\Seen"})
 
 
@@ -79,23 +80,43 @@ async def _fetch(session: Session, parser: Parser, *, by_uid: bool) -> Done:
     rest = uids
     while rest:
         batch = rest[:BATCH]
-        messages, contents = await session.run(partial(_read, view, request, batch))
+        async with session.holding(await _memory_for(session, view, request, batch)):
+            messages, contents = await session.run(partial(_read, view, request, batch))
+            await _tell(session, request, messages, contents, mark=mark)
         rest = rest[_covered(batch, messages) :]
-        marked: set[int] = set()
-        if mark:
-            messages, marked = await _mark_seen(session, view, messages)
-        for content in contents.values():
-            request.require_decodable(content)
-        await session.send(view.announce(frozenset().union(*(m.flags for m in messages))))
-        for message in messages:
-            with_flags = message.uid in marked
-            await session.channel.stream(
-                _fetch_response(
-                    view, request, message, contents.get(message.uid), with_flags=with_flags
-                )
-            )
         found += len(messages)
     return finish("fetched", uids, found, by_uid=by_uid)
+
+
+async def _tell(
+    session: Session,
+    request: FetchRequest,
+    messages: Sequence[Message],
+    contents: Mapping[int, Content],
+    *,
+    mark: bool,
+) -> None:
+    view = session.selected
+    marked: set[int] = set()
+    if mark:
+        messages, marked = await _mark_seen(session, view, messages)
+    for read in contents.values():
+        request.require_decodable(read)
+    await session.send(view.announce(frozenset().union(*(m.flags for m in messages))))
+    for message in messages:
+        content, with_flags = contents.get(message.uid), message.uid in marked
+        await session.channel.stream(
+            _fetch_response(view, request, message, content, with_flags=with_flags)
+        )
+
+
+async def _memory_for(session: Session, view: View, request: FetchRequest, uids: list[int]) -> int:
+    """Return the bytes that answering the next messages may take at once."""
+    if not request.needs_bodies:
+        return BUDGET
+    folder = view.folder.id
+    sizes = [m.size for m in await session.run(lambda box: box.messages(folder, uids))]
+    return COPIES_OF_A_BODY * min(sum(sizes), BUDGET + max(sizes, default=0))
 
 
 async def _changed_since(session: Session, view: View, uids: list[int], since: int) -> list[int]:
