@@ -51,7 +51,7 @@ async def serving_mailstore(options: MailstoreOptions) -> AsyncIterator[Mailstor
             raise StartError(f"there is no folder {folder}", "mount the state volume there")
     tls = server_context(options.certificate)
     directory = DirectoryClient(options.directory_host, options.directory_port)
-    store = VaultStore(options.vaults, FileKeyStore(options.keys))
+    store = VaultStore(options.vaults, FileKeyStore(options.keys), quota_of=directory.quota)
     services = Services(store, directory, options.message_size_limit)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(store.close)

@@ -1,8 +1,12 @@
 """How `mailstore` asks `directory`: one JSON object a line each way, both ends in one place.
 
-Request: `{"op": "authenticate", "login", "password", "address", "service"}` or
-`{"op": "resolve", "address"}`. Answer: `{"verdict", "person"}` or `{"person": … | null}`, or
-`{"error": text}`. A connection may carry several requests, one after the other.
+| `op` | Request | Answer |
+|---|---|---|
+| `authenticate` | `login`, `password`, `address`, `service` | `verdict`, `person` |
+| `resolve` | `address` | `person`, or null |
+| `quota` | `person` | `quota`: bytes, or null |
+
+Or `{"error": text}`. A connection may carry several requests, one after the other.
 """
 
 from __future__ import annotations
@@ -48,8 +52,19 @@ class DirectoryQueries(Protocol):
         """Return the main address of the person who gets mail for `address`."""
 
 
+class QuotaQueries(Protocol):
+    """What the mail store asks besides. Raises DirectoryUnavailableError."""
+
+    async def quota(self, person: str) -> int | None:
+        """Return how many bytes the person with this main address may keep, None for all."""
+
+
+class DirectoryAnswers(DirectoryQueries, QuotaQueries, Protocol):
+    """All that the directory answers."""
+
+
 class DirectoryClient:
-    """`DirectoryQueries` over the network, a connection a question."""
+    """`DirectoryAnswers` over the network, a connection a question."""
 
     def __init__(self, host: str, port: int) -> None:
         self._host = host
@@ -83,6 +98,13 @@ class DirectoryClient:
             raise DirectoryUnavailableError("the directory named no person")
         return person
 
+    async def quota(self, person: str) -> int | None:
+        """See `QuotaQueries.quota`."""
+        quota = (await self._ask({"op": "quota", "person": person})).get("quota")
+        if quota is not None and (not isinstance(quota, int) or quota < 0):
+            raise DirectoryUnavailableError("the directory named no quota")
+        return quota
+
     async def _ask(self, request: dict[str, str]) -> dict[str, Any]:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
@@ -109,7 +131,7 @@ class DirectoryClient:
 
 
 def query_handler(
-    queries: DirectoryQueries,
+    queries: DirectoryAnswers,
 ) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
     """Return the server side: a connection handler that answers for `queries`."""
 
@@ -127,12 +149,14 @@ def query_handler(
     return handle
 
 
-async def _answer(queries: DirectoryQueries, line: bytes) -> dict[str, str | None]:
+async def _answer(queries: DirectoryAnswers, line: bytes) -> dict[str, str | int | None]:
     try:
         request = json.loads(line)
         operation = request["op"]
         if operation == "resolve":
             return {"person": await queries.resolve(_text(request, "address"))}
+        if operation == "quota":
+            return {"quota": await queries.quota(_text(request, "person"))}
         if operation == "authenticate":
             fields = (_text(request, key) for key in ("login", "password", "address", "service"))
             verdict = await queries.authenticate(*fields)

@@ -21,6 +21,7 @@ IPAddress: TypeAlias = "ipaddress.IPv4Address | ipaddress.IPv6Address"
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 # RFC 5321, 4.1.2: Dot-string, without + (which begins an extension), % and ! (source routes).
 _LOCAL = re.compile(r"[a-z0-9#$&'*/=?^_`{|}~-]+(\.[a-z0-9#$&'*/=?^_`{|}~-]+)*", re.ASCII)
+_QUOTA = re.compile(r"[1-9]\d{0,5}[MGT]", re.ASCII)
 _WINDOW = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
 
 
@@ -49,6 +50,13 @@ def address_problem(address: str) -> str | None:
     if len(local) > 64 or len(address) > 254:
         return "expected at most 64 characters before the @ and 254 in all"
     return None
+
+
+def quota_problem(quota: str) -> str | None:
+    """For how much a mailbox may hold; postmaster/directory/people.py turns it into bytes."""
+    if quota == "none" or _QUOTA.fullmatch(quota):
+        return None
+    return "expected a size such as 500M, 10G or 1T, or none"
 
 
 def url_problem(url: str) -> str | None:

@@ -41,6 +41,7 @@ from firstboot.base.rules import (
     check_tls,
     domain_problem,
     provider_problem,
+    quota_problem,
     url_problem,
     variable_problem,
     window_problem,
@@ -97,6 +98,7 @@ def _secret_text(value: Any) -> Any:
 
 DomainName = Annotated[str, _checked(domain_problem, lower=True)]
 Address = Annotated[str, _checked(address_problem, lower=True)]
+Quota = Annotated[str, _checked(quota_problem)]
 
 
 class _Model(BaseModel):
@@ -118,6 +120,7 @@ class Person(_Model):
         repr=False, description=f"a password hash (make one with: {HASH_COMMAND})"
     )
     aliases: tuple[Address, ...] = Field((), description="a list of further addresses")
+    quota: Quota | None = Field(None, description="a size such as 10G, or none")
 
 
 class Network(_Model):
@@ -232,6 +235,7 @@ class Settings(_Model):
     hostname: DomainName = Field(description="a full host name such as mail.example.com")
     domains: tuple[Domain, ...] = Field(min_length=1, description="a list of mail domains")
     people: tuple[Person, ...] = Field(min_length=1, description="a list of people")
+    quota: Quota = Field("none", description="a size such as 10G, or none")
     network: Network = Field(Network(), description="a mapping with the key method")
     tls: Tls = Field(Tls(), description="a mapping with the key method")
     updates: Updates = Field(Updates(), description="a mapping with keys such as url")

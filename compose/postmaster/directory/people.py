@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from postmaster.errors import StartError
 
 SETTINGS_VERSION = 1
 CANARY_NAME = "canary"
+_UNITS = {"M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 ROLE_NAMES = ("postmaster", "abuse")  # RFC 5321 4.5.1, RFC 2142
 
 
@@ -25,6 +27,7 @@ class Person:
     address: str
     password_hash: str = field(repr=False)  # Argon2id, PHC string
     aliases: tuple[str, ...] = ()
+    quota: int | None = None  # bytes; None: as the disk allows
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,11 @@ class Directory:
     def alias(self, address: str) -> str | None:
         """Return the main address behind an alias or a role address, exactly as written."""
         return self.aliases.get(normalise(address))
+
+    def quota(self, address: str) -> int | None:
+        """Return how many bytes a person may keep, None for as many as the disk has."""
+        person = self.people.get(normalise(address))
+        return person.quota if person else None
 
     def resolve(self, address: str) -> str | None:
         """Return the main address that mail for `address` belongs to, plus-addresses included."""
@@ -91,7 +99,11 @@ def build_directory(document: Any) -> Directory:
         raise ValueError(f"version is {document['version']!r}, not {SETTINGS_VERSION}")
     hostname = _text(document["hostname"], "hostname")
     domains = frozenset(_text(entry["name"], "domain") for entry in document["domains"])
-    people = {person.address: person for person in map(_person, document["people"])}
+    default = _quota(document.get("quota"))
+    people = {
+        person.address: person
+        for person in (_person(entry, default) for entry in document["people"])
+    }
     if not people:
         raise ValueError("there are no people")
     for address in people:
@@ -113,7 +125,17 @@ def build_directory(document: Any) -> Directory:
     )
 
 
-def _person(entry: Any) -> Person:
+def _quota(value: object) -> int | None:
+    """Return bytes for a size such as 10G, None for none."""
+    if value is None or value == "none":
+        return None
+    match = re.fullmatch(r"(\d+)([MGT])", value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"the quota {value!r} is no size such as 10G")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def _person(entry: Any, default_quota: int | None) -> Person:
     address, password_hash = _text(entry["address"], "address"), entry["password_hash"]
     if not isinstance(password_hash, str) or not is_password_hash(password_hash):
         raise ValueError(f"the password_hash of {address} is no Argon2id hash in PHC form")
@@ -121,6 +143,7 @@ def _person(entry: Any) -> Person:
         address=address,
         password_hash=password_hash,
         aliases=tuple(_text(alias, "alias") for alias in entry.get("aliases") or ()),
+        quota=default_quota if entry.get("quota") is None else _quota(entry["quota"]),
     )
 
 

@@ -61,6 +61,10 @@ class LocalQueries:
         """See `DirectoryQueries.resolve`."""
         return self._directory.resolve(address)
 
+    async def quota(self, person: str) -> int | None:
+        """See `QuotaQueries.quota`."""
+        return self._directory.quota(person)
+
 
 def read_canary_password(path: Path) -> str:
     """Read the secret token; StartError when it is missing or too short to be one."""

@@ -14,12 +14,16 @@ FREE_SHARE = 10  # one part in so many of the file has to be free
 
 def tidy(database: Database) -> bool:
     """See `Mailbox.tidy`; part of a transaction."""
-    if fill_texts(database, FILL_BUDGET) or index_texts(database, INDEX_BUDGET):
+    # First what makes room, since the rest needs some.
+    if vacuum_pays(database):
+        database.query(f"PRAGMA incremental_vacuum({VACUUM_PAGES})", ())
         return True
-    if not vacuum_pays(database):
-        return False
-    database.query(f"PRAGMA incremental_vacuum({VACUUM_PAGES})", ())
-    return True
+    return fill_texts(database, FILL_BUDGET) or index_texts(database, INDEX_BUDGET)
+
+
+def write_log_back(database: Database) -> None:
+    """Write the log into the file, which only then gets shorter; not part of a transaction."""
+    database.query("PRAGMA wal_checkpoint(TRUNCATE)", ())
 
 
 def vacuum_pays(database: Database) -> bool:

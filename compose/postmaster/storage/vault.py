@@ -42,7 +42,7 @@ from postmaster.storage.interface import (
 )
 from postmaster.storage.room import require_room
 from postmaster.storage.rows import folder_name
-from postmaster.storage.upkeep import FILL_BUDGET, tidy
+from postmaster.storage.upkeep import FILL_BUDGET, tidy, write_log_back
 from postmaster.storage.usage import read_usage, require_quota, warning_due
 
 logger = logging.getLogger(__name__)
@@ -54,6 +54,9 @@ class Vault:
     def __init__(self, path: Path, key: DataKey) -> None:
         """Open or make the file. Raises StorageUnavailableError."""
         self._database = Database(path, key)
+        # Zeroing what is deleted would write as much to the log as was deleted, and a full disk has
+        # no room for that. It stays encrypted, and goes with the key.
+        self._database.query("PRAGMA secure_delete = FAST", ())
         self._quota: Quota | None = None
         self._checking: CheckPoint | None = None
         if self._database.unclean:
@@ -208,7 +211,10 @@ class Vault:
             self._go_on_checking(self._checking)
             return True
         with self._database.writing():
-            return tidy(self._database)
+            more = tidy(self._database)
+        if not more:
+            write_log_back(self._database)
+        return more
 
     def check(self, point: CheckPoint) -> CheckPoint:
         """See `Mailbox.check`."""

@@ -180,6 +180,11 @@ def test_one_label_under_and_over_the_limits() -> None:
         ),
         (
             "name: Ada Lovelace",
+            "quota: 10GB",
+            "7: people[0].quota: expected a size such as 500M, 10G or 1T, or none, got '10GB'",
+        ),
+        (
+            "name: Ada Lovelace",
             "name: yes",
             "7: people[0].name: expected text, got true (put it in quotes to make it text)",
         ),

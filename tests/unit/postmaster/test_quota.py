@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
+from firstboot.base.run import run
 from postmaster.crypto import DataKey
 from postmaster.delivery import JUNK, delivery_id, place
+from postmaster.directory.people import build_directory
 from postmaster.errors import StorageFullError
 from postmaster.storage import deliveries, room
 from postmaster.storage.interface import (
@@ -21,7 +24,7 @@ from postmaster.storage.interface import (
     arrival_time,
 )
 from postmaster.storage.vault import Vault
-from tests.unit.postmaster.harness import ADA, Stack
+from tests.unit.postmaster.harness import ADA, BOB, Files, RawImap, Stack, settings_text
 
 KEY = DataKey(bytes(range(32)))
 RECEIVED = b"Received: from a by b (Postfix) id 4XYZ; Tue, 24 Nov 2026 12:00:00 +0000\r\n"
@@ -175,3 +178,77 @@ def test_a_disk_that_is_nearly_full_takes_nothing_new(
     assert len(subjects(vault)) == 1
     remove_all(vault)
     assert vault.usage().messages == 0
+
+
+def test_a_quota_of_the_settings_is_told_to_sender_and_client(
+    files: Files, start: Callable[[], Stack]
+) -> None:
+    text = files.settings.read_text()
+    files.settings.write_text(text.replace("people:\n", "quota: 1M\npeople:\n"))
+    running = start()
+    message = b"Subject: x\r\n\r\n" + b"x" * 200_000 + b"\r\n"
+    for _ in range(5):
+        assert running.deliver(message, BOB) == {}
+    assert running.deliver(message, BOB)[BOB][0] == 452
+    client = RawImap(running, BOB)
+    assert client.append(message).startswith(b"NO [OVERQUOTA]")
+    client.ok("SELECT INBOX")
+    assert client.command("COPY 1 Archive")[0].startswith(b"NO [OVERQUOTA]")
+    assert any(b"95 % full" in line for line in client.ok("FETCH 6 ENVELOPE"))
+    client.ok("STORE 1:3 FLAGS (\\Deleted)")
+    client.ok("EXPUNGE")
+    assert running.deliver(message, BOB) == {}
+    client.close()
+
+
+@pytest.mark.parametrize(
+    ("everybody", "own", "limit"),
+    [(None, None, None), ("1G", None, 1 << 30), ("1G", "500M", 500 << 20), ("1G", "none", None)],
+)
+def test_quotas_of_the_settings(
+    password_hash: str, everybody: str | None, own: str | None, limit: int | None
+) -> None:
+    document = yaml.safe_load(settings_text(password_hash))
+    document["quota"] = everybody
+    document["people"][1]["quota"] = own
+    assert build_directory(document).quota(BOB) == limit
+    document["people"][1]["quota"] = "much"
+    with pytest.raises(ValueError, match="much"):
+        build_directory(document)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 24 MiB."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small file system needs root")
+    folder = tmp_path / "small"
+    folder.mkdir()
+    run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)])
+    yield folder
+    run(["umount", str(folder)])
+
+
+def fill(vault: Vault) -> None:
+    for _ in range(1000):
+        vault.deliver(sized(100_000))
+
+
+def test_on_a_full_disk_reading_and_deleting_still_work(small_disk: Path) -> None:
+    vault = Vault(small_disk / "a.vault", KEY)
+    try:
+        with pytest.raises(StorageFullError):
+            fill(vault)
+        (small_disk / "other").write_bytes(b"x" * 400_000)  # somebody else takes of the reserve
+        count = vault.usage().messages
+        assert count > 20
+        folder = vault.folder("INBOX").id
+        uids = vault.snapshot("INBOX", claim_recent=True).uids
+        assert vault.contents(folder, uids, bodies=True, outlines=False, budget=1)
+        vault.store_flags(folder, uids, FlagChange.ADD, frozenset({"\\Deleted"}))
+        assert len(vault.expunge(folder, None)) == count
+        while vault.tidy():
+            pass
+        vault.deliver(sized(100_000))
+    finally:
+        vault.close()
