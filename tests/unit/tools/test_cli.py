@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import runpy
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -132,3 +134,13 @@ def test_test_hands_on_what_it_does_not_know(
     result = CliRunner().invoke(cli.forge, ["test", *arguments, "--json"])
     assert calls == [[*folders, "--base=auto", *rest]]
     assert json.loads(result.stdout)["ok"] is True
+
+
+def test_our_modules_do_not_hide_those_of_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python puts the folder of a script on its path, and there is a package `inspect` in it."""
+    forge = Path(cli.__file__).with_name("forge")
+    monkeypatch.setattr(sys, "path", [str(forge.parent), *sys.path])
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    runpy.run_path(str(forge), run_name="forge")
+    assert str(forge.parent) not in sys.path
+    assert sys.path[0] == str(forge.parents[1])
