@@ -14,9 +14,12 @@ import logging
 import logging.handlers
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from firstboot.base.questions.model import Facts
 
 from firstboot.admin.commands import admin
 from firstboot.base.errors import CheckError, MailsteadError, SettingsError
@@ -152,6 +155,32 @@ def gate() -> None:
     console = find_consoles(record=Paths().progress)
     with _on_console(console.error):
         await_healthy(Paths(), console, Engine())
+
+
+@mailstead.command("web-setup", hidden=True)
+def web_setup() -> None:
+    """Serve the questions of setup to a browser until the machine is set up."""
+    from firstboot.wizard.web.machine import serve_setup
+
+    serve_setup(Paths(), _facts)
+
+
+def _facts() -> Facts:
+    """What the questions of setup depend on, which several features know."""
+    from typing import get_args
+
+    from firstboot.base.questions.model import Facts
+    from firstboot.base.settings import Disk
+    from firstboot.disk.places import Places
+    from firstboot.disk.protect import require_possible
+    from firstboot.system.networkd import wired_links
+
+    possible = []
+    for protection in get_args(Disk.model_fields["protection"].annotation):
+        with contextlib.suppress(MailsteadError):
+            require_possible(protection, Places())
+            possible.append(protection)
+    return Facts(protections=tuple(possible), interfaces=wired_links())
 
 
 @mailstead.command()

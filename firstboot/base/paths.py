@@ -131,6 +131,11 @@ class Paths:
         return self.runtime / "setup" / "given.json"
 
     @property
+    def invitation(self) -> Path:
+        """How a browser finds the web wizard, for the consoles to show."""
+        return self.runtime / "setup" / "invitation.json"
+
+    @property
     def handed(self) -> Path:
         """Settings from somebody who answered all questions; a place for a seed like others."""
         return self.runtime / "handed" / "mailstead.yaml"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import signal
 
-from firstboot.base.errors import MachineError
+from firstboot.base.errors import MachineError, MailsteadError
 from firstboot.base.handover import read_given, write_given
 from firstboot.base.paths import Paths
 from firstboot.base.waiting import wait_for
 from firstboot.setup.seed import CREDENTIAL, FILE, Admit, Search, Seed, find_seed
 from firstboot.system.console import Console
 from firstboot.system.memory import Memory
+from firstboot.system.networkd import connect_before_setup
 from firstboot.system.volumes import LABEL
 
 POLL_SECONDS = 2.0
@@ -64,12 +65,22 @@ def wait_for_seed(paths: Paths, console: Console, admit: Admit) -> Seed:
         search = find_seed(paths, admit)
         state = tuple(str(error) for error in search.errors)
         _leave_given(search, paths)
+        if search.seed is None and not shown:
+            _connect(paths, console)
         if shown[-1:] != [state] and (search.errors or search.seed is None):
             shown.append(state)
             _tell(search, console)
         return search.seed
 
     return wait_for(look, what="a usable seed", timeout=math.inf, interval=POLL_SECONDS)
+
+
+def _connect(paths: Paths, console: Console) -> None:
+    """Bring the network up, for the setup in a browser; the console does without."""
+    try:
+        connect_before_setup(paths.networkd)
+    except MailsteadError as error:
+        console.error(error)
 
 
 def _leave_given(search: Search, paths: Paths) -> None:

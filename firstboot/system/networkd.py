@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatch
 from pathlib import Path
 
 from firstboot.base.files import make_directory, write_if_changed
@@ -12,6 +13,7 @@ from firstboot.system import systemctl
 # Sorts before what the image ships, so it decides.
 FILE_NAME = "10-mailstead.network"
 ETHERNET = "en* eth*"
+LINKS = Path("/sys/class/net")
 
 
 def render_network(network: Network) -> str:
@@ -44,3 +46,24 @@ def apply_network(network: Network, directory: Path) -> None:
     changed = write_if_changed(directory / FILE_NAME, render_network(network))
     if changed and systemctl.is_active("systemd-networkd.service"):
         run(["networkctl", "reload"], timeout=60)
+
+
+def connect_before_setup(directory: Path) -> None:
+    """Give a machine without settings the addresses that its networks offer.
+
+    At that time systemd holds the network back, since it begins after the settings
+    (network-pre.target): so these units are started whatever they would wait for. CommandError when
+    systemd does not take that.
+    """
+    apply_network(Network(), directory)
+    systemctl.start_now("systemd-networkd.service", "systemd-resolved.service")
+
+
+def wired_links(devices: Path = LINKS) -> tuple[str, ...]:
+    """The names of the machine's own wired networks, from sysfs; none of containers."""
+    try:
+        names = sorted(link.name for link in devices.iterdir() if (link / "device").exists())
+    except OSError:
+        return ()
+    patterns = ETHERNET.split()
+    return tuple(name for name in names if any(fnmatch(name, each) for each in patterns))

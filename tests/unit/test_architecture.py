@@ -28,11 +28,13 @@ PROCESS_CALL = re.compile(
     r"os\.(system|popen|fork|forkpty|exec\w+|spawn\w+|posix_spawn\w*)"
     r"|asyncio\.(subprocess\b.*|create_subprocess_\w+)"
 )
-# Names that nobody can register (RFC 2606, RFC 6761), pages that explain something to people, and
-# the authority that certificates come from unless the settings name another one.
+# Names that nobody can register (RFC 2606, RFC 6761), addresses for documentation (RFC 5737,
+# RFC 3849), pages that explain something to people, names of XML's vocabularies, and the authority
+# that certificates come from unless the settings name another one.
 HARMLESS_HOST = re.compile(
     r"(.+\.)?(test|example|invalid|localhost|example\.(com|net|org))|127\.0\.0\.1|\[::1\]"
-    r"|www\.(apache|freedesktop)\.org|acme-v02\.api\.letsencrypt\.org"
+    r"|192\.0\.2\.\d+|\[2001:db8:[0-9a-f:]*\]"
+    r"|www\.(apache|freedesktop|w3)\.org|acme-v02\.api\.letsencrypt\.org"
 )
 
 

@@ -19,8 +19,8 @@ from tools.options import base_option, json_option
 from tools.progress import progress
 from tools.vm import reap_leftovers
 
-SUITES = ("unit", "stack", "boot")
-FAST = ("unit", "stack")
+SUITES = ("unit", "web", "stack", "boot")
+FAST = ("unit", "web", "stack")
 
 
 class _Counter:
@@ -39,11 +39,13 @@ class _Counter:
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": True},
 )
 @base_option(AUTO)
-@click.option("--fast", is_flag=True, help="Leave out what boots a machine: unit and stack only.")
+@click.option(
+    "--fast", is_flag=True, help="Leave out what boots a machine: unit, web and stack only."
+)
 @json_option
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def test(*, base: str, fast: bool, as_json: bool, arguments: tuple[str, ...]) -> int:
-    """Run the tests: all of them, or those of the suites unit, stack and boot that are named first.
+    """Run the tests: all of them, or those of the suites unit, web, stack and boot named first.
 
     Everything else is handed to pytest, for example:
 
@@ -55,8 +57,9 @@ def test(*, base: str, fast: bool, as_json: bool, arguments: tuple[str, ...]) ->
     rest = arguments[len(named) :]
     suites = named or (FAST if fast else SUITES)
     with progress() as report:
-        # Unit tests alone need neither a machine nor an engine.
-        ensure_for("test" if set(suites) - {"unit"} else "unit", report)
+        # Some need neither a machine nor an engine.
+        for verb in suites if set(suites) <= {"unit", "web"} else ("test",):
+            ensure_for(verb, report)
         reap_leftovers()
     os.chdir(CHECKOUT)
     counter = _Counter()

@@ -13,12 +13,18 @@ import pytest
 from firstboot.base.errors import CommandError, MachineError, SettingsError
 from firstboot.base.settings import Network
 from firstboot.system import hostname, systemctl
+from firstboot.system.addresses import reachable_addresses
 from firstboot.system.clock import is_synchronized, uptime_seconds
 from firstboot.system.console import Console, find_consoles
 from firstboot.system.credentials import read_credential
 from firstboot.system.disk import read_disk
 from firstboot.system.memory import Memory, read_memory
-from firstboot.system.networkd import apply_network, render_network
+from firstboot.system.networkd import (
+    apply_network,
+    connect_before_setup,
+    render_network,
+    wired_links,
+)
 from firstboot.system.sockets import Listener, listening
 from firstboot.system.volumes import ESP_TYPE, Volume, list_volumes, read_file
 from tests.unit.firstboot.conftest import FakePrograms
@@ -74,6 +80,44 @@ def test_network_is_not_reloaded_before_networkd_runs(
     programs.add("networkctl", "exit 1")
     apply_network(Network(), tmp_path)
     assert [name for name, *_ in programs.calls] == ["systemctl"]
+
+
+def test_network_before_the_settings_waits_for_nothing(
+    programs: FakePrograms, tmp_path: Path
+) -> None:
+    programs.add("systemctl", "[ $1 = is-active ] && exit 3; exit 0")
+    connect_before_setup(tmp_path)
+    assert (tmp_path / "10-mailstead.network").read_text() == render_network(Network())
+    _, *how, networkd, resolved = programs.calls[-1]
+    assert how == ["start", "--no-block", "--job-mode=ignore-dependencies"]
+    assert (networkd, resolved) == ("systemd-networkd.service", "systemd-resolved.service")
+
+
+def test_wired_links(tmp_path: Path) -> None:
+    for name in ("lo", "docker0", "enp2s0", "eth0", "wlan0"):
+        (tmp_path / name).mkdir()
+    for name in ("enp2s0", "eth0", "wlan0"):
+        (tmp_path / name / "device").touch()
+    # Virtual, whatever its name.
+    (tmp_path / "en0.7").mkdir()
+    assert wired_links(tmp_path) == ("enp2s0", "eth0")
+    assert wired_links(tmp_path / "nothing") == ()
+
+
+def test_reachable_addresses(programs: FakePrograms) -> None:
+    found = """[
+      {"ifname": "enp1s0", "addr_info": [
+        {"family": "inet6", "local": "2001:db8::10"},
+        {"family": "inet6", "local": "2001:db8::99", "temporary": true},
+        {"family": "inet", "local": "192.0.2.10"}]},
+      {"ifname": "docker0", "addr_info": [{"family": "inet", "local": "172.17.0.1"}]},
+      {"ifname": "br-1234", "addr_info": [{"family": "inet", "local": "172.18.0.1"}]},
+      {}
+    ]"""
+    programs.add("ip", f"cat <<'END'\n{found}\nEND")
+    assert reachable_addresses() == ("192.0.2.10", "2001:db8::10")
+    programs.add("ip")
+    assert reachable_addresses() == ()
 
 
 def test_hostname(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
