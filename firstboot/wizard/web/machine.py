@@ -12,13 +12,9 @@ import signal
 import threading
 from collections.abc import Callable
 
-from firstboot.base.errors import CommandError
 from firstboot.base.paths import Paths
 from firstboot.base.questions.model import Facts
-from firstboot.base.run import run
 from firstboot.wizard.web.progress import await_questions
-
-RECORDS_SECONDS = 60.0
 
 
 def serve_setup(paths: Paths, facts: Callable[[], Facts]) -> None:
@@ -31,21 +27,14 @@ def serve_setup(paths: Paths, facts: Callable[[], Facts]) -> None:
     if not await_questions(paths, ended):
         return
     from firstboot.system.addresses import reachable_addresses
+    from firstboot.wizard.web.records import find_records
     from firstboot.wizard.web.service import Service, Surroundings
 
     surroundings = Surroundings(
         paths,
         facts(),
         addresses=reachable_addresses,
-        records=_records,
+        records=find_records,
         kept_open=lambda _port: contextlib.nullcontext(),
     )
     Service(surroundings, ended).run()
-
-
-def _records() -> str:
-    """The DNS records, as the command of another feature shows them."""
-    try:
-        return run(["mailstead", "dns", "show"], timeout=RECORDS_SECONDS).stdout
-    except CommandError:
-        return ""

@@ -20,6 +20,7 @@ from firstboot.wizard.web.app import make_app
 from firstboot.wizard.web.finish import LAST_PAGE_SECONDS
 from firstboot.wizard.web.invitation import Invitation, take_request, write_invitation
 from firstboot.wizard.web.pairing import Pairing
+from firstboot.wizard.web.records import DnsRecord
 from firstboot.wizard.web.redirect import redirect
 from firstboot.wizard.web.server import Pair, open_port, serving
 from firstboot.wizard.web.wizard import Wizard
@@ -44,7 +45,7 @@ class Surroundings:
     paths: Paths
     facts: Facts
     addresses: Callable[[], tuple[str, ...]]
-    records: Callable[[], str]
+    records: Callable[[], tuple[DnsRecord, ...]]
     kept_open: Callable[[int], AbstractContextManager[None]]
     host: str = ""
     https_port: int = 443

@@ -13,21 +13,22 @@ from firstboot.wizard.draft import StaleDraftError, read_draft, write_draft
 from firstboot.wizard.flow import Flow, Outcome
 from firstboot.wizard.web.pairing import Pairing, Session, Sessions
 from firstboot.wizard.web.progress import Progress, read_lines, read_progress
+from firstboot.wizard.web.records import DnsRecord
 
 
 @dataclass
 class Wizard:
     """The state of the web wizard; what lasts is in the draft.
 
-    `records` gives the DNS records to show in the end, as text, empty where they are not known. It
-    may take seconds. `shown` is when (time.monotonic) the last page was shown.
+    `records` gives the DNS records to show in the end, which may take seconds. `shown` is when
+    (time.monotonic) the last page was shown.
     """
 
     paths: Paths
     facts: Facts
     pairing: Pairing
     fingerprint: str
-    records: Callable[[], str]
+    records: Callable[[], tuple[DnsRecord, ...]]
     sessions: Sessions = field(default_factory=Sessions)
     handed: int = 0
     shown: float | None = None

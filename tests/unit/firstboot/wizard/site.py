@@ -25,11 +25,24 @@ from firstboot.wizard.draft import read_draft, write_draft
 from firstboot.wizard.web import service as service_module
 from firstboot.wizard.web.invitation import Invitation, read_invitation
 from firstboot.wizard.web.progress import await_questions
+from firstboot.wizard.web.records import DnsRecord
 from firstboot.wizard.web.service import NAME, Service, Surroundings
 from tests.unit.firstboot.conftest import FakePrograms
 from tests.unit.firstboot.samples import SETTINGS
 
-RECORDS = "example.com.       IN MX 10 mail.example.com.\nmail.example.com.  IN A  192.0.2.10"
+RECORDS = (
+    DnsRecord("example.com", "MX", "example.com", "10 mail.example.com", "required", "Mail."),
+    DnsRecord("example.com", "A", "mail.example.com", "", "required", "The way to it."),
+    DnsRecord(
+        "example.com",
+        "TXT",
+        "mailstead-rsa1._domainkey.example.com",
+        f"v=DKIM1; k=rsa; p={'MIIBIjANBgkqhkiG9w0BAQEFAAO' * 14}",
+        "advised",
+        "Proves that mail comes from this machine.",
+    ),
+    DnsRecord("", "PTR", "192.0.2.10", "mail.example.com", "required", "Others look `back`."),
+)
 SECONDS = 60.0
 
 
@@ -145,7 +158,7 @@ def open_site(
 ) -> Iterator[Site]:
     """A machine that is off, with its web wizard; ports are any that are free."""
     programs.lsblk()
-    programs.add("systemctl", "exit 3")
+    programs.add("systemctl", "[ $1 != is-active ]")
     monkeypatch.setattr(socket, "sethostname", lambda _name: None)
     monkeypatch.setattr(waiting, "POLL_SECONDS", 0.1)
     monkeypatch.setattr(service_module, "TICK_SECONDS", 0.05)

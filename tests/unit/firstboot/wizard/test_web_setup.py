@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from collections.abc import Iterator
 
@@ -21,6 +22,7 @@ from firstboot.wizard.web import service, steps
 from firstboot.wizard.web.fields import make_fields
 from firstboot.wizard.web.pages import render, with_code
 from firstboot.wizard.web.progress import is_waiting, read_progress
+from firstboot.wizard.web.records import DnsRecord, find_records
 from tests.unit.firstboot.conftest import FakePrograms
 from tests.unit.firstboot.samples import SETTINGS
 from tests.unit.firstboot.wizard.client import Client, hidden_fields
@@ -133,7 +135,10 @@ def test_a_whole_setup_ends_with_a_ready_machine(
     assert "redis" in progress
     site.say(*STARTED)
     ready = client.get("/progress").text
-    assert RECORDS in ready
+    for record in RECORDS:
+        assert record.data in ready
+        assert record.name in ready
+    assert "the public address of the machine" in ready
     assert "mail.example.com runs" in ready
     assert re.findall(r"mail.example.com, port (\d+), ([A-Z]+)<", ready) == [
         ("993", "TLS"),
@@ -322,6 +327,17 @@ def test_a_browser_that_went_away_does_not_keep_it_open(
     monkeypatch.setattr(service, "UNSEEN_SECONDS", 0.0)
     monkeypatch.setattr(service, "LAST_PAGE_SECONDS", 0.0)
     site.wait_until(lambda: not site.paths.invitation.exists())
+
+
+def test_the_records_are_those_of_another_feature(programs: FakePrograms) -> None:
+    record = {"zone": None, "type": "A", "name": "x", "data": None, "need": "required", "why": "?"}
+    found = json.dumps({"records": [{**record, "kind": "address"}]})
+    programs.add("mailstead", f"cat <<'END'\n{found}\nEND")
+    assert find_records() == (DnsRecord("", "A", "x", "", "required", "?"),)
+    assert programs.calls == [["mailstead", "dns", "show", "--json"]]
+    for body in ("exit 3", "echo '{}'", "echo no"):
+        programs.add("mailstead", body)
+        assert find_records() == ()
 
 
 def test_words_of_code_are_shown_as_such() -> None:
