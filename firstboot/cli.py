@@ -30,6 +30,7 @@ from firstboot.logs.commands import logs
 from firstboot.menu.commands import menu
 from firstboot.power.commands import power
 from firstboot.settings.commands import settings
+from firstboot.ssh.commands import ssh
 from firstboot.update.commands import update
 
 JOURNAL = "/dev/log"
@@ -259,7 +260,17 @@ def version(as_json: bool) -> None:
         click.echo(f"  {image.reference}  {image.manifest}")
 
 
-for group in (admin, disk, dns, logs, menu, power, settings, update):
+for group in (
+    admin,
+    disk,
+    dns,
+    logs,
+    menu,
+    power,
+    settings,
+    ssh,
+    update,
+):
     mailstead.add_command(group)
 
 

@@ -102,6 +102,16 @@ class Paths:
         return self.runtime / "administrator-tries.json"
 
     @property
+    def ssh_host_keys(self) -> Path:
+        """What the SSH server shows to prove that it is this machine, made once."""
+        return self.state_partition / "ssh"
+
+    @property
+    def ssh(self) -> Path:
+        """What the SSH server reads, there only while SSH is on."""
+        return self.runtime / "ssh"
+
+    @property
     def updates(self) -> Path:
         """What upgrades keep: their history, and what they have fetched so far."""
         return self.state_partition / "updates"

@@ -21,6 +21,8 @@ KEY_TYPES = (
     "sk-ecdsa-sha2-nistp256@openssh.com",
     "ssh-rsa",
 )
+# Beside the ports of the stack, while SSH is on.
+PORT = 22
 # NIST SP 800-57 part 1, table 2: 128 bits of security.
 MIN_RSA_BITS = 3072
 MAX_KEYS = 32

@@ -11,10 +11,12 @@ from firstboot.base.canary import canary_account
 from firstboot.base.engine import lacking
 from firstboot.base.errors import MailsteadError
 from firstboot.base.roundtrip import round_trip
+from firstboot.base.sshkeys import PORT as SSH_PORT
 from firstboot.checks.machine import Machine
 from firstboot.system.clock import is_synchronized
 from firstboot.system.disk import read_disk
 from firstboot.system.memory import read_memory
+from firstboot.system.openssh import ssh_is_on
 from firstboot.system.probe import port_problem
 from firstboot.system.sockets import listening
 from firstboot.system.systemctl import failed_units
@@ -87,6 +89,8 @@ def check_ports(machine: Machine) -> Result:
 def check_listeners(machine: Machine) -> Result:
     """Nobody but the declared ports can be reached from outside."""
     declared = {port.published for port in machine.stack.ports}
+    if ssh_is_on(machine.paths):
+        declared.add(SSH_PORT)
     extra = sorted({found.port for found in listening() if found.reachable} - declared)
     if extra:
         return Result(

@@ -211,6 +211,29 @@ ADMINISTRATOR = Menu(
     shows=("admin", "status"),
 )  # fmt: skip
 
+SSH = Menu(
+    "Remote access (SSH)",
+    (
+        Entry("s", "Who may log in", "Shows whether SSH is on, its keys, and from where.",
+              Command(("ssh", "status"), pages=True)),
+        Entry("a", "Add a key", "Adds a public key: one line, as in the file id_ed25519.pub of "
+              "your computer. It leads to this menu and to nothing else.",
+              Command(("ssh", "add", Answer(0, "word")), questions=(
+                  "Which public key? The whole line, such as ssh-ed25519 AAAA... you@laptop",
+              ))),
+        Entry("r", "Take a key away", "Takes away a key, by its number.",
+              Command(("ssh", "remove", Answer(0, "word")),
+                      questions=("Which key? Its number, as s shows it",))),
+        Entry("n", "Change from where", "Sets the networks that may log in. 0.0.0.0/0 and ::/0 "
+              "are the whole internet.",
+              Command(("settings", "set", "ssh.networks", Answer(0, "list")),
+                      questions=("Which networks? Such as 192.0.2.0/24, 2001:db8::/64",))),
+        Entry("1", "Switch on", "Lets those in who have a key.", Command(("ssh", "on"))),
+        Entry("0", "Switch off", "Lets nobody in any more.", Command(("ssh", "off"))),
+        BACK,
+    ),
+)  # fmt: skip
+
 MAIN = Menu(
     "Mailstead",
     (
@@ -233,6 +256,7 @@ MAIN = Menu(
               Command(("settings", "show", "people"), pages=True)),
         Entry("n", "Network", "Shows and changes how the machine gets its addresses.", NETWORK),
         Entry("l", "Logs", "Shows what the services wrote down.", LOGS),
+        Entry("r", "Remote access (SSH)", "Lets you use this menu from another computer.", SSH),
         Entry("a", "Administrator's password", "Sets the password that opens this menu on the "
               "console.", ADMINISTRATOR),
         Entry("o", "Restart or switch off", "Restarts the machine, or switches it off.", POWER),

@@ -27,6 +27,7 @@ AT_ONCE = Effect("It counts from now on.")
 EFFECTS: dict[str, Effect] = {
     "updates": AT_ONCE,
     "administrator": AT_ONCE,
+    "ssh": Effect(AT_ONCE.when, ("mailstead", "ssh", "apply")),
     "disk": Effect(
         "It counts from the next start on, which asks on the console for what it needs to know. "
         "To do it now: mailstead disk enrol"

@@ -12,6 +12,7 @@ from firstboot.base.stack import write_stack
 from firstboot.setup.seed import Seed
 from firstboot.system.hostname import apply_hostname
 from firstboot.system.networkd import apply_network
+from firstboot.system.openssh import apply_ssh
 
 
 def apply_settings(settings: Settings, paths: Paths) -> None:
@@ -30,6 +31,7 @@ def apply_settings(settings: Settings, paths: Paths) -> None:
     )
     apply_network(settings.network, paths.networkd)
     apply_hostname(settings.hostname, paths.etc)
+    apply_ssh(settings.ssh, paths)
 
 
 def set_up(seed: Seed, paths: Paths) -> None:

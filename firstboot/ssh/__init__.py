@@ -1,0 +1,1 @@
+"""SSH, as a way to the menu from afar."""
