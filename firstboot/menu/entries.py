@@ -177,6 +177,19 @@ NETWORK = Menu(
     shows=("settings", "show", "network", "--defaults"),
 )  # fmt: skip
 
+DNS = Menu(
+    "DNS records",
+    (
+        Entry("s", "Show the records", "Shows every record that your domains need, to copy to "
+              "where your DNS is.", Command(("dns", "show"), pages=True)),
+        Entry("z", "As lines of a zone file", "Shows the same as lines of zone files (RFC 1035).",
+              Command(("dns", "show", "--zone"), pages=True)),
+        Entry("c", "Check what is published", "Asks the servers of your domains, and others, "
+              "what is missing or wrong.", Command(("dns", "check"), pages=True)),
+        BACK,
+    ),
+)  # fmt: skip
+
 LOGS = Menu(
     "Logs",
     (
@@ -254,6 +267,7 @@ MAIN = Menu(
               "key.", DISK),
         Entry("p", "People", "Lists everybody with a mailbox.",
               Command(("settings", "show", "people"), pages=True)),
+        Entry("z", "DNS records", "Shows which records your domains need, and checks them.", DNS),
         Entry("n", "Network", "Shows and changes how the machine gets its addresses.", NETWORK),
         Entry("l", "Logs", "Shows what the services wrote down.", LOGS),
         Entry("r", "Remote access (SSH)", "Lets you use this menu from another computer.", SSH),

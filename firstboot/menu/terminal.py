@@ -62,18 +62,23 @@ class Terminal:
         if self.plain:
             line = self.line(timeout)
             return line if line in {GONE, IDLE} else (line.strip()[:1] or ENTER)
-        with self._single_keys():
+        with self._mode(termios.ICANON | termios.ECHO):
             if not self._waiting and not self._fetch(timeout):
                 return IDLE
             if not self._waiting:
                 return GONE
             return self._take()
 
-    def line(self, timeout: float | None = None) -> str:
+    def line(self, timeout: float | None = None, *, prompt: str = "", hidden: bool = False) -> str:
         """A line as typed, without its end; GONE when there will be no more, IDLE when none came.
 
-        What was typed ahead of it counts.
+        What was typed ahead of it counts. What is `hidden` is not shown while it is typed.
         """
+        with self._mode(termios.ECHO if hidden else 0):
+            self.write(prompt)
+            return self._line(timeout)
+
+    def _line(self, timeout: float | None) -> str:
         line, self._waiting = self._waiting, ""
         while "\n" not in line:
             if not self._fetch(timeout):
@@ -107,16 +112,20 @@ class Terminal:
         return True
 
     @contextlib.contextmanager
-    def _single_keys(self) -> Iterator[None]:
-        """Keys at once and unseen, while the block runs; Ctrl-C stays what it is."""
+    def _mode(self, without: int) -> Iterator[None]:
+        """The terminal without some of its local modes, while the block runs.
+
+        Without ICANON keys come at once, without ECHO they are unseen. Ctrl-C stays what it is.
+        """
         try:
             before = termios.tcgetattr(self.reads)
         except termios.error:
             yield
             return
         state = termios.tcgetattr(self.reads)
-        state[3] &= ~(termios.ICANON | termios.ECHO)
-        state[6][termios.VMIN], state[6][termios.VTIME] = 1, 0
+        state[3] &= ~without
+        if without & termios.ICANON:
+            state[6][termios.VMIN], state[6][termios.VTIME] = 1, 0
         termios.tcsetattr(self.reads, termios.TCSANOW, state)
         try:
             yield

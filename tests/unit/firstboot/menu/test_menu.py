@@ -9,11 +9,14 @@ import select
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 
 from firstboot.base.run import Completed
 from firstboot.base.waiting import wait_for
+from firstboot.menu.entrance import enter
 from firstboot.menu.entries import MAIN
 from firstboot.menu.menu import Left, Session
 from firstboot.menu.terminal import Terminal
@@ -208,6 +211,65 @@ def test_a_terminal_that_can_do_nothing_gets_lines() -> None:
         person.type("q\nq\nq\n")
     assert "\033" not in person.seen
     assert (("settings", "set", "updates.window", '"03:00-05:00"'), False) in person.ran
+
+
+PASSWORD = "correct horse battery"
+PHC = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1).hash(PASSWORD)
+
+
+@contextlib.contextmanager
+def at_the_door(tries: Path, phc: str | None = PHC) -> Iterator[tuple[Person, list[bool]]]:
+    """Somebody who is asked for the password, and whether it let them in."""
+    keyboard, tty = pty.openpty()
+    person, let_in = Person(keyboard), list[bool]()
+    door = Terminal(tty, tty, plain=False)
+
+    def ask() -> None:
+        let_in.append(enter(door, "mail.example.com", phc, tries))
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    try:
+        yield person, let_in
+        thread.join(20)
+    finally:
+        os.close(keyboard)
+        thread.join(20)
+        os.close(tty)
+
+
+def test_the_password_opens_the_door_and_is_not_shown(tmp_path: Path) -> None:
+    with at_the_door(tmp_path / "tries") as (person, let_in):
+        person.sees("password (Enter alone goes back): ")
+        person.type("not this one\n")
+        person.sees("That is not the password.")
+        person.type(f"{PASSWORD}\n")
+    assert let_in == [True]
+    assert PASSWORD not in person.seen
+    assert "not this one" not in person.seen
+
+
+def test_the_door_stays_closed(tmp_path: Path) -> None:
+    with at_the_door(tmp_path / "tries") as (person, let_in):
+        person.sees("password (Enter alone goes back): ")
+        person.type("\n")
+    assert let_in == [False]
+    with at_the_door(tmp_path / "tries") as (person, let_in):
+        person.sees("goes back): ")
+        person.type("wrong\n" * 3)
+        person.sees("the next one counts in 2 s")
+    assert let_in == [False]
+    with at_the_door(tmp_path / "tries") as (person, let_in):
+        person.sees("goes back): ")
+        person.type(f"{PASSWORD}\n\n")
+    assert let_in == [False], "it was too early"
+
+
+def test_without_a_password_the_door_says_how_to_set_one(tmp_path: Path) -> None:
+    with at_the_door(tmp_path / "tries", phc=None) as (person, let_in):
+        assert "mailstead admin password" in person.sees("Press a key to go on")
+        person.type(" ")
+    assert let_in == [False]
 
 
 def test_keys_are_read_from_a_pipe_as_well() -> None:
