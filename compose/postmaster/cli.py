@@ -76,6 +76,7 @@ def directory(
 @click.option("--listen", default="", help="Address to listen on.  [default: every address]")
 @click.option("--lmtp-port", default=health.LMTP_PORT, show_default=True)
 @click.option("--imap-port", default=health.IMAPS_PORT, show_default=True)
+@click.option("--pop3-port", default=health.POP3S_PORT, show_default=True)
 @click.option(
     "--message-size-limit", default=50 * 1024 * 1024, show_default=True, help="Bytes of a message."
 )
@@ -88,9 +89,10 @@ def mailstore(
     listen: str,
     lmtp_port: int,
     imap_port: int,
+    pop3_port: int,
     message_size_limit: int,
 ) -> None:
-    """Keep everybody's mail: take it by LMTP, serve it by IMAP."""
+    """Keep everybody's mail: take it by LMTP, serve it by IMAP and POP3."""
     from postmaster.mailstore import MailstoreOptions, serving_mailstore  # noqa: PLC0415
 
     directory_host, directory_port = _host_port(directory)
@@ -103,6 +105,7 @@ def mailstore(
         listen=listen,
         lmtp_port=lmtp_port,
         imap_port=imap_port,
+        pop3_port=pop3_port,
         message_size_limit=message_size_limit,
     )
     _serve(lambda: _until_stopped(serving_mailstore(options)))

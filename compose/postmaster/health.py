@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 
 TIMEOUT = 5.0  # seconds for each port
 SOCKETMAP_PORT, AUTH_PORT, QUERY_PORT = 4000, 4001, 4002
-LMTP_PORT, IMAPS_PORT = 24, 993
+LMTP_PORT, IMAPS_PORT, POP3S_PORT = 24, 993, 995
 NOBODY = "nobody@invalid"  # RFC 2606: never a real domain
 
 
@@ -43,14 +43,15 @@ def check_lmtp(host: str, port: int) -> None:
 
 
 def check_imaps(host: str, port: int) -> None:
-    """TLS comes up and the server greets; whom the certificate names is not the question here."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    with socket.create_connection((host, port), TIMEOUT) as plain, context.wrap_socket(plain) as s:
-        answer = s.recv(5)
-        s.sendall(b"h LOGOUT\r\n")
+    """TLS comes up and the server greets."""
+    answer = _exchange_encrypted(host, port, b"h LOGOUT\r\n")
     _expect(answer == b"* OK ", "imaps", answer)
+
+
+def check_pop3s(host: str, port: int) -> None:
+    """TLS comes up and the server greets."""
+    answer = _exchange_encrypted(host, port, b"QUIT\r\n")
+    _expect(answer == b"+OK M", "pop3s", answer)
 
 
 Check = Callable[[str, int], None]
@@ -60,7 +61,7 @@ CHECKS: Mapping[str, tuple[tuple[Check, int], ...]] = {
         (check_auth, AUTH_PORT),
         (check_query, QUERY_PORT),
     ),
-    "mailstore": ((check_lmtp, LMTP_PORT), (check_imaps, IMAPS_PORT)),
+    "mailstore": ((check_lmtp, LMTP_PORT), (check_imaps, IMAPS_PORT), (check_pop3s, POP3S_PORT)),
 }
 
 
@@ -86,6 +87,17 @@ def _exchange(host: str, port: int, request: bytes, count: int) -> bytes:
         while len(answer) < count and (chunk := connection.recv(count - len(answer))):
             answer += chunk
         return answer
+
+
+def _exchange_encrypted(host: str, port: int, goodbye: bytes) -> bytes:
+    """Return the first bytes of a greeting; whom the certificate names is not the question here."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    with socket.create_connection((host, port), TIMEOUT) as plain, context.wrap_socket(plain) as s:
+        answer = s.recv(5)
+        s.sendall(goodbye)
+    return answer
 
 
 def _expect(condition: bool, protocol: str, answer: bytes) -> None:

@@ -1,4 +1,4 @@
-"""The `mailstore` service: LMTP in, IMAP out, over one store of vaults."""
+"""The `mailstore` service: LMTP in, IMAP and POP3 out, over one store of vaults."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from postmaster.errors import StartError
 from postmaster.imap.connection import Timeouts
 from postmaster.imap.reader import LINE_LIMIT
 from postmaster.imap.server import imap_handler
-from postmaster.imap.session import Services
 from postmaster.lmtp import lmtp_handler
+from postmaster.pop3 import connection as pop3_connection
+from postmaster.pop3.connection import pop3_handler
 from postmaster.query import DirectoryClient
+from postmaster.services import Services
 from postmaster.serving import ConnectionLimits, listening
 from postmaster.storage.vaults import VaultStore
 from postmaster.tls import server_context
@@ -32,6 +34,7 @@ class MailstoreOptions:
     listen: str
     lmtp_port: int
     imap_port: int
+    pop3_port: int
     message_size_limit: int  # bytes
 
 
@@ -41,6 +44,7 @@ class MailstorePorts:
 
     lmtp: int
     imap: int
+    pop3: int
 
 
 @asynccontextmanager
@@ -75,4 +79,15 @@ async def serving_mailstore(options: MailstoreOptions) -> AsyncIterator[Mailstor
                 tls=tls,
             )
         )
-        yield MailstorePorts(lmtp, imap)
+        pop3 = await stack.enter_async_context(
+            listening(
+                "pop3",
+                pop3_handler(services, pop3_connection.Timeouts()),
+                host=options.listen,
+                port=options.pop3_port,
+                limits=ConnectionLimits(refusal=b"-ERR [SYS/TEMP] too many connections\r\n"),
+                line_limit=pop3_connection.LINE_LIMIT,
+                tls=tls,
+            )
+        )
+        yield MailstorePorts(lmtp, imap, pop3)

@@ -1,7 +1,7 @@
 """Whether a mail port answers: a greeting from the server behind it, not just an open socket.
 
 Docker's proxy accepts connections as soon as a container exists, so that a connection alone says
-nothing. Servers of SMTP and IMAP speak first (RFC 5321, 3.1; RFC 9051, 7.1.1).
+nothing. Servers of SMTP, IMAP and POP3 speak first (RFC 5321, 3.1; RFC 9051, 7.1.1; RFC 1939, 4).
 """
 
 from __future__ import annotations

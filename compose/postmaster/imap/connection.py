@@ -16,7 +16,8 @@ from postmaster.imap.grammar import Parser
 from postmaster.imap.outcome import GoodbyeError, RefusedError, SyntaxFaultError
 from postmaster.imap.reader import CommandReader, ReadLimits, RefusedLiteral
 from postmaster.imap.registry import Command, Done, News, State, find
-from postmaster.imap.session import Services, Session
+from postmaster.imap.session import Session
+from postmaster.services import Services
 from postmaster.serving import drain, peer_address, place
 from postmaster.storage.interface import OpenMailbox
 

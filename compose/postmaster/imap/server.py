@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from postmaster.imap.connection import Connection, Timeouts
-from postmaster.imap.session import Services
+from postmaster.services import Services
 
 
 def imap_handler(

@@ -11,34 +11,16 @@ from postmaster.imap.capability import CONDSTORE, UTF8_ACCEPT
 from postmaster.imap.outcome import RefusedError
 from postmaster.imap.registry import State
 from postmaster.imap.view import View
-from postmaster.memory import MemoryBudget
-from postmaster.query import DirectoryQueries
-from postmaster.serving import ConnectionLimits
+from postmaster.services import Services
 from postmaster.storage.interface import (
     Changes,
     Mailbox,
-    MailStore,
     NoSuchFolderError,
     OpenMailbox,
     OverQuotaError,
 )
 
 T = TypeVar("T")
-
-SESSIONS_PER_PERSON = 64
-
-
-@dataclass(frozen=True)
-class Services:
-    """What every session of a server shares."""
-
-    store: MailStore
-    directory: DirectoryQueries
-    message_size_limit: int
-    memory: MemoryBudget = field(default_factory=MemoryBudget)
-    people: ConnectionLimits = field(
-        default_factory=lambda: ConnectionLimits(per_address=SESSIONS_PER_PERSON)
-    )  # sessions that are logged in, by person
 
 
 class Channel(Protocol):

@@ -67,10 +67,16 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_the_real_services() -> None:
-    """Issue 2 names these ports; every one of them must be declared exactly once."""
+    """Every port that mail programs know must be declared exactly once."""
     stack = read_stack(REAL)
     published = {port.name: port.published for port in stack.ports}
-    assert published == {"smtp": 25, "submissions": 465, "submission": 587, "imaps": 993}
+    assert published == {
+        "smtp": 25,
+        "submissions": 465,
+        "submission": 587,
+        "imaps": 993,
+        "pop3s": 995,
+    }
     for service in stack.services:
         for file in service.files:
             assert (REAL.parent / file.template).is_file()

@@ -130,6 +130,7 @@ class Stack:
                     listen="127.0.0.1",
                     lmtp_port=0,
                     imap_port=0,
+                    pop3_port=0,
                     message_size_limit=256 * 1024,
                 )
             )

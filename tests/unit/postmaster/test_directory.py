@@ -262,6 +262,7 @@ def test_health_asks_every_port(shared_stack: Stack) -> None:
         health.QUERY_PORT: directory.query,
         health.LMTP_PORT: mailstore.lmtp,
         health.IMAPS_PORT: mailstore.imap,
+        health.POP3S_PORT: mailstore.pop3,
     }
     assert health.run("directory", ports=ports) == 0
     assert health.run("mailstore", ports=ports) == 0

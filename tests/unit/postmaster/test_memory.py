@@ -10,9 +10,10 @@ from typing import cast
 import pytest
 
 from postmaster.imap.outcome import RefusedError
-from postmaster.imap.session import Channel, Services, Session
+from postmaster.imap.session import Channel, Session
 from postmaster.memory import MemoryBudget
 from postmaster.query import DirectoryQueries
+from postmaster.services import Services
 from postmaster.serving import ConnectionLimits
 from postmaster.storage.interface import MailStore, OpenMailbox
 

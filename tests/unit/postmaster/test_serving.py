@@ -15,8 +15,8 @@ from postmaster.cli import cli
 from postmaster.errors import StartError
 from postmaster.imap.connection import Timeouts
 from postmaster.imap.server import imap_handler
-from postmaster.imap.session import Services
 from postmaster.query import DirectoryQueries
+from postmaster.services import Services
 from postmaster.serving import ConnectionLimits, Handler, listening
 from postmaster.storage.interface import MailStore
 from postmaster.tls import server_context

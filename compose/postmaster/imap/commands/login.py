@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-
 from postmaster.errors import DirectoryUnavailableError
 from postmaster.imap.capability import capability_text
 from postmaster.imap.grammar import Parser
@@ -12,6 +9,7 @@ from postmaster.imap.outcome import GoodbyeError, RefusedError, SyntaxFaultError
 from postmaster.imap.registry import Done, State, command
 from postmaster.imap.session import Session
 from postmaster.query import VerdictKind
+from postmaster.sasl import MalformedResponseError, decode_plain
 
 MAX_FAILURES = 3  # on one connection; the directory counts over all of them
 
@@ -45,15 +43,12 @@ async def authenticate(session: Session, parser: Parser) -> Done:
     if response == b"*":
         raise SyntaxFaultError("the login was cancelled")
     try:
-        parts = base64.b64decode(response, validate=True).decode().split("\0")
-    except (binascii.Error, ValueError):
-        raise SyntaxFaultError("expected base64 of UTF-8") from None
-    if len(parts) != 3:
-        raise SyntaxFaultError("PLAIN is authorization, login and password")
-    authorization, name, password = parts
-    if authorization not in {"", name}:
+        credentials = decode_plain(response)
+    except MalformedResponseError as error:
+        raise SyntaxFaultError(str(error)) from None
+    if credentials.for_somebody_else:
         raise RefusedError("nobody may log in as somebody else", "AUTHORIZATIONFAILED")
-    return await _log_in(session, name, password)
+    return await _log_in(session, credentials.name, credentials.password)
 
 
 async def _log_in(session: Session, name: str, password: str) -> Done:
