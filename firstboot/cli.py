@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from firstboot.base.questions.model import Facts
 
 from firstboot.admin.commands import admin
-from firstboot.base.errors import CheckError, MailsteadError, SettingsError
+from firstboot.base.errors import MailsteadError, SettingsError
 from firstboot.base.paths import Paths
+from firstboot.checks.commands import check
 from firstboot.disk.commands import disk
 from firstboot.dns.commands import dns
 from firstboot.logs.commands import logs
@@ -222,28 +223,6 @@ def _as_problem(shown: dict[str, Any], blocks: list[str]) -> Iterator[None]:
 
 @mailstead.command()
 @_json_option
-def check(as_json: bool) -> None:
-    """Find out whether everything works.
-
-    Part of it is a real message, sent through submission and read over IMAP. Ends with exit code
-    11 when a check fails; a warning does not count as failure.
-    """
-    from firstboot.base.engine import Engine
-    from firstboot.checks.check import format_results, run_checks
-    from firstboot.checks.machine import read_machine
-
-    results = run_checks(read_machine(Paths(), Engine()))
-    failed = [result.name for result in results if result.state == "fail"]
-    if as_json:
-        click.echo(_dump({"ok": not failed, "checks": [vars(result) for result in results]}))
-    else:
-        click.echo(format_results(results))
-    if failed:
-        sys.exit(CheckError.exit_code)
-
-
-@mailstead.command()
-@_json_option
 def version(as_json: bool) -> None:
     """Show which build of Mailstead this is."""
     from dataclasses import asdict
@@ -262,6 +241,7 @@ def version(as_json: bool) -> None:
 
 for group in (
     admin,
+    check,
     disk,
     dns,
     logs,

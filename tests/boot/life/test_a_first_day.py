@@ -26,11 +26,21 @@ class TestFirstDay:
         assert done.bytes > 1000
 
     def test_machine_finds_itself_well(self, life: Life) -> None:
-        done = life.machine.guest.run(["mailstead", "check", "--json"], check=False, timeout=120)
+        words = ["mailstead", "check", "--json", "--group", "machine", "--group", "mail"]
+        done = life.machine.guest.run(words, check=False, timeout=120)
         checks = json.loads(done.stdout)
         assert [check for check in checks["checks"] if check["state"] == "fail"] == []
         assert checks["ok"]
         assert done.returncode == 0
+
+    def test_machine_finds_its_network(self, life: Life) -> None:
+        """As far as it is there: nothing outside of the host can be reached."""
+        words = ["mailstead", "check", "--json", "--group", "network", "--no-outside"]
+        done = life.machine.guest.run(words, check=False, timeout=120)
+        states = {check["name"]: check["state"] for check in json.loads(done.stdout)["checks"]}
+        inside = ("link", "addresses", "gateway", "public address")
+        assert [states[name] for name in inside] == ["pass", "pass", "pass", "warn"]
+        assert "port 25 out" not in states
 
     def test_disk_opens_by_the_tpm_and_only_for_our_systems(self, life: Life) -> None:
         protection = read_status(life.machine)["protection"]

@@ -135,6 +135,9 @@ class NameServer:
         kind: dns.rdatatype.RdataType,
     ) -> None:
         found = zone.get_rrset(name, kind)
+        wild = zone.get_rrset(dns.name.Name((b"*", *_origin(zone).labels)), kind)
+        if wild is not None and not any(node.is_subdomain(name) for node in zone.nodes):
+            found = dns.rrset.from_rdata_list(name, wild.ttl, list(wild))
         alias = zone.get_rrset(name, "CNAME")
         if found is not None:
             response.answer.append(found)

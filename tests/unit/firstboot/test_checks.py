@@ -19,8 +19,9 @@ from firstboot.base.errors import EngineError, RoundTripError, SettingsError
 from firstboot.base.paths import Paths
 from firstboot.base.roundtrip import make_message, message_difference, round_trip
 from firstboot.base.services import Port
-from firstboot.checks import check, status
+from firstboot.checks import check, hardware, mail, status
 from firstboot.checks.machine import Machine, read_machine
+from firstboot.checks.result import Result
 from firstboot.system.disk import Disk
 from firstboot.system.memory import Memory
 from firstboot.system.probe import port_problem
@@ -200,12 +201,12 @@ def test_port_with_the_certificate_of_another_name(machine: Machine) -> None:
 
 
 def test_containers_of_the_slot(machine: Machine, engine: FakeEngine) -> None:
-    result = check.check_containers(machine)
+    result = mail.check_containers(machine)
     assert (result.state, result.measured) == ("pass", "2 running, all from this slot")
     engine.found[0] = dataclasses.replace(engine.found[0], image_id=digest("f"))
     engine.found[1] = dataclasses.replace(engine.found[1], health="unhealthy")
     engine.found.append(Container("3", "miner", "", digest("e"), "running", "none", 0, 0))
-    result = check.check_containers(machine)
+    result = mail.check_containers(machine)
     assert result.state == "fail"
     assert result.measured == (
         f"redis: unhealthy; mta: runs {digest('f')}, not of this slot; "
@@ -216,10 +217,10 @@ def test_containers_of_the_slot(machine: Machine, engine: FakeEngine) -> None:
 
 
 def test_ports_check(machine: Machine, server: MailServer) -> None:
-    assert check.check_ports(machine).state == "pass"
+    assert mail.check_ports(machine).state == "pass"
     server.sockets[0].shutdown(socket.SHUT_RDWR)
     server.sockets[0].close()
-    result = check.check_ports(machine)
+    result = mail.check_ports(machine)
     assert result.state == "fail"
     assert "(submission): Connection refused" in result.measured
 
@@ -228,33 +229,50 @@ def test_listeners_check(
     machine: Machine, server: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = {Listener("::", server.imaps), Listener("127.0.0.53", 53)}
-    monkeypatch.setattr(check, "listening", lambda: found)
-    assert check.check_listeners(machine).state == "pass"
+    monkeypatch.setattr(hardware, "listening", lambda: found)
+    assert hardware.check_listeners(machine).state == "pass"
     found.add(Listener("192.0.2.10", 22))
-    result = check.check_listeners(machine)
+    result = hardware.check_listeners(machine)
     assert (result.state, result.measured) == ("fail", "undeclared: 22")
 
 
 @pytest.mark.parametrize(
-    ("free", "inodes", "state"),
-    [(50, 50.0, "pass"), (10, 50.0, "warn"), (50, 10.0, "warn"), (4, 50.0, "fail")],
+    ("disk", "state"),
+    [
+        (Disk(100 * GIB, 50 * GIB, 50.0), "pass"),
+        (Disk(100 * GIB, 10 * GIB, 50.0), "warn"),
+        (Disk(100 * GIB, 50 * GIB, 10.0), "warn"),
+        (Disk(100 * GIB, 4 * GIB, 50.0), "fail"),
+        (Disk(10 * GIB, 9 * GIB, 90.0), "warn"),
+    ],
 )
 def test_disk_check(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch, free: int, inodes: float, state: str
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, disk: Disk, state: str
 ) -> None:
-    monkeypatch.setattr(check, "read_disk", lambda _path: Disk(100 * GIB, free * GIB, inodes))
-    result = check.check_disk(machine)
-    assert (result.state, result.measured) == (state, f"{free}.0 of 100.0 GiB free")
+    monkeypatch.setattr(hardware, "read_disk", lambda _path: disk)
+    result = hardware.check_disk(machine)
+    free, total = disk.free // GIB, disk.total // GIB
+    assert (result.state, result.measured) == (state, f"{free}.0 of {total}.0 GiB free")
     assert bool(result.what_to_do) == (state != "pass")
 
 
-@pytest.mark.parametrize(("mib", "state"), [(500, "pass"), (100, "warn"), (40, "fail")])
+@pytest.mark.parametrize(
+    ("total", "available", "state"),
+    [
+        (2000, 500, "pass"),
+        (2000, 100, "warn"),
+        (2000, 40, "fail"),
+        (1000, 500, "warn"),
+        (800, 500, "fail"),
+    ],
+)
 def test_memory_check(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch, mib: int, state: str
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, total: int, available: int, state: str
 ) -> None:
-    monkeypatch.setattr(check, "read_memory", lambda: Memory(1000 * MIB, mib * MIB))
-    result = check.check_memory(machine)
-    assert (result.state, result.measured) == (state, f"{mib} of 1000 MiB available")
+    memory = Memory(total * MIB, available * MIB)
+    monkeypatch.setattr(hardware, "read_memory", lambda: memory)
+    result = hardware.check_memory(machine)
+    assert (result.state, result.measured) == (state, f"{available} of {total} MiB available")
 
 
 @pytest.mark.parametrize(
@@ -270,21 +288,23 @@ def test_clock_check(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, built: str, synchronized: bool, state: str
 ) -> None:
     release = dataclasses.replace(RELEASE, built=built)
-    monkeypatch.setattr(check, "is_synchronized", lambda: synchronized)
-    assert check.check_clock(dataclasses.replace(machine, release=release)).state == state
+    monkeypatch.setattr(hardware, "is_synchronized", lambda: synchronized)
+    assert hardware.check_clock(dataclasses.replace(machine, release=release)).state == state
 
 
 def test_units_check(machine: Machine, programs: FakePrograms) -> None:
     programs.add("systemctl")
-    assert check.check_units(machine).state == "pass"
+    assert hardware.check_units(machine).state == "pass"
     programs.add("systemctl", "echo a.service loaded failed failed A")
-    assert check.check_units(machine).measured == "failed: a.service"
+    assert hardware.check_units(machine).measured == "failed: a.service"
 
 
 def test_check_that_cannot_be_carried_out_has_failed(machine: Machine, engine: FakeEngine) -> None:
     engine.down = True
-    results = {result.name: result for result in check.run_checks(machine)}
-    assert list(results) == list(check.CHECKS)
+    chosen = check.select_checks(machine, ["mail"])
+    results = {result.name: result for result in check.run_checks(machine, chosen)}
+    assert list(results) == ["containers", "ports", "round trip"]
+    assert {result.group for result in results.values()} == {"mail"}
     assert results["containers"].state == "fail"
     assert results["containers"].measured == "Docker at unix:///x failed"
     assert results["containers"].what_to_do == "Is the Docker engine running?"
@@ -292,16 +312,11 @@ def test_check_that_cannot_be_carried_out_has_failed(machine: Machine, engine: F
     assert "bytes unchanged; submitted" in results["round trip"].measured
 
 
-def test_results_are_aligned() -> None:
-    results = (
-        check.Result("disk", "pass", "much"),
-        check.Result("round trip", "fail", "none", "Why.", "Do."),
-    )
-    assert check.format_results(results) == (
-        "pass  disk        much\n"
-        "FAIL  round trip  none\n"
-        "                  Why.\n"
-        "                  Do."
+def test_result_as_text() -> None:
+    width = len("round trip")
+    assert check.format_result(Result("disk", "pass", "much"), width) == "pass  disk        much"
+    assert check.format_result(Result("round trip", "fail", "none", "Why.", "Do."), width) == (
+        "FAIL  round trip  none\n                  Why.\n                  Do."
     )
 
 

@@ -105,7 +105,7 @@ def test_version(run: Any) -> None:
     assert json.loads(out)["images"]["redis"]["reference"] == RELEASE.images["redis"].reference
 
 
-@pytest.mark.parametrize("command", ["status", "check"])
+@pytest.mark.parametrize("command", ["status"])
 def test_machine_that_has_not_been_set_up(run: Any, command: str) -> None:
     code, out, err = run(command)
     assert (code, out) == (3, "")

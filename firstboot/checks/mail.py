@@ -1,0 +1,64 @@
+"""Checks of the mail service: its containers, its ports, a message all the way round."""
+
+from __future__ import annotations
+
+from firstboot.base.canary import canary_account
+from firstboot.base.engine import lacking
+from firstboot.base.roundtrip import round_trip
+from firstboot.checks.machine import Machine
+from firstboot.checks.result import Result
+from firstboot.system.probe import port_problem
+
+
+def check_containers(machine: Machine) -> Result:
+    """Every service runs, from the very image of this slot, and nothing else runs."""
+    containers = machine.engine.containers()
+    images = {service.name: service.image for service in machine.stack.services}
+    problems = lacking(containers, images)
+    for container in containers:
+        image = images.get(container.service)
+        if image is None:
+            problems.append(f"{container.service}: not a service of this version")
+        elif container.image_id not in machine.release.image(image).ids:
+            problems.append(f"{container.service}: runs {container.image_id}, not of this slot")
+    if problems:
+        # Docker looks seldom, so a container that just started may not have been looked at yet.
+        starting = all(problem.endswith(": starting") for problem in problems)
+        return Result(
+            "containers",
+            "warn" if starting else "fail",
+            "; ".join(problems),
+            "Mail is only served while every service runs as it was built.",
+            "Restart the machine; containers are made anew from the slot.",
+        )
+    return Result("containers", "pass", f"{len(containers)} running, all from this slot")
+
+
+def check_ports(machine: Machine) -> Result:
+    """Every declared port answers as declared."""
+    problems = []
+    for port in machine.stack.ports:
+        hostname, certificate = machine.settings.hostname, machine.paths.certificate
+        if problem := port_problem(port, hostname, certificate):
+            problems.append(f"{port.published} ({port.name}): {problem}")
+    if problems:
+        return Result(
+            "ports",
+            "fail",
+            "; ".join(problems),
+            "Other servers and mail programs cannot connect there.",
+            "Look at the containers first; they answer on these ports.",
+        )
+    numbers = " ".join(str(port.published) for port in machine.stack.ports)
+    return Result("ports", "pass", f"answering: {numbers}")
+
+
+def check_round_trip(machine: Machine) -> Result:
+    """A message sent through submission comes back over IMAP as it was sent."""
+    done = round_trip(canary_account(machine.paths, machine.settings, machine.stack))
+    parts = (
+        f"submitted {done.submit_seconds:.2f} s",
+        f"delivered {done.delivery_seconds:.2f} s",
+        f"deleted {done.delete_seconds:.2f} s",
+    )
+    return Result("round trip", "pass", f"{done.bytes} bytes unchanged; {', '.join(parts)}")
