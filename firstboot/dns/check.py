@@ -6,6 +6,7 @@ is asked, too. A server that does not answer leaves it unknown, which is never t
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Literal
 
 from firstboot.dns.judge import Finding, judge
 from firstboot.dns.records import Record
-from firstboot.system.authority import Authorities
+from firstboot.system.authority import Authorities, is_within
 from firstboot.system.dnsclient import NoAnswerError, Server, ask
 
 State = Literal["right", "missing", "wrong", "stale", "unknown"]
@@ -24,13 +25,17 @@ WORKERS = 16
 
 @dataclass(frozen=True)
 class View:
-    """What one server says about a name and type; `failure` is "" when it has said something."""
+    """What one server says about a name and type; `failure` is "" when it has said something.
+
+    `note` says what is special about it, "" if nothing.
+    """
 
     server: str
     values: tuple[str, ...]
     ttl: int = 0
     failure: str = ""
     alias: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,10 +69,11 @@ def check_records(
     wanted: dict[tuple[str, str], set[str]] = {}
     for record in records:
         wanted.setdefault(record.key, set()).add(record.data)
+    zones = {record.key: record.zone for record in records}
     with ThreadPoolExecutor(WORKERS) as pool:
         views = {
             key: (
-                pool.submit(_ask_authorities, *key, authorities),
+                pool.submit(_ask_authorities, *key, zones[key], authorities),
                 [
                     pool.submit(_ask_resolver, *key, server, authorities.timeout)
                     for server in resolvers
@@ -116,6 +122,8 @@ def _answered(views: Sequence[View]) -> list[View]:
 
 def _advice(finding: Finding, view: View) -> Iterator[str]:
     yield f"{finding.text}, says {view.server}"
+    if view.note:
+        yield view.note
     if finding.wanted:
         yield f"wanted {finding.wanted}"
 
@@ -125,13 +133,22 @@ def _outdated(view: View, finding: Finding) -> str:
     return f"not yet everywhere: {view.server} says: {finding.text}{until}"
 
 
-def _ask_authorities(name: str, kind: str, authorities: Authorities) -> tuple[View, ...]:
-    """What every server of the name's zone says; one view with the reason if none can be found."""
+def _ask_authorities(
+    name: str, kind: str, domain: str, authorities: Authorities
+) -> tuple[View, ...]:
+    """What every server of the name's zone says; one view with the reason if none can be found.
+
+    `domain` is the one whose zone the record belongs into, "" where that is not known.
+    """
     try:
         zone = authorities.zone_of(name)
     except NoAnswerError as error:
         return (View("", (), failure=error.message),)
-    return tuple(_ask_authority(name, kind, server, authorities) for server in zone.servers)
+    views = tuple(_ask_authority(name, kind, server, authorities) for server in zone.servers)
+    if not domain or is_within(zone.name, domain):
+        return views
+    note = f"{domain} has no zone of its own: it may be mistyped, or not be registered"
+    return tuple(dataclasses.replace(view, note=note) for view in views)
 
 
 def _ask_authority(name: str, kind: str, server: Server, authorities: Authorities) -> View:

@@ -19,6 +19,7 @@ from firstboot.base.paths import Paths
 if TYPE_CHECKING:
     from firstboot.dns.check import Verdict
     from firstboot.dns.plan import Plan
+    from firstboot.dns.publish import Step
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 _domain = click.option("--domain", metavar="NAME", help="Only what belongs into this zone.")
@@ -109,6 +110,69 @@ def check(domain: str | None, resolvers: bool, as_json: bool) -> None:
         click.echo(f"\n{_summary(verdicts)}")
     if not ok:
         sys.exit(CheckError.exit_code)
+
+
+@dns.command()
+@_domain
+@click.option("--replace", is_flag=True, help="Replace records that differ from what is wanted.")
+@click.option("--dry-run", is_flag=True, help="Only tell what would be done.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_json
+def publish(domain: str | None, replace: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Send what is missing to a name server of yours (RFC 2136).
+
+    The settings dns.publish_server, dns.publish_key and dns.publish_secret say which, and by which
+    TSIG key. Records of others stay; records that differ from what is wanted stay, too, without
+    --replace. Reverse DNS is not touched.
+
+    Ends with exit code 11 when a record stays that differs, or the server does not do what it is
+    asked.
+    """
+    if as_json and not (yes or dry_run):
+        raise click.UsageError("with --json nothing is asked: add --yes or --dry-run")
+    from firstboot.dns.publish import plan_publication, publisher
+    from firstboot.dns.publish import publish as send
+
+    plan = _plan().only(domain)
+    server, key = publisher(plan.settings)
+    found = plan_publication(plan.records, server, replace=replace)
+    if not as_json:
+        _note(plan)
+        click.echo("\n".join(line for step in found.steps for line in _step_lines(step)))
+    if found.zones and not dry_run:
+        if not yes:
+            click.confirm(f"Publish this at {server}?", abort=True)
+        send(found, server, key, lambda line: None if as_json else click.echo(line))
+    kept = [step for step in found.steps if step.kept]
+    if as_json:
+        click.echo(
+            _dump({"ok": not kept, "done": not dry_run, "records": _steps_json(found.steps)})
+        )
+    if kept:
+        sys.exit(CheckError.exit_code)
+
+
+def _step_lines(step: Step) -> list[str]:
+    name = f"{step.record.type.ljust(5)} {step.record.name}"
+    if step.kept:
+        return [f"DIFFERS  {name}  {step.kept}"]
+    lines = [f"remove   {name}  {text}" for text in step.remove]
+    if step.add:
+        lines.append(f"add      {name}  {step.add}")
+    return lines or [f"right    {name}"]
+
+
+def _steps_json(steps: tuple[Step, ...]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": step.record.name,
+            "type": step.record.type,
+            "add": step.add,
+            "remove": list(step.remove),
+            "kept": step.kept,
+        }
+        for step in steps
+    ]
 
 
 def _plan(authorities: Any = None) -> Plan:

@@ -17,11 +17,15 @@ Fault = Literal["missing", "wrong"]
 
 @dataclass(frozen=True)
 class Finding:
-    """What is not as it should be: `text` says what was found, `wanted` what to enter instead."""
+    """What is not as it should be: `text` says what was found, `wanted` what to enter instead.
+
+    `data` is what to publish in place of all that was found, where that is not the record's own.
+    """
 
     fault: Fault
     text: str
     wanted: str
+    data: str = ""
 
 
 def judge(record: Record, values: Sequence[str], wanted: Collection[str]) -> Finding | None:
@@ -29,7 +33,7 @@ def judge(record: Record, values: Sequence[str], wanted: Collection[str]) -> Fin
 
     `wanted` is the data of all records that are wanted at this name with this type.
     """
-    relevant = [found for found in values if _concerns(record.kind, found)]
+    relevant = [found for found in values if concerns(record.kind, found)]
     if not record.data:
         # An address that the machine does not know: that there is one is all that can be said.
         return None if relevant else Finding("missing", "there is none", "")
@@ -38,8 +42,8 @@ def judge(record: Record, values: Sequence[str], wanted: Collection[str]) -> Fin
     return _JUDGES[record.kind](record, relevant, wanted)
 
 
-def _concerns(kind: Kind, found: str) -> bool:
-    """Texts of other kinds may stand beside ours."""
+def concerns(kind: Kind, found: str) -> bool:
+    """Whether a published value is of this kind: texts of other kinds may stand beside ours."""
     prefix = _PREFIXES.get(kind)
     version = found.lower().replace(";", " ").split(" ")[0]
     return prefix is None or version == prefix
@@ -92,7 +96,9 @@ def _spf(record: Record, values: Sequence[str], _wanted: Collection[str]) -> Fin
     if any(before.issuperset(way.split()) for way in (own, f"{own}:{record.name}", *record.also)):
         return None
     shown = " ".join(["v=spf1", own, *terms])
-    return Finding("wrong", f"found {values[0]}, which does not let this machine send", shown)
+    return Finding(
+        "wrong", f"found {values[0]}, which does not let this machine send", shown, shown
+    )
 
 
 def _end(terms: Sequence[str]) -> int:

@@ -59,8 +59,9 @@ class Answer:
     """What a server said. Names are in lower case and have no dot at their end.
 
     `values` are the records of the type that was asked for, in presentation form (RFC 1035, 5.1)
-    except for TXT: the text itself. `alias` is where a CNAME leads, "" without one; `validated`
-    says that a resolver has checked DNSSEC; `ttl` is in seconds.
+    except for TXT: the text itself; `raw` are the same as a zone file has them. `alias` is where a
+    CNAME leads, "" without one; `validated` says that a resolver has checked DNSSEC; `ttl` is in
+    seconds.
     """
 
     values: tuple[str, ...]
@@ -70,6 +71,7 @@ class Answer:
     validated: bool
     alias: str
     referral: Referral | None
+    raw: tuple[str, ...] = ()
 
 
 def ask(
@@ -142,6 +144,7 @@ def _answer(response: dns.message.Message, kind: dns.rdatatype.RdataType) -> Ans
         validated=bool(response.flags & dns.flags.AD),
         alias=plain(alias) if alias != question and kind != dns.rdatatype.CNAME else "",
         referral=None if response.answer else _referral(response),
+        raw=tuple(rdata.to_text() for rdata in found) if found is not None else (),
     )
 
 

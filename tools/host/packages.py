@@ -66,6 +66,8 @@ HOST_PACKAGES: tuple[Package, ...] = (
     Package("openssl", "checking signatures in tests", _for("unit test"), ("openssl",)),
     Package("openssh-server", "logging in by SSH in tests", _for("unit test"), ("sshd",)),
     Package("openssh-client", "the same", _for("unit test"), ("ssh", "ssh-keygen")),
+    # Its service, if it is started, listens on the loopback only.
+    Package("knot", "a name server for tests of DNS", _for("unit test"), ("knotd",)),
     Package("qemu-system-x86", "running the image", _MACHINE, ("qemu-system-x86_64",)),
     Package("qemu-utils", "disk overlays over an image", _MACHINE, ("qemu-img",)),
     Package("ovmf", "UEFI firmware for QEMU", _MACHINE, ("/usr/share/OVMF",)),

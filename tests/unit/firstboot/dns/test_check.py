@@ -139,6 +139,17 @@ def test_nothing_published(net: Internet) -> None:
     assert found["dmarc", "TXT"].fine
 
 
+def test_domain_that_nobody_has_registered(net: Internet) -> None:
+    net.root.serve("com", "@ 60 NS a.root.\n")
+    mx = verdicts(net, [record("mx")])["mx", "MX"]
+    assert mx.state == "missing"
+    assert mx.details == (
+        "there is none, says a.root (127.0.0.1)",
+        "example.com has no zone of its own: it may be mistyped, or not be registered",
+        "wanted 10 mail.example.com",
+    )
+
+
 def test_wrong_record_is_told_with_what_was_found(net: Internet) -> None:
     net.publish(change(published(), "A 192.0.2.10", "A 198.51.100.1"))
     verdict = verdicts(net)["address", "A"]
