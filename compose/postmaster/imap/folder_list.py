@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from postmaster.imap import wire
@@ -32,12 +32,13 @@ class ListRequest:
         """Say whether it is the plain form that only asks for the delimiter."""
         return not self.extended and self.patterns == ("",)
 
-    def selects(self, folder: Folder | None) -> bool:
-        """Say whether a folder meets the selection options; None is a parent that is no folder."""
-        if folder is None:
-            return not self.selection & {"SUBSCRIBED", "SPECIAL-USE"}
-        wanted = "SUBSCRIBED" not in self.selection or folder.subscribed
-        return wanted and ("SPECIAL-USE" not in self.selection or folder.special_use is not None)
+    def selects(self, folder: Folder | None, *, subscribed: bool) -> bool:
+        """Say whether a folder meets the selection options; None is a name without a folder."""
+        if "SUBSCRIBED" in self.selection and not subscribed:
+            return False
+        if "SPECIAL-USE" in self.selection:
+            return folder is not None and folder.special_use is not None
+        return True
 
 
 @dataclass(frozen=True)
@@ -96,43 +97,66 @@ def parse_lsub(parser: Parser) -> ListRequest:
     return ListRequest((reference + pattern if pattern else "",), frozenset({"SUBSCRIBED"}))
 
 
-def list_entries(folders: Sequence[Folder], request: ListRequest) -> list[Entry]:
+@dataclass(frozen=True)
+class Folders:
+    """What there is to be listed: `lost` are subscribed names that no folder has any more."""
+
+    existing: Sequence[Folder]
+    lost: Sequence[str] = ()
+
+    @property
+    def subscribed(self) -> frozenset[str]:
+        """All names that are subscribed."""
+        return frozenset((*self.lost, *(f.name for f in self.existing if f.subscribed)))
+
+
+def list_entries(folders: Folders, request: ListRequest) -> list[Entry]:
     """Return what LIST answers, INBOX first, then by name."""
-    by_name: dict[str, Folder | None] = {folder.name: folder for folder in folders}
-    names = _with_parents(by_name)
+    by_name = {folder.name: folder for folder in folders.existing}
+    subscribed = folders.subscribed
+    known = {*by_name, *subscribed} if "SUBSCRIBED" in request.selection else {*by_name}
+    names = _with_parents(known)
     parents = {parent for name in names for parent in parents_of(name)}
     patterns = [Pattern(pattern) for pattern in request.patterns]
     matched = {name for name in names if any(pattern(name) for pattern in patterns)}
+    selected = {
+        name for name in names if request.selects(by_name.get(name), subscribed=name in subscribed)
+    }
     with_hidden: set[str] = set()  # parents of folders that are selected but do not match
     if "RECURSIVEMATCH" in request.selection:
-        for name in by_name.keys() - matched:
-            if request.selects(by_name[name]):
-                with_hidden.update(parents_of(name))
+        for name in selected - matched:
+            with_hidden.update(parents_of(name))
+    tell_subscribed = subscribed if "SUBSCRIBED" in request.returns | request.selection else ()
     return [
         Entry(
             name,
             by_name.get(name),
-            _attributes(by_name.get(name), request, has_children=name in parents),
+            (
+                *_attributes(by_name.get(name), request, has_children=name in parents),
+                *(("\\Subscribed",) if name in tell_subscribed else ()),
+            ),
             child_info=name in with_hidden,
         )
         for name in names
-        if name in matched and (request.selects(by_name.get(name)) or name in with_hidden)
+        if name in matched and (name in selected or name in with_hidden)
     ]
 
 
-def lsub_entries(folders: Sequence[Folder], request: ListRequest) -> list[Entry]:
+def lsub_entries(folders: Folders, request: ListRequest) -> list[Entry]:
     """Return what LSUB answers: subscribed folders, with `%` their parents as well."""
-    subscribed: dict[str, Folder | None] = {f.name: f for f in folders if f.subscribed}
+    subscribed = folders.subscribed
+    by_name = {folder.name: folder for folder in folders.existing if folder.name in subscribed}
     (pattern,) = request.patterns
     # RFC 3501 6.3.9: a parent stands for its subscribed children, only when `%` ends the pattern.
-    names = _with_parents(subscribed) if pattern.endswith("%") else sorted(subscribed, key=_order)
+    with_parents = pattern.endswith("%")
+    names = _with_parents(subscribed) if with_parents else sorted(subscribed, key=_order)
     parents = {parent for name in names for parent in parents_of(name)}
     matches = Pattern(pattern)
     return [
         Entry(
             name,
-            subscribed.get(name),
-            _attributes(subscribed.get(name), request, has_children=name in parents),
+            by_name.get(name),
+            _attributes(by_name.get(name), request, has_children=name in parents),
         )
         for name in names
         if matches(name)
@@ -154,15 +178,12 @@ def _attributes(
         return tuple(attributes)
     if folder.special_use:
         attributes.append(folder.special_use)
-    tell = "SUBSCRIBED" in request.returns | request.selection and request.extended
-    if tell and folder.subscribed:
-        attributes.append("\\Subscribed")
     return tuple(attributes)
 
 
-def _with_parents(by_name: dict[str, Folder | None]) -> list[str]:
-    implied = {parent for name in by_name for parent in parents_of(name)}
-    return sorted({*by_name, *implied}, key=_order)
+def _with_parents(known: Collection[str]) -> list[str]:
+    implied = {parent for name in known for parent in parents_of(name)}
+    return sorted({*known, *implied}, key=_order)
 
 
 def _order(name: str) -> tuple[bool, str]:

@@ -9,7 +9,7 @@ import re
 from datetime import date, datetime, timedelta, timezone
 
 from postmaster.imap import mutf7
-from postmaster.imap.outcome import SyntaxFaultError
+from postmaster.imap.outcome import RefusedError, SyntaxFaultError
 from postmaster.imap.sequence import SAVED_RESULT, SequenceSet, parse_sequence_set
 
 _ATOM = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\\]]+')
@@ -37,7 +37,10 @@ _SYSTEM_BY_LOWER = {flag.lower(): flag for flag in SYSTEM_FLAGS}
 
 
 class Parser:
-    """A position in a command; each method takes one element or raises SyntaxFaultError."""
+    """A position in a command; each method takes one element or raises SyntaxFaultError.
+
+    A folder's name that no folder can have is a RefusedError: the command is right.
+    """
 
     def __init__(self, data: bytes, *, utf8: bool = False) -> None:
         """`utf8`: folders are named in UTF-8, no longer in modified UTF-7 (RFC 9755 3)."""
@@ -161,19 +164,25 @@ class Parser:
         return self._folder(self.astring())
 
     def list_mailbox(self) -> str:
-        """Take a pattern of LIST, decoded like a name."""
+        """Take a pattern of LIST, decoded like a name; what cannot be decoded matches nothing."""
         if self._string_follows():
-            return self._folder(self.string())
-        return self._folder(self._match(_LIST_CHARS, "a pattern").group())
+            value = self.string()
+        else:
+            value = self._match(_LIST_CHARS, "a pattern").group()
+        try:
+            return self._folder(value)
+        except RefusedError:
+            return value.decode("latin-1")
 
     def _folder(self, value: bytes) -> str:
+        """Decode a name. Raises RefusedError for one that no folder can have."""
         try:
             name = value.decode() if self.utf8 else mutf7.decode(value.decode("ascii"))
         except ValueError as error:
             coding = "UTF-8" if self.utf8 else "modified UTF-7"
-            raise SyntaxFaultError(f"a folder's name is {coding}") from error
+            raise RefusedError(f"a folder's name is {coding}", "CANNOT") from error
         if len(name) > MAX_FOLDER_NAME:
-            raise SyntaxFaultError("the folder's name is too long")
+            raise RefusedError("the folder's name is too long", "CANNOT")
         return name
 
     def sequence_set(self) -> SequenceSet:

@@ -72,7 +72,7 @@ def _addresses(addresses: tuple[Address, ...]) -> bytes:
         wire.parenthesised(
             [
                 wire.nstring(address.name),
-                b"NIL",  # the obsolete source route
+                wire.nstring(address.route),
                 wire.nstring(address.mailbox),
                 wire.nstring(address.host),
             ]

@@ -25,6 +25,7 @@ class Address:
     name: bytes | None
     mailbox: bytes | None
     host: bytes | None
+    route: bytes | None = None  # the obsolete source route (RFC 5322 4.4), without its colon
 
 
 def parse_addresses(value: bytes) -> tuple[Address, ...]:
@@ -93,14 +94,18 @@ def _comment(value: bytes, start: int) -> tuple[bytes, int]:
 
 def _finish(words: list[tuple[bytes, bytes]], found: list[Address]) -> None:
     name: bytes | None
+    route: bytes | None = None
     kinds = [kind for kind, _ in words]
     if b"<" in kinds:
         opening = kinds.index(b"<")
         closing = kinds.index(b">", opening) if b">" in kinds[opening:] else len(words)
         name = _phrase(words[:opening])
         inside = words[opening + 1 : closing]
-        if (b":", b":") in inside:  # after a source route
-            inside = inside[inside.index((b":", b":")) + 1 :]
+        if (b":", b":") in inside:
+            colon = inside.index((b":", b":"))
+            words_of_route = [text for kind, text in inside[:colon] if kind not in {b" ", b"c"}]
+            route = b"".join(words_of_route) or None
+            inside = inside[colon + 1 :]
     else:
         comments = [text for kind, text in words if kind == b"c"]
         name = comments[-1].strip() or None if comments else None
@@ -114,7 +119,7 @@ def _finish(words: list[tuple[bytes, bytes]], found: list[Address]) -> None:
     else:
         mailbox, host = b" ".join(map(_unquote, spec)), b""
     # An empty host keeps the entry from being taken for the start of a group.
-    found.append(Address(name, mailbox, host))
+    found.append(Address(name, mailbox, host, route))
 
 
 def _phrase(words: list[tuple[bytes, bytes]]) -> bytes | None:

@@ -12,7 +12,10 @@ from typing import Any
 from postmaster.message.address import Address
 from postmaster.message.mime import Envelope, Part
 
-OUTLINE_VERSION = 1  # stored with each outline; another version is computed anew when read
+# Stored with each outline; one that is not readable is computed anew. Since 2 an address may have a
+# route; what 1 lacks is so rare that its outlines do.
+OUTLINE_VERSION = 2
+READABLE_VERSIONS = frozenset({1, 2})
 
 _PART_DEFAULTS = {field.name: field.default for field in fields(Part)}
 _ENVELOPE_DEFAULTS = {field.name: field.default for field in fields(Envelope)}
@@ -36,7 +39,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Envelope):
         return _object(value, _ENVELOPE_DEFAULTS)
     if isinstance(value, Address):
-        return [_plain(value.name), _plain(value.mailbox), _plain(value.host)]
+        items = [value.name, value.mailbox, value.host]
+        return [_plain(item) for item in (items if value.route is None else [*items, value.route])]
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     return value

@@ -11,12 +11,14 @@ import re
 import unicodedata
 from dataclasses import dataclass, field
 
+from postmaster.message.address import Address, parse_addresses
 from postmaster.message.header import decode_text, parse_fields
 from postmaster.message.mime import Part
 from postmaster.message.text import part_text
 
 # Of Latin, Greek and Cyrillic. Marks of other scripts are letters of their words and stay.
 _DIACRITICS = re.compile("[\u0300-\u036f]")
+_ADDRESS_FIELDS = frozenset({b"from", b"to", b"cc", b"bcc", b"sender", b"reply-to"})
 _LINE_BREAKS = re.compile(r"[\r\n]+")
 
 
@@ -58,7 +60,17 @@ def field_contains(header: str, name: str, wanted: str) -> bool:
 
 
 def _lines(header: bytes) -> list[str]:
-    return [
-        f"{item.name.decode()}: {_LINE_BREAKS.sub(' ', decode_text(item.value))}"
-        for item in parse_fields(header)
-    ]
+    lines = []
+    for item in parse_fields(header):
+        name, text = item.name.decode(), _LINE_BREAKS.sub(" ", decode_text(item.value))
+        lines.append(f"{name}: {text}")
+        if item.name.lower() in _ADDRESS_FIELDS:
+            # An address with comments or quotes in it is found by its plain form (RFC 3501 6.4.4).
+            plain = (_plain(address) for address in parse_addresses(item.value))
+            lines += [f"{name}: {address}" for address in plain if address not in text]
+    return lines
+
+
+def _plain(address: Address) -> str:
+    mailbox, host = address.mailbox or b"", address.host or b""
+    return _LINE_BREAKS.sub(" ", (mailbox + b"@" + host).decode("utf-8", "replace")) if host else ""

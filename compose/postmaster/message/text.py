@@ -9,6 +9,7 @@ import re
 
 from postmaster.message.mime import Part
 
+_SPACE_AT_END = re.compile(rb"(?<![ \t])[ \t]+(\r?\n|\Z)")
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
 
 
@@ -16,7 +17,8 @@ def decode_body(data: bytes, part: Part) -> bytes:
     """Return a part's body without its transfer encoding; as it is where that is broken."""
     body = data[part.body : part.end]
     if part.encoding == b"QUOTED-PRINTABLE":
-        return quopri.decodestring(body)
+        # Space at the end of a line was added on the way (RFC 2045 6.7), also behind a soft break.
+        return quopri.decodestring(_SPACE_AT_END.sub(rb"\1", body))
     if part.encoding == b"BASE64":
         compact = _NOT_BASE64.sub(b"", body)
         compact = compact[: len(compact) - (len(compact) % 4 == 1)]

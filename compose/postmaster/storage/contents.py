@@ -7,7 +7,12 @@ from dataclasses import dataclass, field
 
 from postmaster.message.header import header_length
 from postmaster.message.mime import Part, parse_message
-from postmaster.message.outline import OUTLINE_VERSION, dump_outline, load_outline
+from postmaster.message.outline import (
+    OUTLINE_VERSION,
+    READABLE_VERSIONS,
+    dump_outline,
+    load_outline,
+)
 from postmaster.message.searchable import Searchable, searchable
 from postmaster.storage.attachments import cut, keep_attachments, read_raw, whole_body
 from postmaster.storage.database import Database
@@ -93,6 +98,6 @@ def drop_contents(database: Database, contents: Iterable[int]) -> None:
 
 
 def _outline(database: Database, content: int, version: int, outline: str) -> Part:
-    if version == OUTLINE_VERSION:
+    if version in READABLE_VERSIONS:
         return load_outline(outline)
     return parse_message(read_raw(database, content))

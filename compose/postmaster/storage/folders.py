@@ -69,8 +69,8 @@ def create_folder(database: Database, name: str, special_use: str | None) -> Fol
     name = folder_name(name)
     require_free(database, name)
     database.query(
-        "INSERT INTO folders (name, special_use, uidvalidity, subscribed) VALUES (?, ?, ?, 0)",
-        (name, special_use, next_uidvalidity(database)),
+        "INSERT INTO folders (name, special_use, uidvalidity, subscribed) VALUES (?, ?, ?, ?)",
+        (name, special_use, next_uidvalidity(database), int(_take_lost(database, name))),
     )
     return find_folder(database, name)
 
@@ -82,6 +82,8 @@ def delete_folder(database: Database, name: str) -> None:
     database.query("DELETE FROM messages WHERE folder = ?", (folder.id,))
     database.query("DELETE FROM vanished WHERE folder = ?", (folder.id,))
     database.query("DELETE FROM folders WHERE id = ?", (folder.id,))
+    if folder.subscribed:
+        database.query("INSERT OR IGNORE INTO subscriptions (name) VALUES (?)", (folder.name,))
     drop_contents(database, (content for (content,) in contents))
     next_modseq(database)  # so that sessions look, and find their folder gone
 
@@ -99,8 +101,26 @@ def rename_folders(database: Database, old: str, new: str) -> None:
 
 def subscribe_folder(database: Database, name: str, subscribed: bool) -> None:
     """See `Mailbox.subscribe`."""
+    if not subscribed:
+        _take_lost(database, folder_name(name))
+        database.query("UPDATE folders SET subscribed = 0 WHERE name = ?", (folder_name(name),))
+        return
     folder = find_folder(database, name)
-    database.query("UPDATE folders SET subscribed = ? WHERE id = ?", (int(subscribed), folder.id))
+    database.query("UPDATE folders SET subscribed = 1 WHERE id = ?", (folder.id,))
+
+
+def lost_subscriptions(database: Database) -> Sequence[str]:
+    """See `Mailbox.lost_subscriptions`."""
+    rows = database.query(
+        "SELECT name FROM subscriptions WHERE name NOT IN (SELECT name FROM folders) ORDER BY name",
+        (),
+    )
+    return [str(name) for (name,) in rows]
+
+
+def _take_lost(database: Database, name: str) -> bool:
+    """Forget the subscription of a folder that is gone; return whether there was one."""
+    return bool(database.query("DELETE FROM subscriptions WHERE name = ? RETURNING name", (name,)))
 
 
 def first_recent(database: Database, folder: int, *, claim: bool) -> int:

@@ -241,7 +241,13 @@ class Mailbox(Protocol):
         """
 
     def subscribe(self, name: str, subscribed: bool) -> None:
-        """Mark a folder as wanted in LSUB, or not. Raises NoSuchFolderError."""
+        """Mark a folder as wanted in LSUB, or not. Raises NoSuchFolderError for the former.
+
+        The subscription of a folder that is deleted stays (RFC 3501 6.3.6).
+        """
+
+    def lost_subscriptions(self) -> Sequence[str]:
+        """Return the names that are subscribed and no folder has any more, in order."""
 
     def append(self, name: str, message: NewMessage) -> tuple[Folder, int]:
         """Keep a message; return its folder and UID. Raises NoSuchFolderError."""

@@ -93,6 +93,10 @@ def _second(database: apsw.Connection) -> None:
             UPDATE usage SET bytes = bytes - OLD.size, messages = messages - 1;
         END;
 
+        CREATE TABLE subscriptions (         -- of folders that are gone; the others have theirs
+            name TEXT PRIMARY KEY
+        ) STRICT, WITHOUT ROWID;
+
         CREATE TABLE deliveries (            -- of late, so that none is kept twice
             id BLOB PRIMARY KEY,
             at INTEGER NOT NULL              -- seconds since 1970

@@ -105,6 +105,11 @@ class Vault:
         with self._writing():
             folders.subscribe_folder(self._database, name, subscribed)
 
+    def lost_subscriptions(self) -> Sequence[str]:
+        """See `Mailbox.lost_subscriptions`."""
+        with self._database.reading():
+            return folders.lost_subscriptions(self._database)
+
     # Messages
 
     def append(self, name: str, message: NewMessage) -> tuple[Folder, int]:

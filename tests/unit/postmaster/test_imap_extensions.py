@@ -100,7 +100,14 @@ def test_list_selects(imap: RawImap) -> None:
         b'* LIST (\\HasNoChildren \\Junk \\Subscribed) "/" "Junk"',
         b'* LIST (\\HasNoChildren \\Subscribed) "/" "a/b"',
     ]
+    imap.ok("SUBSCRIBE a")
     imap.ok("DELETE a")
+    assert imap.ok('LIST (SUBSCRIBED) "" a') == [
+        b'* LIST (\\HasChildren \\NonExistent \\Subscribed) "/" "a"'
+    ]
+    assert imap.ok('LSUB "" a') == [b'* LSUB (\\HasChildren \\Noselect) "/" "a"']
+    imap.ok("UNSUBSCRIBE a")
+    assert imap.ok('LIST (SUBSCRIBED) "" a') == []
     assert imap.ok('LIST (REMOTE) "" a') == [b'* LIST (\\HasChildren \\NonExistent) "/" "a"']
 
 
@@ -278,4 +285,4 @@ def test_names_in_utf8_once_enabled(imap: RawImap) -> None:
     imap.ok(b'APPEND "Entw\xc3\xbcrfe & mehr" UTF8 (~{%d+}\r\n%b)' % (len(PLAIN), PLAIN))
     imap.ok('SEARCH SUBJECT "grün"'.encode())
     assert imap.command("SEARCH CHARSET UTF-8 ALL")[0].startswith(b"BAD")
-    assert imap.command(b'CREATE "\xff"')[0].startswith(b"BAD")
+    assert imap.command(b'CREATE "\xff"')[0].startswith(b"NO [CANNOT]")

@@ -72,10 +72,8 @@ def test_bad_before_login(connect: Connect, line: bytes) -> None:
         b"SEARCH " + b"(" * 200 + b"ALL" + b")" * 200,
         b"SEARCH " + b"ALL " * 1000 + b"ALL",
         b"SEARCH SUBJECT {2+}\r\n\xff\xff",
-        b'LIST "" "&AAA"',
         b"STATUS INBOX ()",
         b"STATUS INBOX (NOSUCH)",
-        b"CREATE &broken",
         b'APPEND INBOX "32-Jan-2026 00:00:00 +0000" {1+}\r\nx',
         b'APPEND INBOX "01-Jan-2026 00:00:00 +9999" {1+}\r\nx',
         b"APPEND INBOX (\\Bogus) {1+}\r\nx",
@@ -88,6 +86,13 @@ def test_bad_after_login(imap: RawImap, line: bytes) -> None:
     answer, _ = imap.command(line)
     assert answer.startswith(b"BAD"), answer
     imap.ok("NOOP")
+
+
+@pytest.mark.parametrize("command", ["CREATE", "SELECT", "DELETE", "SUBSCRIBE", "GETQUOTAROOT"])
+def test_a_name_that_no_folder_can_have_is_refused(imap: RawImap, command: str) -> None:
+    for name in ("&broken", '"&AAA"', "&Jjo", '"' + "x" * 1001 + '"'):
+        assert imap.command(f"{command} {name}")[0].startswith(b"NO [CANNOT]")
+    assert imap.ok('LIST "" "&AAA*"') == []
 
 
 def test_a_large_literal_before_login_is_refused(connect: Connect) -> None:

@@ -7,7 +7,7 @@ from postmaster.imap import wire
 from postmaster.imap.capability import CONDSTORE, ENABLEABLE, capability_text
 from postmaster.imap.grammar import Parser
 from postmaster.imap.outcome import SyntaxFaultError
-from postmaster.imap.registry import ANY, LOGGED_IN, Done, State, command
+from postmaster.imap.registry import ANY, LOGGED_IN, Done, News, State, command
 from postmaster.imap.session import Session
 from postmaster.storage.interface import DELIMITER
 
@@ -36,7 +36,7 @@ async def check(_session: Session, parser: Parser) -> Done:
     return Done("everything is on disk")
 
 
-@command("LOGOUT", ANY)
+@command("LOGOUT", ANY, News.NONE)  # nothing comes after BYE
 async def logout(session: Session, parser: Parser) -> Done:
     """Say goodbye."""
     parser.end()

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from postmaster.imap.folder_list import (
     Entry,
+    Folders,
     ListRequest,
     list_entries,
     lsub_entries,
@@ -30,14 +31,14 @@ async def list_folders(session: Session, parser: Parser) -> Done:
     request = parse_list(parser)
     if request.asks_for_delimiter:
         return await _answer(session, "LIST", [DELIMITER_ONLY])
-    entries = list_entries(await session.run(lambda box: box.folders()), request)
+    entries = list_entries(await session.run(_folders), request)
     if not request.status:
         return await _answer(session, "LIST", entries)
     if "HIGHESTMODSEQ" in request.status:
         await session.enable_condstore()
     for entry in entries:
         await _answer(session, "LIST", [entry])
-        if entry.folder is not None and request.selects(entry.folder):
+        if entry.folder is not None and not entry.child_info:
             await _tell_status(session, request, entry.name)
     return Done("listed")
 
@@ -48,8 +49,7 @@ async def list_subscribed(session: Session, parser: Parser) -> Done:
     request = parse_lsub(parser)
     if request.asks_for_delimiter:
         return await _answer(session, "LSUB", [DELIMITER_ONLY])
-    folders = await session.run(lambda box: box.folders())
-    return await _answer(session, "LSUB", lsub_entries(folders, request))
+    return await _answer(session, "LSUB", lsub_entries(await session.run(_folders), request))
 
 
 @command("STATUS", LOGGED_IN)
@@ -65,6 +65,10 @@ async def status(session: Session, parser: Parser) -> Done:
         await session.enable_condstore()
     await _send_status(session, counts, items)
     return Done("that is all")
+
+
+def _folders(box: Mailbox) -> Folders:
+    return Folders(box.folders(), box.lost_subscriptions())
 
 
 async def _answer(session: Session, kind: str, entries: Sequence[Entry]) -> Done:

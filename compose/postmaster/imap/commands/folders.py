@@ -13,7 +13,6 @@ from postmaster.storage.interface import (
     INBOX,
     FolderExistsError,
     Mailbox,
-    NoSuchFolderError,
 )
 
 MAX_LEVELS = 20
@@ -85,14 +84,7 @@ async def subscribe(session: Session, parser: Parser) -> Done:
 async def unsubscribe(session: Session, parser: Parser) -> Done:
     """Have a folder listed by LSUB no more; one that is gone already is no error."""
     name = _only_name(parser)
-
-    def work(box: Mailbox) -> None:
-        try:
-            box.subscribe(name, False)
-        except NoSuchFolderError:
-            return
-
-    await session.run(work)
+    await session.run(lambda box: box.subscribe(name, False))
     return Done("not subscribed")
 
 
