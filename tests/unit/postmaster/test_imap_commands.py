@@ -289,7 +289,8 @@ def test_other_sessions_learn_of_expunges_only_when_it_is_safe(
     inbox.ok("EXPUNGE")
     # FETCH, STORE and SEARCH by number must not renumber (RFC 3501 7.4.1).
     assert fetch(other, "2", "(UID)") == [b"* 2 FETCH (UID 2)"]
-    assert other.command("FETCH 1 (UID)")[0].startswith(b"NO [EXPUNGEISSUED]")
+    assert other.command("FETCH 1 (UID)")[0].startswith(b"OK [EXPUNGEISSUED]")
+    assert other.command("COPY 1 Sent")[0].startswith(b"NO [EXPUNGEISSUED]")
     assert other.ok("SEARCH ALL") == [b"* SEARCH 2"]
     assert other.ok("NOOP") == [b"* 1 EXPUNGE"]
     assert fetch(other, "1", "(UID)") == [b"* 1 FETCH (UID 2)"]

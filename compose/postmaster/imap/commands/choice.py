@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from postmaster.imap.grammar import Parser
-from postmaster.imap.outcome import RefusedError, SyntaxFaultError
+from postmaster.imap.outcome import SyntaxFaultError
 from postmaster.imap.registry import Done
 from postmaster.imap.view import View
 
@@ -21,7 +21,7 @@ def chosen_messages(view: View, parser: Parser, *, by_uid: bool) -> list[int]:
 
 
 def finish(text: str, wanted: Sequence[int], found: int, *, by_uid: bool) -> Done:
-    """Finish a command; numbers that mean messages which are gone meanwhile are a NO."""
+    """Finish a command; with numbers that mean messages which are gone it says so (RFC 5530)."""
     if found < len(wanted) and not by_uid:
-        raise RefusedError("some of the messages are gone", "EXPUNGEISSUED")
+        return Done("some of the messages are gone", "EXPUNGEISSUED")
     return Done(text)

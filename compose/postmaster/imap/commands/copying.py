@@ -5,8 +5,11 @@ RFC 3501 6.4, UIDPLUS (RFC 4315), MOVE (RFC 6851).
 
 from __future__ import annotations
 
-from postmaster.imap.commands.choice import chosen_messages, finish
+from collections.abc import Sequence
+
+from postmaster.imap.commands.choice import chosen_messages
 from postmaster.imap.grammar import Parser
+from postmaster.imap.outcome import RefusedError
 from postmaster.imap.registry import Done, News, State, command
 from postmaster.imap.sequence import format_sequence_set
 from postmaster.imap.session import Session
@@ -63,7 +66,7 @@ async def _copy(session: Session, parser: Parser, *, by_uid: bool) -> Done:
     folder = view.folder.id
     copied = await session.run_into(lambda box: box.copy(folder, uids, target))
     if not copied.source:
-        return finish("nothing to copy", uids, 0, by_uid=by_uid)
+        return _nothing("nothing to copy", uids, by_uid=by_uid)
     return Done("copied", _copyuid(copied))
 
 
@@ -74,10 +77,16 @@ async def _move(session: Session, parser: Parser, *, by_uid: bool) -> Done:
     folder = view.folder.id
     moved = await session.run_into(lambda box: box.move(folder, uids, target))
     if not moved.source:
-        return finish("nothing to move", uids, 0, by_uid=by_uid)
+        return _nothing("nothing to move", uids, by_uid=by_uid)
     # RFC 6851 4.3: the UIDs come before the EXPUNGE responses, which are the news that follow.
     await session.send([f"* OK [{_copyuid(moved)}] moved".encode()])
     return Done("moved")
+
+
+def _nothing(text: str, uids: Sequence[int], *, by_uid: bool) -> Done:
+    if uids and not by_uid:
+        raise RefusedError("the messages are gone", "EXPUNGEISSUED")
+    return Done(text)
 
 
 def _target(parser: Parser) -> str:
