@@ -33,6 +33,7 @@ from firstboot.power.commands import power
 from firstboot.settings.commands import settings
 from firstboot.ssh.commands import ssh
 from firstboot.update.commands import update
+from firstboot.vaults.commands import vault
 
 JOURNAL = "/dev/log"
 LOG_HINT = "The log has the details: journalctl --identifier=mailstead"
@@ -250,6 +251,7 @@ for group in (
     settings,
     ssh,
     update,
+    vault,
 ):
     mailstead.add_command(group)
 

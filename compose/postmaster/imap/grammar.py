@@ -19,6 +19,7 @@ _TAG = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\+]+')
 _QUOTED = re.compile(rb'"((?:[^\x00\r\n"\\]|\\["\\])*)"')
 _LITERAL = re.compile(rb"(~?)\{(\d{1,10})\+?\}\r?\n")
 _NUMBER = re.compile(rb"\d{1,10}(?![0-9])")
+_LARGE_NUMBER = re.compile(rb"\d{1,19}(?![0-9])")
 _NUMBER64 = re.compile(rb"\d{1,19}(?![0-9])")
 _FLAG = re.compile(rb'\\?[^\x00-\x20\x7f-\xff(){%*"\\\]]+')
 _SEQUENCE = re.compile(rb"[0-9*:,]+")
@@ -116,6 +117,13 @@ class Parser:
     def number64(self) -> int:
         """Take a number below 2**63, such as a modseq (RFC 7162 7)."""
         number = int(self._match(_NUMBER64, "a number").group())
+        if number >= 2**63:
+            raise SyntaxFaultError("the number is too large")
+        return number
+
+    def large_number(self) -> int:
+        """Take a number below 2**63."""
+        number = int(self._match(_LARGE_NUMBER, "a number").group())
         if number >= 2**63:
             raise SyntaxFaultError("the number is too large")
         return number

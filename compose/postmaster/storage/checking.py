@@ -52,9 +52,13 @@ def check_quickly(database: Database) -> None:
 
 
 def check_step(database: Database, point: CheckPoint) -> CheckPoint:
-    """Do the step that `point` names; return where the next one goes on."""
+    """Do the step that `point` names; return where the next one goes on.
+
+    Its problems are those of this step. Raises ValueError when there is no such step.
+    """
     names = list(_STEPS)
     name = point.step or names[0]
+    following = names[names.index(name) + 1 :]
     if not point.total:
         pages = int(database.pragma("page_count")) * int(database.pragma("page_size"))
         point = replace(point, total=pages)
@@ -63,13 +67,12 @@ def check_step(database: Database, point: CheckPoint) -> CheckPoint:
     except StorageUnavailableError as error:
         # A page that does not decrypt ends this step; the others may be all right.
         problems, after, read = [f"{name}: {error.message}"], None, 0
-    following = names[names.index(name) + 1 :]
     return replace(
         point,
         step=name if after is not None else (following[0] if following else ""),
         after=after or 0,
         done=min(point.done + read, point.total),
-        problems=(*point.problems, *problems)[:MAX_PROBLEMS],
+        problems=tuple(problems[:MAX_PROBLEMS]),
         finished=after is None and not following,
     )
 

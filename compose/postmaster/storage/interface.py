@@ -208,7 +208,7 @@ class CheckPoint:
     after: int = 0
     done: int = 0  # bytes looked at
     total: int = 0  # bytes to look at
-    problems: Sequence[str] = ()  # all that were found
+    problems: Sequence[str] = ()  # that the step just done has found
     finished: bool = False
 
 

@@ -236,11 +236,10 @@ class Vault:
         self._checking = CheckPoint()
 
     def _go_on_checking(self, point: CheckPoint) -> None:
-        self._checking = self.check(point)
-        if self._checking.finished:
-            for problem in self._checking.problems:
-                warn(logger, "vault-damaged", file=self._database.path.name, problem=problem)
-            self._checking = None
+        point = self.check(point)
+        for problem in point.problems:
+            warn(logger, "vault-damaged", file=self._database.path.name, problem=problem)
+        self._checking = None if point.finished else point
 
     def _query(self, statement: str, values: Sequence[apsw.SQLiteValue]) -> list[Any]:
         return self._database.query(statement, values)

@@ -61,10 +61,12 @@ def number(vault: Vault, query: str) -> int:
 
 def check(vault: Vault) -> list[str]:
     point = CheckPoint()
+    problems: list[str] = []
     while not point.finished:
         point = vault.check(point)
+        problems += point.problems
     assert point.done <= point.total
-    return list(point.problems)
+    return problems
 
 
 def remove(vault: Vault, *uids: int) -> None:

@@ -17,4 +17,5 @@ from postmaster.imap.commands import (  # noqa: F401 - imported for what they re
     quota,
     select,
     storing,
+    xcheck,
 )
