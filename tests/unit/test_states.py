@@ -29,7 +29,7 @@ from firstboot.update.history import failures, pending, read_history
 from firstboot.update.settle import read_failure
 from postmaster.delivery import deliver
 from postmaster.directory.people import build_directory
-from postmaster.storage.interface import FlagChange, Mailbox
+from postmaster.storage.interface import FlagChange, Mailbox, TextKey, TextScope
 from tests.states.formats import FORMATS, Format, open_vault
 from tests.states.make import (
     ADA,
@@ -113,6 +113,22 @@ async def use(paths: Paths, person: str, *messages: bytes) -> dict[str, Any]:
 
 
 # What was left is read.
+
+
+def test_old_mail_is_found_and_counted(old: OldState) -> None:
+    async def look() -> tuple[bool, int, frozenset[int]]:
+        store = open_store(old.paths)
+        async with store.open(ADA) as mailbox:
+            more = await mailbox.run(lambda box: box.prepare_search())
+            usage = await mailbox.run(lambda box: box.usage())
+            inbox = await mailbox.run(lambda box: box.folder("INBOX"))
+            key = TextKey(TextScope.TEXT, "schone gru")
+            found = await mailbox.run(lambda box: box.search(inbox.id, key))
+        await store.close()
+        return more, usage.messages, found
+
+    messages = [folder["messages"] for folder in old.expected["mail"][ADA].values()]
+    assert asyncio.run(look()) == (False, sum(map(len, messages)), frozenset({2}))
 
 
 def test_every_released_version_left_its_state() -> None:

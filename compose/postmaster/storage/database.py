@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,11 @@ class Database:
         """Run one statement and return its rows."""
         with storage_errors(self._path):
             return list(self._connection.execute(statement, values))
+
+    def define(self, name: str, function: Callable[..., apsw.SQLiteValue]) -> None:
+        """Let statements call a function that always gives the same for the same arguments."""
+        with storage_errors(self._path):
+            self._connection.create_scalar_function(name, function, deterministic=True)
 
     @contextmanager
     def reading(self) -> Iterator[None]:

@@ -30,6 +30,11 @@ _CANDIDATES = (
 )
 
 
+def prepare_connection(database: Database) -> None:
+    """Define what the statements here call; once for each connection."""
+    database.define("field_contains", field_contains)
+
+
 def keep_text(database: Database, content: int, text: Searchable) -> None:
     """Write the text of a message; it is in no index yet."""
     body = text.body if len(text.body) <= KEPT_CHARACTERS else None
@@ -84,9 +89,10 @@ def search_texts(database: Database, folder: int, key: TextKey) -> frozenset[int
         return database.query(f"SELECT {columns}{candidates} AND {condition}", named)
 
     if key.scope is TextScope.FIELD:
-        name = fold(key.field)
-        rows = look("m.uid, t.header", "instr(t.header, :term)")
-        return frozenset(uid for uid, header in rows if field_contains(header, name, term))
+        # Compared within the statement, so that only the UIDs of what matches are in memory.
+        named["name"] = fold(key.field)
+        contained = "instr(t.header, :term) AND field_contains(t.header, :name, :term)"
+        return frozenset(uid for (uid,) in look("m.uid", contained))
     in_header = "instr(t.header, :term) OR " if key.scope is TextScope.TEXT else ""
     found = {uid for (uid,) in look("m.uid", f"({in_header}instr(t.body, :term))")}
     for uid, content in look("m.uid, m.content", "t.body IS NULL"):

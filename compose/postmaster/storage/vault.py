@@ -57,6 +57,7 @@ class Vault:
         # Zeroing what is deleted would write as much to the log as was deleted, and a full disk has
         # no room for that. It stays encrypted, and goes with the key.
         self._database.query("PRAGMA secure_delete = FAST", ())
+        texts.prepare_connection(self._database)
         self._quota: Quota | None = None
         self._checking: CheckPoint | None = None
         if self._database.unclean:
