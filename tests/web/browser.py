@@ -67,8 +67,8 @@ const problems = [];
 for (const element of document.querySelectorAll("body *")) {
   const own = [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim());
   if (!own || !element.checkVisibility()) continue;
-  const pair = [light(getComputedStyle(element).color), light(ground(element))].sort();
-  const ratio = (pair[1] + 0.05) / (pair[0] + 0.05);
+  const pair = [light(getComputedStyle(element).color), light(ground(element))];
+  const ratio = (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
   if (ratio < 4.5) problems.push(`${ratio.toFixed(1)}: ${element.textContent.trim()}`);
 }
 return problems;

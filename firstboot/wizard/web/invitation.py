@@ -17,8 +17,9 @@ from firstboot.base.files import make_directory, write_atomic
 from firstboot.system.qr import draw_qr
 
 FORMAT = 1
-# Longer links make a code that needs more lines than a screen has.
-_MOST_IN_QR = 78
+COLUMNS = 80
+# Longer links make a code of more than 19 lines of 37 (ISO/IEC 18004: version 3, level L).
+_MOST_IN_QR = 53
 
 
 @dataclass(frozen=True)
@@ -89,13 +90,16 @@ def take_request(path: Path) -> bool:
 
 
 def draw_invitation(invitation: Invitation) -> tuple[str, ...]:
-    """The lines of a screen, at most 80 columns and 21 lines: QR code and text side by side.
+    """The lines of a screen, at most 80 columns and 19 lines: QR code and text side by side.
 
-    The blocks of the QR code are light on a dark ground, see `draw_qr`.
+    The blocks of the QR code are light on a dark ground, see `draw_qr`. It is left out where there
+    is no room for it beside a long address.
     """
     code = _qr(invitation.link)
-    width = max((len(line) for line in code), default=0)
     text = _text(invitation)
+    width = max((len(line) for line in code), default=0)
+    if width + 2 + max(map(len, text)) > COLUMNS:
+        code, width = (), 0
     pairs = itertools.zip_longest(code, text, fillvalue="")
     return tuple(
         f"{left.ljust(width)}{'  ' if width else ''}{right}".rstrip() for left, right in pairs
@@ -113,7 +117,7 @@ def _qr(link: str) -> tuple[str, ...]:
 
 
 def _text(invitation: Invitation) -> list[str]:
-    """At most 40 columns."""
+    """At most 41 columns, unless an address is longer."""
     if not invitation.addresses:
         return ["This machine has no network address yet.", "Connect it to a network."]
     if invitation.locked:
@@ -123,11 +127,8 @@ def _text(invitation: Invitation) -> list[str]:
             "",
             "Ask for another code here.",
         ]
-    half = len(invitation.fingerprint) // 4 // 3 * 3
-    prints = [
-        invitation.fingerprint[start : start + half]
-        for start in range(0, len(invitation.fingerprint), half or 1)
-    ]
+    parts = invitation.fingerprint.split(":")
+    fingerprint = [":".join(parts[start : start + 8]) for start in range(0, len(parts), 8)]
     return [
         "Open in a browser of the same network:",
         *(f"  {address}" for address in invitation.addresses[:3]),
@@ -136,8 +137,8 @@ def _text(invitation: Invitation) -> list[str]:
         "",
         "The browser warns of the certificate,",
         "since the machine made it itself. It is",
-        "the right one if its SHA-256 begins:",
-        *(f"  {line}" for line in prints[:2]),
+        "the right one if its SHA-256 is:",
+        *(f"  {line}" for line in fingerprint),
     ]
 
 

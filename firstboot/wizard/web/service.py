@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ from firstboot.wizard.web.wizard import Wizard
 # Name of the certificate; browsers go by the fingerprint on the console.
 NAME = "mailstead.internal"
 TICK_SECONDS = 1.0
+ADDRESS_SECONDS = 5.0
 # How long a machine that is set up may take until it is ready: it has to unpack its services.
 READY_SECONDS = 2 * 3600.0
 # How long a last page that nobody looks at is kept.
@@ -61,6 +63,8 @@ class Service:
     ports: tuple[int, int] = (0, 0)
     _since: float = 0.0
     _shown: Invitation | None = None
+    _found: tuple[str, ...] = ()
+    _looked: float = -math.inf
 
     def run(self) -> None:
         """Serve until setup is finished, here or elsewhere. Raises ListenError."""
@@ -118,12 +122,14 @@ class Service:
             self._shown = invitation
 
     def _addresses(self) -> tuple[str, ...]:
-        try:
-            found = self.around.addresses()
-        except MailsteadError:
-            return ()
+        now = time.monotonic()
+        if now - self._looked >= ADDRESS_SECONDS:
+            # Not more often: each look starts a program.
+            self._looked, self._found = now, ()
+            with contextlib.suppress(MailsteadError):
+                self._found = self.around.addresses()
         port = "" if self.ports[0] == 443 else f":{self.ports[0]}"
-        return tuple(f"https://{f'[{ip}]' if ':' in ip else ip}{port}" for ip in found)
+        return tuple(f"https://{f'[{ip}]' if ':' in ip else ip}{port}" for ip in self._found)
 
     def _finished(self, wizard: Wizard) -> bool:
         """Whether nobody needs the pages of a machine that is set up any more."""

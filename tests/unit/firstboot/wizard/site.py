@@ -159,6 +159,7 @@ def open_site(
     """A machine that is off, with its web wizard; ports are any that are free."""
     programs.lsblk()
     programs.add("systemctl", "[ $1 != is-active ]")
+    programs.add("nft")
     monkeypatch.setattr(socket, "sethostname", lambda _name: None)
     monkeypatch.setattr(waiting, "POLL_SECONDS", 0.1)
     monkeypatch.setattr(service_module, "TICK_SECONDS", 0.05)

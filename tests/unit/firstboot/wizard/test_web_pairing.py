@@ -233,13 +233,25 @@ def test_an_invitation_that_cannot_be_read_is_none(tmp_path: Path, content: str)
 def test_the_invitation_fits_a_console(programs: FakePrograms) -> None:
     programs.add("qrencode", f"for line in $(seq 19); do echo {'X' * 37}; done")
     lines = draw_invitation(INVITATION)
-    assert len(lines) <= 21
+    assert len(lines) <= 19
     assert lines[0].startswith("X" * 37)
     assert max(map(len, lines)) <= 80
     shown = "\n".join(lines)
     for text in ("https://192.0.2.10", "1234 5678", "AB:AB:AB"):
         assert text in shown
     assert INVITATION.link == "https://192.0.2.10/pair?code=12345678"
+
+
+def test_a_long_address_takes_the_room_of_the_code(programs: FakePrograms) -> None:
+    programs.add("qrencode", f"for line in $(seq 19); do echo {'X' * 37}; done")
+    address = "https://[2001:db8:85a3:1234:5678:8a2e:370:7334]"
+    lines = draw_invitation(Invitation((address,), "12345678", INVITATION.fingerprint))
+    assert max(map(len, lines)) <= 80
+    assert f"  {address}" in lines
+    both = draw_invitation(
+        Invitation(("https://192.0.2.10", address), "12345678", INVITATION.fingerprint)
+    )
+    assert max(map(len, both)) <= 80
 
 
 def test_the_invitation_says_what_is_missing(programs: FakePrograms) -> None:
