@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -150,7 +151,7 @@ class Browser:
         return found
 
     def wait_for_text(self, text: str) -> None:
-        wait_for(lambda: text in self.text, what=f"{text!r} on the page", timeout=SECONDS)
+        self._wait(lambda: text in self.text, f"{text!r} on the page")
 
     def faults(self) -> list[str]:
         """What is wrong with the page for those who cannot see it all at once."""
@@ -181,14 +182,23 @@ class Browser:
         refused = ("status of 422", "status of 409", "status of 403")
         return [e["message"] for e in entries if not any(code in e["message"] for code in refused)]
 
-    def _leave(self, act: Any) -> None:
+    def _leave(self, act: Callable[[], None]) -> None:
         before = self.find("html")
         act()
 
-        def left() -> bool:
-            return bool(self.find("html") != before and self._is_loaded())
+        self._wait(
+            lambda: self.find("html") != before and self._is_loaded(), f"a page after {self.path}"
+        )
 
-        wait_for(left, what=f"a page after {self.path}", timeout=SECONDS, interval=0.05)
+    def _wait(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait for something on a page that may go away while it is being looked at."""
+
+        def holds() -> bool:
+            with contextlib.suppress(WebDriverException):
+                return condition()
+            return False
+
+        wait_for(holds, what=what, timeout=SECONDS, interval=0.05)
 
     def _is_loaded(self) -> bool:
         return bool(self.driver.execute_script("return document.readyState") == "complete")
