@@ -27,6 +27,8 @@ AT_ONCE = Effect("It counts from now on.")
 EFFECTS: dict[str, Effect] = {
     "updates": AT_ONCE,
     "administrator": AT_ONCE,
+    "dns": AT_ONCE,
+    "checks": AT_ONCE,
     "ssh": Effect(AT_ONCE.when, ("mailstead", "ssh", "apply")),
     "disk": Effect(
         "It counts from the next start on, which asks on the console for what it needs to know. "

@@ -163,10 +163,12 @@ class Internet:
     first: NameServer
     second: NameServer
     resolver: NameServer
+    # Seconds that somebody waits for an answer; tests with silent servers have less.
+    patience: float = 2.0
 
     def authorities(self) -> Authorities:
         roots = (Server(ROOT, "a.root", self.root.port),)
-        return Authorities(roots, frozenset({4}), self.root.port, timeout=0.3)
+        return Authorities(roots, frozenset({4}), self.root.port, self.patience)
 
     def publish(self, text: str) -> None:
         """What example.com's servers, and the resolver, say from now on."""
@@ -176,8 +178,8 @@ class Internet:
 
 @contextlib.contextmanager
 def internet() -> Iterator[Internet]:
-    with _same_port(ROOT, FIRST, SECOND, RESOLVER) as servers:
-        made = Internet(*servers)
+    with _same_port(ROOT, FIRST, SECOND, RESOLVER) as (root, first, second, resolver):
+        made = Internet(root, first, second, resolver)
         made.root.serve(".", ROOT_ZONE)
         made.root.serve("com", COM_ZONE)
         made.root.serve("net", NET_ZONE)

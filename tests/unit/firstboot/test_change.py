@@ -127,6 +127,17 @@ def test_hashes_are_never_shown(call: Any) -> None:
     assert call("get", "people[0].password_hash") == (0, "(hidden)\n")
 
 
+def test_a_key_for_updates_of_the_dns_is_hidden(call: Any, kept: Path) -> None:
+    secret = "c2VjcmV0IG9mIHRoaXJ0eS10d28gYnl0ZXMgb2YgdGVzdA=="
+    more = f"dns: {{publish_server: 192.0.2.53, publish_key: k, publish_secret: {secret}}}\n"
+    kept.write_text(SETTINGS + more)
+    for arguments in (("show",), ("show", "dns"), ("show", "dns.publish_secret")):
+        code, shown = call(*arguments)
+        assert code == 0
+        assert "(hidden)" in shown
+        assert secret not in shown
+
+
 def test_get_tells_defaults(call: Any) -> None:
     assert call("get", "updates.window") == (0, "02:00-05:00\n")
     assert call("get", "updates.automatic") == (0, "true\n")

@@ -50,7 +50,8 @@ def test_port_25_is_closed(bare: Make) -> None:
 
 def test_port_25_that_swallows_everything(bare: Make) -> None:
     with greeter(b"") as port:
-        result = outside.check_port_25_out(bare(smtp=port, mail_targets=TARGETS[:1]))
+        machine = bare(smtp=port, mail_targets=TARGETS[:1], timeout=0.5)
+        result = outside.check_port_25_out(machine)
     assert (result.state, result.measured) == ("fail", "127.0.0.1 did not answer within 0.5 s")
 
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from firstboot.base.waiting import wait_for
@@ -62,28 +63,43 @@ class Knot:
 def knot(folder: Path, zone: str) -> Iterator[Knot]:
     """Knot with `zone`, lines of a zone file without SOA, for as long as the block runs."""
     assert PROGRAM, "knotd is missing: tools/forge test unit installs it"
-    server = Server(ADDRESS, "", closed_port(ADDRESS))
-    text = CONFIGURATION.format(folder=folder, address=ADDRESS, port=server.port, key=KEY)
     (folder / "db").mkdir()
-    (folder / "knot.conf").write_text(text)
     soa = "@ 60 SOA ns1.example.net. hostmaster.example.com. 1 60 60 60 60\n"
     (folder / "example.com.zone").write_text(soa + zone)
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [PROGRAM, "-c", folder / "knot.conf"], stdout=log, stderr=subprocess.STDOUT
-        )
+    process, server = _start(folder)
     try:
-        wait_for(
-            lambda: process.poll() is not None or _serves(server),
-            what="a zone that is served",
-            timeout=30,
-            interval=0.05,
-        )
-        assert process.poll() is None, (folder / "log").read_text()
         yield Knot(server)
     finally:
         process.terminate()
         process.wait(30)
+
+
+def _start(folder: Path) -> tuple[subprocess.Popen[bytes], Server]:
+    """A process that serves; another port is taken when somebody has the first one by now."""
+    for _ in range(5):
+        server = Server(ADDRESS, "", closed_port(ADDRESS))
+        text = CONFIGURATION.format(folder=folder, address=ADDRESS, port=server.port, key=KEY)
+        (folder / "knot.conf").write_text(text)
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [PROGRAM or "knotd", "-c", folder / "knot.conf"],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        wait_for(
+            partial(_decided, process, server),
+            what="a zone that is served",
+            timeout=30,
+            interval=0.05,
+        )
+        if process.poll() is None:
+            return process, server
+    raise AssertionError((folder / "log").read_text())
+
+
+def _decided(process: subprocess.Popen[bytes], server: Server) -> bool:
+    """Whether it serves, or has given up."""
+    return process.poll() is not None or _serves(server)
 
 
 def _serves(server: Server) -> bool:

@@ -200,6 +200,7 @@ def test_one_that_does_not_answer_is_never_taken_for_right(
     net: Internet, which: str, mood: Mood
 ) -> None:
     net.publish(published())
+    net.patience = 0.3
     server = getattr(net, which)
     server.mood = mood
     found = verdicts(net, [record("mx")])["mx", "MX"]

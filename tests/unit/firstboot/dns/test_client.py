@@ -118,6 +118,7 @@ def test_aliases_that_lead_in_circles(filled: Internet) -> None:
 
 
 def test_a_silent_server_is_passed_over(filled: Internet) -> None:
+    filled.patience = 0.3
     filled.first.mood = "silent"
     assert filled.authorities().lookup("mail.example.com", "A").values == ("192.0.2.10",)
     filled.second.mood = "lame"
