@@ -20,6 +20,7 @@ from tools.host.cache import cache_folder
 from tools.inspect.commands import inspect
 from tools.keys.commands import keys
 from tools.publish.commands import publish
+from tools.seed.commands import seed
 from tools.stack.commands import stack
 from tools.trial.commands import try_
 
@@ -39,7 +40,18 @@ def forge() -> None:
     """
 
 
-for command in (try_, test, build, boot, publish, stack, inspect, keys, hash_password_command):
+for command in (
+    try_,
+    test,
+    build,
+    boot,
+    publish,
+    stack,
+    inspect,
+    keys,
+    seed,
+    hash_password_command,
+):
     forge.add_command(command)
 
 

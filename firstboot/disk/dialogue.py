@@ -15,6 +15,8 @@ from firstboot.system.terminals import CLEAR, open_terminals
 
 # How soon it is noticed that the key was confirmed elsewhere, by command.
 POLL_SECONDS = 2.0
+# What somebody types who wants the console for something else first.
+LATER = "later"
 
 
 def converse(places: Places, devices: Iterable[Path]) -> None:
@@ -30,6 +32,9 @@ def converse(places: Places, devices: Iterable[Path]) -> None:
             line = terminals.read_line(POLL_SECONDS)
             if line is None:
                 continue
+            if line.strip().lower() == LATER:
+                terminals.write(f"{CLEAR}mailstead: the next start shows a recovery key again\n")
+                return
             if not line.strip():
                 # Other messages may have pushed it off the screen.
                 shown = None

@@ -29,7 +29,7 @@ def draw_key(pending: Pending, *, colour: bool) -> str:
 
 
 def question(pending: Pending) -> str:
-    return f"Type group {pending.group} to confirm that you have it: "
+    return f"Type group {pending.group} to confirm that you have it (or: later): "
 
 
 def _text(pending: Pending) -> list[str]:

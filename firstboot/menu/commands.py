@@ -24,7 +24,7 @@ def menu(no_idle_end: bool, locked: bool) -> None:
     from firstboot.base.settings import require_settings
     from firstboot.menu.entrance import enter
     from firstboot.menu.menu import run_menu
-    from firstboot.menu.terminal import this_terminal
+    from firstboot.system.keyboard import this_terminal
 
     paths = Paths()
     settings = require_settings(paths.settings)

@@ -6,8 +6,8 @@ import math
 from pathlib import Path
 
 from firstboot.menu.menu import IDLE_SECONDS
-from firstboot.menu.terminal import GONE, IDLE, Terminal
 from firstboot.system.administrator import check_password
+from firstboot.system.keyboard import GONE, IDLE, Terminal
 
 # Then the console goes back to where it was; the count goes on.
 TRIES = 3

@@ -11,7 +11,7 @@ from firstboot.base.run import Completed, run
 from firstboot.menu import screen
 from firstboot.menu.actions import Action, Command, Helps, Leave, Menu, Text
 from firstboot.menu.entries import MAIN
-from firstboot.menu.terminal import DOWN, ENTER, ESCAPE, GONE, IDLE, UP, Terminal, this_terminal
+from firstboot.system.keyboard import DOWN, ENTER, ESCAPE, GONE, IDLE, UP, Terminal, this_terminal
 
 # A console that somebody walked away from is closed.
 IDLE_SECONDS = 600.0

@@ -9,11 +9,14 @@ from firstboot.base.errors import MailsteadError, SettingsError
 from firstboot.base.handover import Given
 from firstboot.base.paths import Paths
 from firstboot.base.settings import IncompleteSettingsError, Settings, parse_settings
+from firstboot.base.userdata import find_settings
 from firstboot.system.credentials import read_credential
 from firstboot.system.volumes import LABEL, Volume, list_volumes, read_file
 
 FILE = "mailstead.yaml"
 CREDENTIAL = "mailstead.seed"
+# Where cloud-init's data sources NoCloud and ConfigDrive have the user data, by the volume's label.
+USER_DATA = {"cidata": "user-data", "config-2": "openstack/latest/user_data"}
 
 # Raises a MailsteadError for settings that this very machine cannot live with.
 Admit = Callable[[Settings], None]
@@ -84,6 +87,11 @@ def _candidates(paths: Paths) -> Iterator[Seed | MailsteadError]:
                 f"Put the settings into a file called {FILE} at its top level.",
             )
     for volume in volumes:
+        if (name := USER_DATA.get(volume.label.lower())) and (
+            found := _on_volume(volume, paths, name)
+        ):
+            yield found
+    for volume in volumes:
         if volume.esp and not volume.seed and (found := _on_volume(volume, paths)):
             yield found
 
@@ -105,12 +113,24 @@ def _in_credential(paths: Paths) -> Seed | MailsteadError | None:
     return None if content is None else _parse(content, f"credential {CREDENTIAL}")
 
 
-def _on_volume(volume: Volume, paths: Paths) -> Seed | MailsteadError | None:
+def _on_volume(volume: Volume, paths: Paths, name: str = FILE) -> Seed | MailsteadError | None:
     try:
-        content = read_file(volume, FILE, runtime=paths.runtime)
+        content = read_file(volume, name, runtime=paths.runtime)
     except MailsteadError as error:
         return error
-    return None if content is None else _parse(content, f"{volume.device}/{FILE}")
+    source = f"{volume.device}/{name}"
+    if content is not None and name != FILE:
+        return _in_user_data(content, source)
+    return None if content is None else _parse(content, source)
+
+
+def _in_user_data(content: bytes, source: str) -> Seed | MailsteadError | None:
+    """The settings in user data; None when it is for somebody else, perhaps compressed."""
+    try:
+        found = find_settings(content.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        return None
+    return None if found is None else _parse(found.encode(), source)
 
 
 def _parse(content: bytes, source: str) -> Seed | MailsteadError:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from firstboot.base.errors import MailsteadError
+from firstboot.system.seats import SEATS, is_drawn
 
 PREFIX = "mailstead: "
 WIDTH = 80
@@ -28,7 +29,8 @@ WRITE_SECONDS = 5.0
 class Console:
     """Writes to all of `devices`, and to standard output, which is the journal for a unit.
 
-    Progress and errors also go to the file `record`, for those who show them in another way.
+    Progress and errors also go to the file `record`, for those who show them in another way; where
+    somebody draws screens they go there only.
     """
 
     devices: tuple[Path, ...]
@@ -64,7 +66,8 @@ class Console:
         # Screens of the kernel and serial lines show nothing but ASCII reliably.
         plain = text.replace("…", "...").encode("ascii", "replace")
         for device in self.devices:
-            _write_device(device, plain)
+            if self.record is None or not is_drawn(device, self.record.parent / SEATS):
+                _write_device(device, plain)
         with contextlib.suppress(OSError):
             print(plain.decode("ascii"), end="", flush=True)
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from firstboot.system.console import write_all
+from firstboot.system.seats import FOLDER, claim
 
 LONGEST_LINE = 4096
 # Erase the scrollback, erase the screen, go to its first line.
@@ -59,11 +60,21 @@ class Terminals:
 
 
 @contextlib.contextmanager
-def open_terminals(devices: Iterable[Path], *, echo: bool = True) -> Iterator[Terminals]:
+def open_terminals(
+    devices: Iterable[Path], *, echo: bool = True, seats: Path = FOLDER
+) -> Iterator[Terminals]:
     """Those of `devices` that are terminals, as they were when done; None of them is fine, too.
 
-    Without `echo` what is typed is not shown. What was typed before is forgotten.
+    Without `echo` what is typed is not shown. What was typed before is forgotten. Whoever sits at
+    one of them (`Seat`) gives way meanwhile.
     """
+    places = tuple(devices)
+    with claim(places, seats), _opened(places, echo=echo) as terminals:
+        yield terminals
+
+
+@contextlib.contextmanager
+def _opened(devices: Iterable[Path], *, echo: bool) -> Iterator[Terminals]:
     opened: list[tuple[int, list[int | list[bytes | int]]]] = []
     try:
         for device in devices:

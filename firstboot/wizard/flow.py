@@ -12,7 +12,7 @@ from firstboot.base.questions.assemble import assemble
 from firstboot.base.questions.catalogue import STEPS
 from firstboot.base.questions.judge import judge, judge_answer, typed_form
 from firstboot.base.questions.model import Answer, Context, Facts, Kind, Question, Step, Verdict
-from firstboot.base.settings import parse_settings
+from firstboot.base.settings import Network, parse_settings
 from firstboot.wizard.draft import Draft
 
 # What is typed once more for a password has its key with this behind.
@@ -132,6 +132,15 @@ class Flow:
     def settings_text(self) -> str:
         """The settings that come of it, as YAML."""
         return assemble(self.draft.answers, self.facts, self.draft.given.values)
+
+    def settings_network(self) -> Network:
+        """The part of the settings about the network, whatever else is still open."""
+        answers = {
+            key.removeprefix("network."): answer
+            for key, answer in self.draft.answers.items()
+            if key.startswith("network.") and answer not in ("", ())
+        }
+        return Network.model_validate(answers)
 
     def finish(self, paths: Paths) -> None:
         """Hand the settings to the machine, which takes them within seconds.

@@ -13,8 +13,9 @@ from tests.unit.firstboot.wizard.site import RECORDS, Site
 from tests.web.browser import PHONE_WIDTH, Browser
 
 PASSWORD = "orchid lantern gravel teacup"
-STEPS = ("network", "domains", "names", "person", "disk", "tls", "updates")
+STEPS = ("network", "domains", "names", "person", "disk", "tls", "updates", "administrator")
 PASSWORD_KEY = "people[0].password_hash"
+MENU_KEY = "administrator.password_hash"
 
 
 @pytest.mark.parametrize("browser", [1280, PHONE_WIDTH], indirect=True)
@@ -51,6 +52,9 @@ def test_a_whole_setup_by_keyboard(browser: Browser, site: Site) -> None:
             browser.tab_to('[name="people[0].address"]')
             browser.press("ada@example.com", Keys.TAB, "Ada Lovelace")
             browser.press(Keys.TAB, PASSWORD, Keys.TAB, PASSWORD)
+        if step == "administrator":
+            browser.tab_to(f'[name="{MENU_KEY}"]')
+            browser.press(PASSWORD, Keys.TAB, PASSWORD)
         if step == "disk":
             browser.tab_to('[name="disk.protection"]:checked')
             browser.press(Keys.ARROW_DOWN, Keys.ARROW_DOWN)
@@ -173,6 +177,9 @@ def go_through(browser: Browser, *, static: bool = True) -> None:
             browser.fill("updates.url", "https://updates.example.com/mailstead")
             browser.click("button")
             browser.picture("updates-more")
+        if step == "administrator":
+            browser.fill(MENU_KEY, PASSWORD)
+            browser.fill(f"{MENU_KEY} again", PASSWORD)
         browser.click("button")
     assert browser.path == "/summary"
 

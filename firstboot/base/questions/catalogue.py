@@ -13,6 +13,7 @@ STEPS: tuple[Step, ...] = (
     upkeep.DISK,
     upkeep.TLS,
     upkeep.UPDATES,
+    upkeep.ADMINISTRATOR,
 )
 
 

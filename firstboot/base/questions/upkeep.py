@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 from firstboot.base.questions.judge import sentence
 from firstboot.base.questions.model import Answer, Choice, Context, Kind, Question, Step, Verdict
-from firstboot.base.rules import url_problem, window_problem
-from firstboot.base.settings import Tls, Updates
+from firstboot.base.questions.strength import password_problem
+from firstboot.base.rules import address_problem, url_problem, window_problem
+from firstboot.base.settings import Updates
 
 PROTECTION = "disk.protection"
 
@@ -55,12 +54,23 @@ def _best_protection(context: Context) -> Answer:
 
 
 def _certificates(_context: Context) -> tuple[Choice, ...]:
-    known = get_args(Tls.model_fields["method"].annotation)
-    return tuple(choice for choice in _CERTIFICATES if choice.value in known)
+    return _CERTIFICATES
 
 
-def _first_certificate(context: Context) -> Answer:
-    return _certificates(context)[0].value
+def _first_certificate(_context: Context) -> Answer:
+    return _CERTIFICATES[0].value
+
+
+def _is_acme(context: Context) -> bool:
+    return context.text("tls.method") == "acme"
+
+
+def _check_email(typed: str, _context: Context) -> Verdict:
+    return Verdict(typed.lower(), problem=sentence(address_problem(typed.lower()) or ""))
+
+
+def _check_password(typed: str, context: Context) -> Verdict:
+    return Verdict("", problem=password_problem(typed, ["administrator", context.text("hostname")]))
 
 
 def _check_url(typed: str, _context: Context) -> Verdict:
@@ -120,6 +130,16 @@ TLS = Step(
             default=_first_certificate,
             choices=_certificates,
         ),
+        Question(
+            "tls.email",
+            Kind.TEXT,
+            "Contact",
+            "Which address may Let's Encrypt write to?",
+            "Only about your certificates. It may be one that this machine will receive mail for.",
+            optional=True,
+            asked=_is_acme,
+            check=_check_email,
+        ),
     ),
 )
 
@@ -157,6 +177,23 @@ UPDATES = Step(
             asked=_is_automatic,
             default=_window,
             check=_check_window,
+        ),
+    ),
+)
+
+ADMINISTRATOR = Step(
+    "administrator",
+    "Administrator",
+    "After the setup, this console shows how the machine is doing. A password opens its menu.",
+    (
+        Question(
+            "administrator.password_hash",
+            Kind.PASSWORD,
+            "Menu password",
+            "Which password opens the menu?",
+            "Not the one of the mailbox: whoever has it can change the settings and switch the "
+            "machine off. Nobody can read mail with it. Only a hash of it is kept.",
+            check=_check_password,
         ),
     ),
 )

@@ -25,10 +25,12 @@ TYPED = {
     "people[0].name": "Ada Lovelace",
     "people[0].password_hash": "correct horse battery staple",
     "disk.protection": "passphrase",
-    "tls.method": "self-signed",
+    "tls.method": "acme",
+    "tls.email": "ada@example.com",
     "updates.url": "https://updates.example.com/mailstead",
     "updates.automatic": "yes",
     "updates.window": "22:00-01:30",
+    "administrator.password_hash": "purple monkey dishwasher tango",
 }
 FACTS = Facts(protections=("passphrase", "key-file"), interfaces=("enp1s0", "enp2s0"))
 

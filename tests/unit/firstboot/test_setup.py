@@ -547,3 +547,99 @@ def test_gate_of_an_image_with_a_defect(paths: Paths) -> None:
     paths.services.write_text("services: {}\n")
     with pytest.raises(StackError):
         run_gate(paths, FakeEngine())
+
+
+CIDATA: dict[str, str | None] = {
+    "path": "/dev/sr0",
+    "label": "cidata",
+    "parttype": None,
+    "fstype": "iso9660",
+    "mountpoint": None,
+}
+
+
+@pytest.fixture
+def disc(volumes: Volumes, programs: FakePrograms, tmp_path: Path) -> Path:
+    """A CD whose files tests write, beside the stick and the ESP."""
+    made = tmp_path / "disc"
+    made.mkdir()
+    programs.mount_copies(("/dev/sr0", made))
+    return made
+
+
+def in_cloud_config(settings: str) -> str:
+    indented = "".join(f"  {line}\n" for line in settings.splitlines())
+    return f"#cloud-config\nhostname: other\nmailstead:\n{indented}users: []\n"
+
+
+@pytest.mark.parametrize(
+    ("label", "name"),
+    [("cidata", "user-data"), ("CIDATA", "user-data"), ("config-2", "openstack/latest/user_data")],
+)
+def test_user_data_of_cloud_init(
+    disc: Path, paths: Paths, programs: FakePrograms, label: str, name: str
+) -> None:
+    (disc / name).parent.mkdir(parents=True, exist_ok=True)
+    programs.lsblk({**CIDATA, "label": label})
+    for text in (in_cloud_config(SETTINGS), SETTINGS):
+        (disc / name).write_text(text)
+        found = find_seed(paths, admit_all).seed
+        assert found is not None
+        assert found.source == f"/dev/sr0/{name}"
+        assert found.settings == parse_settings(SETTINGS, "")
+        # What is kept is read again at the next start.
+        assert parse_settings(found.text, "") == found.settings
+
+
+@pytest.mark.parametrize(
+    "text", ["#cloud-config\nusers: []\n", "#!/bin/sh\nhostname: x\n", "", "\x1f\x8b\xff", "- a\n"]
+)
+def test_user_data_for_somebody_else_is_no_error(
+    disc: Path, paths: Paths, programs: FakePrograms, text: str
+) -> None:
+    (disc / "user-data").write_bytes(text.encode("latin-1"))
+    programs.lsblk(CIDATA)
+    search = find_seed(paths, admit_all)
+    assert (search.seed, search.errors) == (None, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (in_cloud_config(SETTINGS + "hostnam: x\n"), "user-data:13: hostnam: unknown key"),
+        ("#cloud-config\nmailstead: {version: 1, hostname: mail}\n", "user-data:2: hostname:"),
+        ("#cloud-config\nmailstead: yes\n", "user-data:2: expected"),
+        ("#cloud-config\nmailstead:\n  - : [\n", "well-formed YAML"),
+    ],
+)
+def test_wrong_settings_in_user_data_are_told_with_their_line(
+    disc: Path, paths: Paths, programs: FakePrograms, text: str, said: str
+) -> None:
+    (disc / "user-data").write_text(text)
+    programs.lsblk(CIDATA)
+    (error,) = find_seed(paths, admit_all).errors
+    assert said in str(error)
+
+
+def test_answers_that_were_handed_over_are_a_place_like_others(
+    volumes: Volumes, paths: Paths
+) -> None:
+    volumes.write(stick="version: 1\nhostname: mail.example.net\n")
+    search = find_seed(paths, admit_all)
+    assert search.seed is None
+    assert search.given.source == "/dev/sda/mailstead.yaml"
+    assert search.given.values == {"version": 1, "hostname": "mail.example.net"}
+    paths.handed.parent.mkdir(parents=True)
+    paths.handed.write_text(SETTINGS)
+    found = find_seed(paths, admit_all).seed
+    assert found is not None
+    assert found.source == "the answers"
+
+
+def test_a_seed_that_is_wrong_besides_leaving_something_open_gives_nothing(
+    volumes: Volumes, paths: Paths
+) -> None:
+    volumes.write(stick="version: 1\nhostnam: mail.example.net\n")
+    search = find_seed(paths, admit_all)
+    assert search.given.source == ""
+    assert "unknown key" in str(search.errors[0])

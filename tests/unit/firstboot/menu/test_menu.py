@@ -19,7 +19,7 @@ from firstboot.base.waiting import wait_for
 from firstboot.menu.entrance import enter
 from firstboot.menu.entries import MAIN
 from firstboot.menu.menu import Left, Session
-from firstboot.menu.terminal import Terminal
+from firstboot.system.keyboard import Terminal
 
 CLEAR = "\033[2J\033[H"
 

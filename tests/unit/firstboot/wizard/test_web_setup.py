@@ -42,6 +42,10 @@ ANSWERS: dict[str, dict[str, str]] = {
     "person": PERSON,
     "disk": {"disk.protection": "key-file"},
     "tls": {"tls.method": "self-signed"},
+    "administrator": {
+        "administrator.password_hash": PASSWORD,
+        "administrator.password_hash again": PASSWORD,
+    },
 }
 STARTED = (
     "containers loaded (3, 41.2 s)",
@@ -211,7 +215,7 @@ def test_more_is_asked_because_of_an_answer(client: Client, site: Site) -> None:
     }
     page = client.post("/step/network", fields)
     assert page.url.endswith("/step/domains")
-    for name in ("domains", "names", "person", "disk", "tls", "updates"):
+    for name in ("domains", "names", "person", "disk", "tls", "updates", "administrator"):
         page = client.post(f"/step/{name}", {**preset_fields(page.text), **ANSWERS.get(name, {})})
     assert 'href="https://192.0.2.10/"' in page.text
     assert 'href="https://[2001:db8::10]/"' in page.text

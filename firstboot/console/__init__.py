@@ -1,0 +1,1 @@
+"""One terminal of the machine: what somebody finds there who presses a key."""

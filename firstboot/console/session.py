@@ -1,0 +1,193 @@
+"""A terminal from power-on to power-off: the log, until somebody presses a key, then screens.
+
+While nobody does, the lines of `mailstead boot` and `start` go over it as they come. While a screen
+is shown they are held back from it, and shown afterwards.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from firstboot.base.errors import MailsteadError
+from firstboot.base.waiting import wait_for
+from firstboot.console import screens
+from firstboot.system.keyboard import ENTER, ESCAPE, GONE, IDLE, Terminal
+from firstboot.system.seats import Seat
+
+# How soon a terminal is given to somebody else who asks for it.
+POLL_SECONDS = 1.0
+# A console that somebody walked away from is the log's again.
+IDLE_SECONDS = 600.0
+REFRESH_SECONDS = 30.0
+LOG_LINES = 15
+# How long the machine may take to look at settings that were handed over.
+REFUSAL_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Offers:
+    """What can be done at a console; all of it is done by other features.
+
+    `set_up` asks the questions and is true when settings were handed over. `invitation` tells
+    how to do so in a browser. `menu` asks for the administrator's password first.
+    """
+
+    is_set_up: Callable[[], bool]
+    set_up: Callable[[], bool]
+    take_back: Callable[[], None]
+    diagnose: Callable[[], None]
+    invitation: Callable[[], Sequence[str]]
+    new_code: Callable[[], None]
+    status: Callable[[], Sequence[str]]
+    menu: Callable[[], None]
+
+
+@dataclass
+class Session:
+    """Somebody's way through the screens of one terminal. `progress` is the machine's log."""
+
+    terminal: Terminal
+    seat: Seat
+    offers: Offers
+    progress: Path
+    _idle: float = field(default=0.0, init=False)
+
+    def attend(self) -> None:
+        """Serve whoever comes, until the terminal has gone."""
+        while self._sleep():
+            with self.seat.drawing(), contextlib.suppress(KeyboardInterrupt):
+                try:
+                    self._after() if self.offers.is_set_up() else self._before()
+                except MailsteadError as error:
+                    self._tell("Error", (*str(error).splitlines(), error.hint))
+            self._show_log()
+
+    def _sleep(self) -> bool:
+        """Wait for Enter; False when the terminal has gone."""
+        while True:
+            self.seat.take()
+            with contextlib.suppress(KeyboardInterrupt):
+                # A serial line may bring noise, but seldom that.
+                key = self.terminal.key(POLL_SECONDS)
+                if key in {ENTER, GONE}:
+                    return key == ENTER
+
+    def _before(self) -> None:
+        choices = {"1": self._set_up, "3": self._diagnose, "4": self._show_invitation}
+        while not self.offers.is_set_up():
+            lines = screens.start_lines(())
+            key = self._ask("Setup", lines, screens.START_KEYS)
+            if key in {ESCAPE, GONE, IDLE, "q"}:
+                return
+            if key == "2":
+                self._tell("Restore from a backup", screens.NO_RESTORE)
+            elif key in choices:
+                choices[key]()
+        if self._key(IDLE_SECONDS) == ENTER:
+            self._after()
+
+    def _set_up(self) -> None:
+        while self.offers.set_up():
+            with self.seat.left():
+                if self._follow():
+                    return
+            self.offers.take_back()
+            if self._key(IDLE_SECONDS) in {GONE, IDLE}:
+                return
+
+    def _follow(self) -> bool:
+        """Let the log tell how the setup goes; True when the machine has taken the settings.
+
+        The lines come by themselves, since no screen is drawn meanwhile.
+        """
+        begin = len(self._lines())
+        self.terminal.clear()
+        self.terminal.write("\n".join(screens.SETTING_UP) + "\n")
+
+        def taken() -> bool:
+            failed = any(line.startswith("error: ") for line in self._lines()[begin:])
+            return self.offers.is_set_up() or failed
+
+        wait_for(taken, what="the settings to be taken", timeout=3600, interval=POLL_SECONDS)
+        if not self.offers.is_set_up():
+            with contextlib.suppress(MailsteadError):
+                wait_for(self.offers.is_set_up, what="setup", timeout=REFUSAL_SECONDS)
+        if not self.offers.is_set_up():
+            self.terminal.write("\n".join(screens.REFUSED) + "\n")
+            return False
+
+        def ended() -> bool:
+            return any(line.startswith(("ready ", "error: ")) for line in self._lines()[begin:])
+
+        wait_for(ended, what="the machine to be ready", timeout=7200, interval=POLL_SECONDS)
+        if any(line.startswith("ready ") for line in self._lines()[begin:]):
+            self.terminal.write("\n".join(screens.AFTER) + "\n")
+        return True
+
+    def _diagnose(self) -> None:
+        self.terminal.clear()
+        self.terminal.write("Looking at machine and network; this takes up to a minute ...\n\n")
+        self.offers.diagnose()
+        self.terminal.write("\nPress Enter to go on. ")
+        self._key(IDLE_SECONDS)
+
+    def _show_invitation(self) -> None:
+        while not self.offers.is_set_up():
+            lines = tuple(self.offers.invitation())
+            self.terminal.clear()
+            self.terminal.write("\n".join(lines or screens.NO_BROWSER) + "\n")
+            self.terminal.write(f"{screens.BROWSER_KEYS} ")
+            key = self._key(IDLE_SECONDS)
+            if key != "n":
+                return
+            self.offers.new_code()
+
+    def _after(self) -> None:
+        self._idle = 0.0
+        while True:
+            lines = self.offers.status()
+            self.terminal.clear()
+            self.terminal.write(screens.draw("Status", lines, "Enter: menu   Esc: back to the log"))
+            key = self._key(REFRESH_SECONDS)
+            if key in {ESCAPE, GONE, "q"} or self.seat.is_claimed():
+                return
+            if key == ENTER:
+                self.offers.menu()
+            self._idle = 0.0 if key != IDLE else self._idle + REFRESH_SECONDS
+            if self._idle >= IDLE_SECONDS:
+                return
+
+    def _ask(self, title: str, lines: Sequence[str], keys: str) -> str:
+        self.terminal.clear()
+        self.terminal.write(screens.draw(title, lines, keys))
+        return self._key(IDLE_SECONDS)
+
+    def _tell(self, title: str, lines: Sequence[str]) -> None:
+        self._ask(title, lines, "Press Enter to go on.")
+
+    def _key(self, timeout: float) -> str:
+        """The next key; IDLE also when somebody else needs the terminal or nobody is there."""
+        left = timeout
+        while left > 0 and not self.seat.is_claimed():
+            key = self.terminal.key(min(POLL_SECONDS, left))
+            if key != IDLE:
+                return key
+            left -= POLL_SECONDS
+        return IDLE
+
+    def _show_log(self) -> None:
+        """What the machine has said, some of it while a screen was shown."""
+        if self.seat.is_claimed():
+            return
+        self.terminal.clear()
+        for line in self._lines()[-LOG_LINES:]:
+            self.terminal.write(f"mailstead: {line}\n")
+
+    def _lines(self) -> list[str]:
+        try:
+            return self.progress.read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            return []

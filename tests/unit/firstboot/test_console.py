@@ -1,0 +1,176 @@
+"""The console's screens through a pty, and how it shares the terminal with others."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from firstboot.base.paths import Paths
+from firstboot.base.waiting import wait_for
+from firstboot.system.console import Console
+from firstboot.system.seats import SEATS, Seat, is_drawn
+from firstboot.system.terminals import open_terminals
+from tests.unit.firstboot.emulator import Emulator, emulate
+from tests.unit.firstboot.samples import SETTINGS
+
+CHECKOUT = Path(__file__).parents[3]
+ENTER, ESC = "\r", "\x1b"
+
+
+@contextlib.contextmanager
+def attending(paths: Paths, *, term: str = "vt220") -> Iterator[tuple[Emulator, Console]]:
+    """The console on a terminal, asleep, and what the machine writes lines with."""
+    argv = (sys.executable, "-m", "tests.unit.firstboot.attend", paths.state_partition.parent)
+    paths.runtime.mkdir(parents=True, exist_ok=True)
+    with emulate(argv, term=term, env={"PYTHONPATH": str(CHECKOUT)}) as terminal:
+        device = terminal.device
+        taken = paths.runtime / SEATS / f"{device.name}.reader"
+        wait_for(taken.exists, what="the console", timeout=20, interval=0.02)
+        yield terminal, Console((device,), paths.progress)
+
+
+def test_until_enter_is_pressed_the_log_goes_on(paths: Paths) -> None:
+    with attending(paths) as (terminal, machine):
+        machine.say("waiting for settings")
+        terminal.expect("mailstead: waiting for settings")
+        terminal.send("x!1")
+        machine.say("another line")
+        terminal.expect("mailstead: another line")
+        assert "Setup" not in terminal.text
+
+
+def test_the_first_screen(paths: Paths) -> None:
+    with attending(paths) as (terminal, machine):
+        terminal.send(ENTER)
+        terminal.expect("A number chooses.")
+        for text in ("New installation", "Restore from a backup", "Diagnose", "In a browser"):
+            assert text in terminal.text
+        assert all(len(line) < 80 for line in terminal.text.splitlines())
+        # No line spoils the screen; it is shown afterwards.
+        machine.say("a line meanwhile")
+        terminal.send("2")
+        terminal.expect("comes with a later version, as backups do")
+        assert "a line meanwhile" not in terminal.text
+        terminal.send(ENTER)
+        terminal.expect("A number chooses.")
+        terminal.send("3")
+        terminal.expect("pass  memory")
+        terminal.send(ENTER)
+        terminal.expect("A number chooses.")
+        terminal.send("4")
+        terminal.expect("Pairing code:  1234 5678")
+        terminal.send("n")
+        terminal.expect("n: a new code")
+        terminal.send(ESC)
+        terminal.expect("A number chooses.")
+        terminal.send(ESC)
+        terminal.expect("mailstead: a line meanwhile")
+
+
+def test_from_the_questions_to_a_machine_that_is_ready(paths: Paths) -> None:
+    with attending(paths) as (terminal, machine):
+        terminal.send(ENTER)
+        terminal.expect("A number chooses.")
+        terminal.send("1")
+        terminal.expect("The machine is being set up.")
+        assert paths.handed.exists()
+        machine.say("settings from the answers")
+        terminal.expect("mailstead: settings from the answers")
+        paths.settings.write_text(SETTINGS)
+        machine.say("containers started")
+        machine.say("ready mail.example.com")
+        terminal.expect("mailstead dns show")
+        terminal.send(ENTER)
+        terminal.expect("Status")
+
+
+def test_settings_that_the_machine_refuses(paths: Paths) -> None:
+    with attending(paths) as (terminal, machine):
+        terminal.send(ENTER)
+        terminal.expect("A number chooses.")
+        terminal.send("1")
+        terminal.expect("The machine is being set up.")
+        machine.say("error: This machine has no TPM 2.0")
+        terminal.expect("cannot use these settings")
+        wait_for(lambda: not paths.handed.exists(), what="them to be taken back", timeout=10)
+        terminal.send(ENTER)
+        wait_for(paths.handed.exists, what="other answers", timeout=10)
+
+
+def test_status_and_the_way_into_the_menu(paths: Paths) -> None:
+    paths.settings.write_text(SETTINGS)
+    with attending(paths) as (terminal, _machine):
+        terminal.send(ENTER)
+        terminal.expect("Enter: menu")
+        for text in ("mail.example.com", "2 h 1 min", "NOT WELL  mta (exited)", "993 imaps"):
+            assert text in terminal.text
+        terminal.send(ENTER)
+        terminal.expect("== the menu ==")
+        terminal.send(ENTER)
+        terminal.expect("Enter: menu")
+        terminal.send("q")
+        wait_for(lambda: "Enter: menu" not in terminal.text, what="the log", timeout=10)
+
+
+def test_a_dumb_terminal_takes_lines(paths: Paths) -> None:
+    with attending(paths, term="dumb") as (terminal, _machine):
+        terminal.send("\n")
+        terminal.expect("A number chooses.")
+        terminal.send("2\n")
+        terminal.expect("comes with a later version, as backups do")
+        assert b"\x1b" not in terminal.raw
+
+
+def test_a_dialogue_gets_the_terminal(paths: Paths) -> None:
+    with attending(paths) as (terminal, _machine):
+        device = terminal.device
+        with open_terminals([device], seats=paths.runtime / SEATS) as terminals:
+            terminals.write("Passphrase: ")
+            terminal.expect("Passphrase:")
+            terminal.send(f"secret{ENTER}")
+            assert terminals.read_line(5) == "secret"
+            # What ends a dialogue does not wake the console.
+            assert "Setup" not in terminal.text
+        terminal.send(ENTER)
+        terminal.expect("A number chooses.")
+
+
+def test_a_dialogue_goes_on_though_somebody_does_not_give_way(tmp_path: Path) -> None:
+    master, slave = pty.openpty()
+    device = Path(os.ttyname(slave))
+    seat = Seat(device, tmp_path)
+    seat.take()
+    before = time.monotonic()
+    with open_terminals([device], seats=tmp_path) as terminals:
+        assert time.monotonic() - before < 10
+        assert seat.is_claimed()
+        os.write(master, b"x\n")
+        assert terminals.read_line(5) == "x"
+    assert not seat.is_claimed()
+    os.close(master)
+    os.close(slave)
+
+
+def test_lines_and_screens_do_not_mix(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    device = tmp_path / "ttyX"
+    device.touch()
+    console = Console((device,), tmp_path / "progress")
+    seat = Seat(device, tmp_path / SEATS)
+    with seat.drawing():
+        assert is_drawn(device, tmp_path / SEATS)
+        console.say("held back")
+        with seat.left():
+            console.say("welcome")
+        console.say("held back, too")
+    console.say("welcome again")
+    assert device.read_text() == "mailstead: welcome again\n"
+    lines = ["held back", "welcome", "held back, too", "welcome again"]
+    assert (tmp_path / "progress").read_text().splitlines() == lines
+    assert "held back" in capfd.readouterr().out

@@ -1,0 +1,1 @@
+"""Seeds: settings files for machines that are yet to be set up."""
