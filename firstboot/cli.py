@@ -31,6 +31,7 @@ from firstboot.dns.commands import dns
 from firstboot.logs.commands import logs
 from firstboot.menu.commands import menu
 from firstboot.power.commands import power
+from firstboot.reset.commands import reset
 from firstboot.settings.commands import settings
 from firstboot.ssh.commands import ssh
 from firstboot.update.commands import update
@@ -333,6 +334,7 @@ for group in (
     logs,
     menu,
     power,
+    reset,
     settings,
     ssh,
     update,

@@ -112,6 +112,11 @@ class Paths:
         return self.runtime / "ssh"
 
     @property
+    def reset_mark(self) -> Path:
+        """Names the state that the next start erases; on the EFI system partition."""
+        return self.esp / "mailstead-reset"
+
+    @property
     def updates(self) -> Path:
         """What upgrades keep: their history, and what they have fetched so far."""
         return self.state_partition / "updates"

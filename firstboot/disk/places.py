@@ -8,7 +8,7 @@ from pathlib import Path
 from firstboot.base.paths import Paths
 from firstboot.system import cryptenroll, cryptsetup, tpm
 
-MAPPER = Path("/dev/mapper/mailstead-state")
+MAPPER = cryptsetup.STATE
 
 
 @dataclass(frozen=True)

@@ -214,6 +214,19 @@ POWER = Menu(
     ),
 )  # fmt: skip
 
+RESET = Menu(
+    "Factory reset",
+    (
+        Entry("s", "Forget the settings, keep the mail", "Restarts the machine as if it were new, "
+              "but with its mail. It asks for the machine's name first.",
+              Command(("reset", "settings"))),
+        Entry("e", "Erase everything", "Erases all mail, settings and keys, for good. It asks for "
+              "the machine's name first. Nobody can get the mail back.",
+              Command(("reset", "everything"))),
+        BACK,
+    ),
+)  # fmt: skip
+
 ADMINISTRATOR = Menu(
     "Administrator's password",
     (
@@ -274,6 +287,7 @@ MAIN = Menu(
         Entry("a", "Administrator's password", "Sets the password that opens this menu on the "
               "console.", ADMINISTRATOR),
         Entry("o", "Restart or switch off", "Restarts the machine, or switches it off.", POWER),
+        Entry("f", "Factory reset", "Sets the machine up anew, with its mail or without.", RESET),
         Entry("h", "Help", "Explains every entry of this menu.", Helps()),
         Entry("q", "Exit", "Leaves the menu. The machine goes on working.", Leave()),
     ),

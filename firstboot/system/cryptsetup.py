@@ -17,6 +17,8 @@ from firstboot.base.errors import MachineError
 from firstboot.base.run import run
 
 BLOCK = Path("/sys/class/block")
+# The opened state; the initrd opens it under this name.
+STATE = Path("/dev/mapper/mailstead-state")
 # LUKS2_KEYSLOTS_MAX of libcryptsetup.
 SLOTS = 32
 # Argon2id has to find its memory again in the initrd, on whatever machine the disk is then in:
@@ -78,6 +80,11 @@ def backing_device(mapper: Path, block: Path = BLOCK) -> Path:
     if len(below) != 1:
         raise MachineError(f"{mapper} is not an encrypted volume that is open")
     return Path("/dev") / below[0].name
+
+
+def read_uuid(device: Path) -> str:
+    """The UUID of a LUKS header; CommandError when there is none."""
+    return run(["cryptsetup", "luksUUID", device], timeout=SECONDS).stdout.strip()
 
 
 def read_header(device: Path) -> Header:
