@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from firstboot import cli
+from firstboot.base.errors import MachineError
 from firstboot.base.paths import Paths
 from firstboot.base.run import run
 from firstboot.reset import commands
@@ -92,7 +93,7 @@ def test_settings_that_cannot_be_read_do_not_prevent_it(call: Any, paths: Paths)
 
 
 def test_not_during_an_upgrade(call: Any, paths: Paths) -> None:
-    with maintenance(paths.maintenance_lock, "an upgrade", module.MachineError):
+    with maintenance(paths.maintenance_lock, "an upgrade", MachineError):
         assert call("everything", "--yes", NAME)[0] == 8
         assert call("settings", "--yes", NAME)[0] == 8
     assert not paths.reset_mark.exists()
