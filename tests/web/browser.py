@@ -162,12 +162,22 @@ class Browser:
         """Take a picture of the whole page, and look for faults on the way."""
         assert self.faults() == []
         self.pictures += 1
+        return self._take(f"{self.width}-{self.pictures:02}-{name}.png")
+
+    def keep_evidence(self, test: str) -> None:
+        """What the page was when a test failed, beside the pictures."""
+        name = "".join(letter if letter.isalnum() else "-" for letter in test)
+        self._take(f"failed-{name}.png")
+        text = f"{self.driver.current_url}\n\n{self.driver.page_source}"
+        (self.album / f"failed-{name}.html").write_text(text)
+
+    def _take(self, name: str) -> Path:
         size: dict[str, Any] = self.driver.execute_cdp_cmd("Page.getLayoutMetrics", {})
         clip = {"x": 0, "y": 0, "scale": 1, **_size(size["cssContentSize"], self.width)}
         taken: dict[str, str] = self.driver.execute_cdp_cmd(
             "Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip}
         )
-        path = self.album / f"{self.width}-{self.pictures:02}-{name}.png"
+        path = self.album / name
         path.write_bytes(base64.b64decode(taken["data"]))
         return path
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,8 @@ from tests.unit.firstboot.samples import write_share
 from tests.unit.firstboot.wizard.site import Site, open_site
 from tests.web.browser import Browser, open_browser
 from tools.host.cache import cache_folder
+
+FAILED = pytest.StashKey[bool]()
 
 
 @pytest.fixture
@@ -48,4 +50,18 @@ def browser(album: Path, request: pytest.FixtureRequest) -> Iterator[Browser]:
     width = int(getattr(request, "param", 1280))
     with open_browser(album, width) as opened:
         yield opened
-        assert opened.console_errors() == []
+        if request.node.stash.get(FAILED, False):
+            opened.keep_evidence(request.node.name)
+        else:
+            assert opened.console_errors() == []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let fixtures know that their test has failed."""
+    report = yield
+    if report.failed:
+        item.stash[FAILED] = True
+    return report
