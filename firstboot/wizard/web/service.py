@@ -111,6 +111,7 @@ class Service:
             yield
 
     def _tick(self, wizard: Wizard) -> None:
+        wizard.note_lines()
         path = self.around.paths.invitation
         if take_request(path):
             wizard.pairing.renew()

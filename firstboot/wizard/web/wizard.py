@@ -92,8 +92,14 @@ class Wizard:
     def hand_over(self, revision: str, session: Session) -> None:
         """Give the machine its settings. Raises StaleDraftError, and SettingsError when wrong."""
         flow = self.at_revision(revision, session)
-        self.handed = len(read_lines(self.paths))
+        self.note_lines()
         flow.finish(self.paths)
+
+    def note_lines(self) -> None:
+        """Remember what the machine had said before the settings were handed over, by whomever."""
+        said = len(read_lines(self.paths))
+        if not self.is_handed_over:
+            self.handed = said
 
     def note_shown(self) -> None:
         """The last page has been seen; the first time counts."""

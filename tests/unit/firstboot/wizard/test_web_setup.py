@@ -11,7 +11,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from firstboot.base.errors import MachineError
-from firstboot.base.handover import Given, write_given
+from firstboot.base.handover import Given, hand_over, write_given
 from firstboot.base.paths import Paths
 from firstboot.base.questions.catalogue import STEPS
 from firstboot.base.questions.model import Context, Kind
@@ -290,6 +290,22 @@ def test_answers_that_the_machine_refuses_can_be_changed(client: Client, site: S
     assert "asks for the passphrase" in page
     site.say("the passphrase opens the disk from now on")
     assert "asks for the passphrase" not in client.get("/progress").text
+
+
+def test_settings_from_the_console_are_not_refused_for_older_errors(
+    paths: Paths, programs: FakePrograms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_site(paths, programs, monkeypatch) as site, Client(site) as client:
+        site.console.error(MachineError("the stick leaves questions open"))
+        site.console.say("waiting for settings")
+        site.start_service()
+        site.wait_until_served()
+        client.pair()
+        hand_over(paths, SETTINGS)
+        page = client.get("/start")
+        assert page.url.endswith("/progress")
+        assert "Setting up" in page.text
+        assert "leaves questions open" not in page.text
 
 
 def test_what_a_seed_says_is_not_asked(
