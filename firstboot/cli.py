@@ -208,7 +208,6 @@ def _offers(paths: Paths) -> Offers:
     """What can be done at a console, of several features."""
     from firstboot.base.handover import take_back
     from firstboot.base.run import run
-    from firstboot.base.settings import require_settings
     from firstboot.console.session import Offers
     from firstboot.wizard.web.invitation import ask_for_code, draw_invitation, read_invitation
 
@@ -233,6 +232,7 @@ def _offers(paths: Paths) -> Offers:
         run(["mailstead", "check"], capture=False, check=False)
 
     def show_menu() -> None:
+        from firstboot.base.settings import require_settings
         from firstboot.menu.entrance import enter
         from firstboot.menu.menu import run_menu
         from firstboot.system.keyboard import this_terminal

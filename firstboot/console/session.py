@@ -56,8 +56,11 @@ class Session:
     _idle: float = field(default=0.0, init=False)
 
     def attend(self) -> None:
-        """Serve whoever comes, until the terminal has gone."""
-        while self._sleep():
+        """Serve the next one who comes, until they leave.
+
+        Whoever runs this begins it anew then, which gives back the memory that it took.
+        """
+        if self._sleep():
             with self.seat.drawing(), contextlib.suppress(KeyboardInterrupt):
                 try:
                     self._after() if self.offers.is_set_up() else self._before()
