@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-RULE = "-" * 79
+WIDTH = 79
+RULE = "-" * WIDTH
 MIB, GIB = 1 << 20, 1 << 30
 
 START = (
@@ -41,9 +42,10 @@ REFUSED = (
 )
 
 
-def draw(title: str, lines: Sequence[str], keys: str) -> str:
-    """A screen: a title, its lines, and what the keys do."""
-    return "\n".join((f" Mailstead   {title}", RULE, "", *lines, "", RULE, f" {keys}", ""))
+def draw(title: str, lines: Sequence[str], keys: str, mark: Callable[[str], str]) -> str:
+    """A screen: a title, its lines, and what the keys do; `mark` makes a bar where it can."""
+    bars = [mark(text.ljust(WIDTH)) for text in (f" Mailstead   {title}", f" {keys}")]
+    return "\n".join((bars[0], "", *lines, "", RULE, bars[1], ""))
 
 
 def start_lines(invitation: Sequence[str]) -> tuple[str, ...]:

@@ -152,8 +152,7 @@ class Session:
         self._idle = 0.0
         while True:
             lines = self.offers.status()
-            self.terminal.clear()
-            self.terminal.write(screens.draw("Status", lines, "Enter: menu   Esc: back to the log"))
+            self._draw("Status", lines, "Enter: menu   Esc: back to the log")
             key = self._key(REFRESH_SECONDS)
             if key in {ESCAPE, GONE, "q"} or self.seat.is_claimed():
                 return
@@ -164,9 +163,12 @@ class Session:
                 return
 
     def _ask(self, title: str, lines: Sequence[str], keys: str) -> str:
-        self.terminal.clear()
-        self.terminal.write(screens.draw(title, lines, keys))
+        self._draw(title, lines, keys)
         return self._key(IDLE_SECONDS)
+
+    def _draw(self, title: str, lines: Sequence[str], keys: str) -> None:
+        self.terminal.clear()
+        self.terminal.write(screens.draw(title, lines, keys, self.terminal.marked))
 
     def _tell(self, title: str, lines: Sequence[str]) -> None:
         self._ask(title, lines, "Press Enter to go on.")

@@ -27,7 +27,7 @@ def answers(address: str, seconds: float) -> bool:
         listed = run(["ip", "-json", "neigh", "show", "to", address], timeout=30).stdout
         return any(
             "lladdr" in entry and _KNOWN & set(entry.get("state", ()))
-            for entry in json.loads(listed or "[]")
+            for entry in json.loads(listed.strip() or "[]")
         )
 
     with contextlib.suppress(DeadlineError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 
 from firstboot.base.errors import MailsteadError
@@ -33,5 +34,7 @@ def try_network(network: Network, paths: Paths) -> str:
                 "addresses until the end of the setup."
             )
     except MailsteadError as error:
+        with contextlib.suppress(MailsteadError):
+            apply_network(Network(), paths.networkd)
         return f"This network could not be tried: {error}"
     return ""
