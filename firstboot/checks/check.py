@@ -170,6 +170,8 @@ def _await(running: _Running, seconds: float, deadline: float) -> Result:
 def format_result(result: Result, width: int) -> str:
     """A result as text for people: one line with the name in `width` columns, reasons below it."""
     state = result.state if result.state == "pass" else result.state.upper()
-    lines = [f"{state}  {result.name.ljust(width)}  {result.measured}"]
-    lines += [f"{'':4}  {'':{width}}  {text}" for text in (result.why, result.what_to_do) if text]
+    first, *rest = result.measured.splitlines() or [""]
+    lines = [f"{state}  {result.name.ljust(width)}  {first}"]
+    below_it = (*rest, result.why, result.what_to_do)
+    lines += [f"{'':4}  {'':{width}}  {text}" for text in below_it if text]
     return "\n".join(lines)

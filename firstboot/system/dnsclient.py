@@ -88,7 +88,10 @@ def ask(
     `timeout` is in seconds for each try. Raises NoAnswerError when the server does not answer, or
     answers with an error such as SERVFAIL or REFUSED.
     """
-    query = dns.message.make_query(name, kind, use_edns=0, payload=PAYLOAD)
+    try:
+        query = dns.message.make_query(name, kind, use_edns=0, payload=PAYLOAD)
+    except dns.exception.DNSException as error:
+        raise NoAnswerError(f"{name} cannot be asked for: {error}") from None
     query.flags &= ~dns.flags.RD
     if recursive:
         # AD asks to be told whether DNSSEC was checked, without the signatures (RFC 6840, 5.7).

@@ -85,6 +85,13 @@ def test_an_answer_that_does_not_fit_comes_over_tcp(filled: Internet) -> None:
     assert filled.first.asked[-1] == ("mail.example.com", "A", True)
 
 
+def test_name_that_is_too_long(filled: Internet) -> None:
+    name = ".".join(["a" * 60] * 5)
+    with pytest.raises(NoAnswerError, match="cannot be asked for"):
+        ask(filled.first.server, name, "A", recursive=False)
+    assert filled.first.asked == []
+
+
 def test_nobody_listens() -> None:
     server = Server(FIRST, "ns.example.net", closed_port(FIRST))
     with pytest.raises(NoAnswerError, match=r"^ns\.example\.net \(127\.0\.0\.2\) "):
