@@ -143,7 +143,7 @@ def _mailbox(address: str) -> Iterator[RemoteMailbox]:
         raise VaultError(f"nobody has the address {address}", "Name a person's main address.")
     try:
         context = trusting(paths.certificate)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise VaultError(f"the certificate {paths.certificate} cannot be read: {error}") from None
     account = Account(
         hostname=settings.hostname,

@@ -73,7 +73,12 @@ def import_mail(
 
     An import that was stopped goes on: nothing is brought in twice.
     """
-    run = _Import(box, journal, folder)
+    if not source.exists():
+        raise VaultError(f"there is no {source}", "Name a file, a Maildir, or a directory.")
+    try:
+        run = _Import(box, journal, folder)
+    except OSError as error:
+        raise VaultError(f"cannot note how far it is: {error}", "Name another --record.") from None
     before = run.count
     try:
         for number, item in enumerate(read_source(source), 1):

@@ -11,8 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
+from firstboot.base.certificate import ensure_certificate
+from firstboot.base.paths import Paths
 from firstboot.base.roundtrip import Account, trusting
 from firstboot.vaults import commands
 from firstboot.vaults.check import check_vault
@@ -23,7 +25,9 @@ from firstboot.vaults.journal import Journal
 from firstboot.vaults.mailbox import Mail, Progress, RemoteMailbox, opened_mailbox
 from firstboot.vaults.names import folder_of, path_of
 from firstboot.vaults.sources import read_source
-from tests.unit.postmaster.harness import PASSWORD, RawImap, Stack
+from tests.unit.postmaster.harness import ADA, PASSWORD, RawImap, Stack, make_files
+
+CHECKOUT = Path(__file__).parents[3]
 
 PLAIN = b"Subject: plain\r\n\r\nGood morning\r\n"
 QUOTED = b"Subject: from\r\n\r\nFrom here on\r\n>From there\r\n\r\nFrom a new paragraph\r\n"
@@ -197,6 +201,15 @@ def test_what_cannot_be_brought_in_is_named(
         assert list(contents(box)) == ["New/One"]
 
 
+def test_an_import_of_nothing_leaves_no_record(filled: RemoteMailbox, tmp_path: Path) -> None:
+    with pytest.raises(VaultError, match="there is no"):
+        bring_in(filled, tmp_path / "nothing", tmp_path / "record")
+    assert not (tmp_path / "record").exists()
+    (tmp_path / "a.eml").write_bytes(PLAIN)
+    with pytest.raises(VaultError, match="cannot note"):
+        bring_in(filled, tmp_path, tmp_path / "missing" / "record")
+
+
 @pytest.mark.parametrize("name", ["nothing", "text"])
 def test_a_source_that_is_none(tmp_path: Path, name: str) -> None:
     (tmp_path / "text.mbox").write_bytes(b"no mbox")
@@ -278,3 +291,43 @@ def test_a_damaged_vault_is_told(
     code, output = command("check ada@x")
     assert code == 15
     assert output == "problem  content 1 is not there\ndamaged  10 bytes looked at\n"
+
+
+@pytest.fixture
+def machine(
+    tmp_path: Path, password_hash: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[str, str], Result]]:
+    """Run `mailstead vault …` on a machine whose mail store runs, with a password."""
+    ensure_certificate(tmp_path / "tls", "mail.example.com")
+    pair = (tmp_path / "tls" / "certificate.pem", tmp_path / "tls" / "key.pem")
+    stack = Stack(make_files(tmp_path, password_hash, pair))
+    stack.deliver(PLAIN, ADA)
+    paths = Paths.below(tmp_path / "root")
+    for folder in (paths.settings.parent, paths.templates, paths.certificate.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    paths.settings.write_text(stack.files.settings.read_text())
+    services = (CHECKOUT / "compose" / "services.yaml").read_text()
+    port = f"published: {stack.ports.mailstore.imap},"
+    paths.services.write_text(services.replace("published: 993,", port))
+    paths.certificate.write_bytes(pair[0].read_bytes())
+    monkeypatch.setattr(commands, "Paths", lambda: paths)
+    yield lambda line, secret: CliRunner().invoke(
+        commands.vault, shlex.split(line), input=secret + "\n"
+    )
+    stack.stop()
+
+
+def test_the_command_reaches_the_machines_own_mail_store(
+    machine: Callable[[str, str], Result], tmp_path: Path
+) -> None:
+    result = machine(f"export {ADA.title()} {tmp_path}/out", PASSWORD)
+    assert (result.exit_code, result.stdout) == (
+        0,
+        f"written  1 messages to {tmp_path}/out (0 before)\n",
+    )
+    (item,) = read_source(tmp_path / "out")
+    assert item.mail.raw.endswith(PLAIN)
+    assert isinstance(machine(f"check {ADA}", "wrong").exception, VaultError)
+    nobody = machine("check nobody@example.com", PASSWORD).exception
+    assert isinstance(nobody, VaultError)
+    assert "nobody@example.com" in nobody.message
