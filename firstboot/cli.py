@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 from firstboot.admin.commands import admin
 from firstboot.base.errors import MailsteadError, SettingsError
 from firstboot.base.paths import Paths
+from firstboot.certificates.commands import cert
 from firstboot.checks.commands import check
 from firstboot.disk.commands import disk
 from firstboot.dns.commands import dns
@@ -90,7 +91,7 @@ def mailstead() -> None:
 
     Exit codes: 0 fine, 1 unexpected error, 2 wrong usage, 3 settings, 4 a program failed,
     5 services, 6 release, 7 Docker, 8 machine, 9 out of time, 10 round trip, 11 a check failed,
-    12 an upgrade was refused.
+    12 an upgrade was refused, 14 no certificate.
     """
 
 
@@ -277,6 +278,8 @@ def _facts() -> Facts:
 def status(as_json: bool) -> None:
     """Show version, upgrades, containers, ports, memory and disk."""
     from firstboot.base.engine import Engine
+    from firstboot.certificates.machine import read_machine as read_certificates
+    from firstboot.certificates.status import read_certificate_status
     from firstboot.checks.machine import read_machine
     from firstboot.checks.status import columns, format_status, read_status
     from firstboot.disk.places import Places
@@ -291,6 +294,10 @@ def status(as_json: bool) -> None:
         upgrade = read_upgrade_status(read_upgrades(Paths()))
         shown["upgrade"] = upgrade.as_json()
         blocks.append(format_upgrades(upgrade))
+    with _as_problem(shown, blocks):
+        certificate = read_certificate_status(read_certificates(Paths(), Engine()))
+        shown["certificate"] = certificate.as_json()
+        blocks.append(columns(certificate.rows()))
     with _as_problem(shown, blocks):
         protection = read_protection(Places())
         shown["protection"] = protection.as_json()
@@ -328,6 +335,7 @@ def version(as_json: bool) -> None:
 
 for group in (
     admin,
+    cert,
     check,
     disk,
     dns,

@@ -24,7 +24,7 @@ from firstboot.base.settings import Settings, parse_settings
 
 # What stands where nobody but the machine needs to see what it is.
 HIDDEN = "(hidden)"
-SECRET_KEYS = ("password_hash", "publish_secret")
+SECRET_KEYS = ("password_hash", "publish_secret", "dns_environment")
 _SOURCE = "settings"
 _KEY = re.compile(r"[a-z_]+(\[\d{1,4}\])*(\.[a-z_]+(\[\d{1,4}\])*)*", re.ASCII)
 
@@ -115,12 +115,14 @@ def value_at(value: Plain, place: Place) -> Plain:
 
 
 def without_secrets(value: Plain, key: str | int = "") -> Plain:
-    """The same with `(hidden)` in place of password hashes."""
+    """The same with `(hidden)` in place of password hashes and other secrets."""
+    if key in SECRET_KEYS and value:
+        return HIDDEN
     if isinstance(value, dict):
         return {name: without_secrets(item, name) for name, item in value.items()}
     if isinstance(value, tuple):
         return tuple(without_secrets(item) for item in value)
-    return HIDDEN if key in SECRET_KEYS and value is not None else value
+    return value
 
 
 def _changed(value: Plain, change: Change, above: Place) -> Plain:

@@ -72,6 +72,26 @@ class Paths:
         return self.state / "tls"
 
     @property
+    def renewal(self) -> Path:
+        """What became of the attempts to renew the certificate."""
+        return self.tls / "renewal.json"
+
+    @property
+    def lego(self) -> Path:
+        """The account at a certificate authority, and what it gave last."""
+        return self.tls / "lego"
+
+    @property
+    def certificate_lock(self) -> Path:
+        """Held by whoever gets or installs a certificate."""
+        return self.runtime / "certificate.lock"
+
+    @property
+    def firewall(self) -> Path:
+        """The rules of the firewall as they were applied."""
+        return self.runtime / "firewall"
+
+    @property
     def release_keys(self) -> Path:
         """The public keys of those whose releases this slot accepts."""
         return self.share / "release-keys.json"

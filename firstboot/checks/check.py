@@ -37,6 +37,7 @@ from firstboot.checks.outside import (
     check_reverse_dns,
 )
 from firstboot.checks.result import Group, Result
+from firstboot.checks.security import check_certificate
 
 GROUPS: tuple[Group, ...] = ("machine", "network", "mail")
 # For all slow ones together, which wait for others.
@@ -88,6 +89,7 @@ CHECKS: tuple[Check, ...] = (
     Check("containers", "mail", set_up=check_containers),
     Check("ports", "mail", set_up=check_ports),
     Check("round trip", "mail", set_up=check_round_trip),
+    Check("certificate", "mail", set_up=check_certificate),
     Check("link", "network", check_link),
     Check("addresses", "network", check_addresses),
     Check("gateway", "network", check_gateway, slow=True),

@@ -74,13 +74,20 @@ RESTORE = Text(
     )
 )
 
-CERTIFICATES = Text(
+CERTIFICATES = Menu(
+    "Certificates",
     (
-        "The machine makes its certificate itself, and makes it anew at a start when less than 30 "
-        "days are left or its host name is another one. There is nothing to renew by hand.",
-        "Certificates from an authority come with a later version of Mailstead.",
-    )
-)
+        Entry("r", "Renew now", "Gets a new certificate from the authority, if one is due. The "
+              "machine does so by itself; this is for when it failed.", Command(("cert", "renew"))),
+        Entry("a", "From an authority", "Gets a certificate from Let's Encrypt, which everybody "
+              "trusts. The host name must lead to this machine, and port 80 be reachable.",
+              _set("tls.method", "acme")),
+        Entry("s", "Self-signed", "Goes back to the certificate that the machine makes itself. "
+              "Mail programs ask whether they should trust it.", _set("tls.method", "self-signed")),
+        BACK,
+    ),
+    shows=("cert", "status"),
+)  # fmt: skip
 
 AUTOMATIC = Menu(
     "Automatic upgrades",
@@ -268,7 +275,8 @@ MAIN = Menu(
         Entry("2", "Set up backups", "Comes with a later version.", BACKUPS),
         Entry("3", "Set up auto upgrades", "Chooses whether, when and from where the machine "
               "upgrades itself.", AUTOMATIC),
-        Entry("4", "Renew certificates", "Tells how the machine gets its certificate.",
+        Entry("4", "Renew certificates", "Shows the certificate, renews it, changes where it comes "
+              "from.",
               CERTIFICATES),
         Entry("5", "Restore from backup", "Comes with a later version.", RESTORE),
         Entry("s", "Status", "Shows how the machine is: version, services, memory, disk.",

@@ -30,6 +30,10 @@ EFFECTS: dict[str, Effect] = {
     "dns": AT_ONCE,
     "checks": AT_ONCE,
     "ssh": Effect(AT_ONCE.when, ("mailstead", "ssh", "apply")),
+    "tls": Effect(
+        "It counts from now on. What becomes of a new certificate: mailstead cert status",
+        ("systemctl", "start", "--no-block", "mailstead-certificate.service"),
+    ),
     "disk": Effect(
         "It counts from the next start on, which asks on the console for what it needs to know. "
         "To do it now: mailstead disk enrol"

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from firstboot.base.errors import MailsteadError
 from firstboot.base.paths import Paths
+from firstboot.base.renewal import read_renewal
 from firstboot.base.settings import parse_settings
 from firstboot.base.state import claim_state
 from firstboot.disk.places import Places
@@ -80,6 +81,10 @@ def _read_draft(file: Path) -> object:
     return read_draft(places).done
 
 
+def _read_renewal(file: Path) -> object:
+    return read_renewal(file).failures
+
+
 def _read_key(file: Path) -> object:
     return FileKeyStore(file.parent).load(PersonId(file.stem))
 
@@ -120,6 +125,7 @@ FORMATS = (
     _text("setup/draft.json", _JSON, _read_draft),
     _text("updates/history.json", _JSON, read_history),
     _text("updates/schedule.json", _JSON, read_schedule),
+    _text("mail/tls/renewal.json", _JSON, _read_renewal),
     _text("mail/mailstore/keys/ID.key", "^mailstead-key ", _read_key),
     Format("mail/mailstore/vaults/ID.vault", _vault_version, _renumber_vault, _read_vault),
 )

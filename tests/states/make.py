@@ -30,6 +30,7 @@ from firstboot.base.files import make_directory, write_atomic
 from firstboot.base.notices import leave_notice
 from firstboot.base.paths import Paths
 from firstboot.base.release import Release, read_release, write_release
+from firstboot.base.renewal import Renewal, write_renewal
 from firstboot.base.services import read_stack
 from firstboot.base.settings import Settings, parse_settings
 from firstboot.base.stack import write_stack
@@ -150,6 +151,7 @@ def make_state(version: str, target: Path) -> None:
         claim_state(paths.state_format)
         render(parse_settings(SETTINGS, "settings"), paths)
         write_atomic(paths.settings, SETTINGS, mode=0o600)
+        write_renewal(paths.renewal, Renewal(2, now.isoformat(), now.isoformat(), FAILURE))
         write_draft(paths, Draft(typed={"hostname": "mail.example.com"}, done=("network",)))
         expected: dict[str, Any] = {
             "version": version,

@@ -68,6 +68,9 @@ HOST_PACKAGES: tuple[Package, ...] = (
     Package("openssh-client", "the same", _for("unit test"), ("ssh", "ssh-keygen")),
     # Its service, if it is started, listens on the loopback only.
     Package("knot", "a name server for tests of DNS", _for("unit test"), ("knotd",)),
+    Package("nftables", "checking the firewall's rules", _for("unit test"), ("nft",)),
+    Package("lego", "a client of certificate authorities", _for("unit test"), ("lego",)),
+    Package("pebble", "a certificate authority for tests", _for("unit test"), ("pebble",)),
     Package("qemu-system-x86", "running the image", _MACHINE, ("qemu-system-x86_64",)),
     Package("qemu-utils", "disk overlays over an image", _MACHINE, ("qemu-img",)),
     Package("ovmf", "UEFI firmware for QEMU", _MACHINE, ("/usr/share/OVMF",)),

@@ -7,7 +7,6 @@ What it is made of is imported only on a machine that waits for settings: others
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import threading
 from collections.abc import Callable
@@ -15,6 +14,9 @@ from collections.abc import Callable
 from firstboot.base.paths import Paths
 from firstboot.base.questions.model import Facts
 from firstboot.wizard.web.progress import await_questions
+
+# It ends by itself long before that; the kernel closes the port should it not be able to.
+KEPT_OPEN_SECONDS = 4 * 3600
 
 
 def serve_setup(paths: Paths, facts: Callable[[], Facts]) -> None:
@@ -27,6 +29,7 @@ def serve_setup(paths: Paths, facts: Callable[[], Facts]) -> None:
     if not await_questions(paths, ended):
         return
     from firstboot.system.addresses import reachable_addresses
+    from firstboot.system.nftables import opened
     from firstboot.wizard.web.records import find_records
     from firstboot.wizard.web.service import Service, Surroundings
 
@@ -35,6 +38,6 @@ def serve_setup(paths: Paths, facts: Callable[[], Facts]) -> None:
         facts(),
         addresses=reachable_addresses,
         records=find_records,
-        kept_open=lambda _port: contextlib.nullcontext(),
+        kept_open=lambda port: opened(port, KEPT_OPEN_SECONDS),
     )
     Service(surroundings, ended).run()

@@ -1,0 +1,112 @@
+"""When a certificate is due, and what became of the attempts to renew it (renewal.json).
+
+An attempt counts as failed before it begins, and the next one has its time by then. So neither a
+power cut nor a restart makes a machine ask an authority more often than it should.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from firstboot.base.errors import MailsteadError
+from firstboot.base.files import make_directory, write_atomic
+from firstboot.base.tls import Facts
+
+FORMAT = 1
+
+# How long after the first failure in a row the next attempt is; it doubles with each one.
+FIRST_PAUSE = datetime.timedelta(minutes=15)
+LONGEST_PAUSE = datetime.timedelta(days=1)
+# A time further ahead than any pause comes from a clock that was wrong.
+FARTHEST = datetime.timedelta(days=8)
+
+
+class CertificateError(MailsteadError):
+    """A certificate cannot be used, or was not to be had; the one that is shown stays."""
+
+    exit_code = 14
+
+
+@dataclass(frozen=True)
+class Renewal:
+    """The attempts since the last success; times are RFC 3339 in UTC, "" where there is none.
+
+    `failing` is since when none succeeded, `next` before when there is none by itself, `limited`
+    whether the authority has set that time, `warned` when the owner was last told.
+    """
+
+    failures: int = 0
+    failing: str = ""
+    next: str = ""
+    reason: str = ""
+    limited: bool = False
+    warned: str = ""
+
+
+def read_renewal(path: Path) -> Renewal:
+    """What was noted; nothing when that cannot be read, which costs one attempt at the most."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data["format"] != FORMAT:
+            return Renewal()
+        return Renewal(
+            int(data["failures"]),
+            _time(data["failing"]),
+            _time(data["next"]),
+            str(data["reason"]),
+            bool(data["limited"]),
+            _time(data["warned"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return Renewal()
+
+
+def write_renewal(path: Path, renewal: Renewal) -> None:
+    """Keep it, on disk when this returns."""
+    make_directory(path.parent)
+    text = json.dumps({"format": FORMAT, **asdict(renewal)}, indent=2)
+    write_atomic(path, text + "\n", mode=0o600)
+
+
+def due(facts: Facts) -> datetime.datetime:
+    """When to renew: at two thirds of its life, and up to a thirtieth later.
+
+    How much later depends on the certificate, so that not all machines come at once, and one keeps
+    to its time over restarts.
+    """
+    share = int(facts.fingerprint[:8], 16) / 0xFFFFFFFF
+    return facts.begins + facts.life * 2 / 3 + facts.life / 30 * share
+
+
+def pause(failures: int, facts: Facts | None, dice: float) -> datetime.timedelta:
+    """How long to wait after so many failures in a row (at least one).
+
+    A certificate that does not live long leaves less time. `dice` is random, from 0 to 1: it makes
+    the pause up to a tenth longer.
+    """
+    longest = min(LONGEST_PAUSE, facts.life / 12) if facts else LONGEST_PAUSE
+    doubled = FIRST_PAUSE * int(2 ** min(failures - 1, 12))
+    return min(doubled, longest) * (1 + dice / 10)
+
+
+def waits_until(renewal: Renewal, now: datetime.datetime) -> datetime.datetime | None:
+    """Before when no attempt is made by itself; None when there is nothing to wait for."""
+    if not renewal.next:
+        return None
+    then = datetime.datetime.fromisoformat(renewal.next)
+    return then if now < then < now + FARTHEST else None
+
+
+def timestamp(moment: datetime.datetime) -> str:
+    """As it stands in the file."""
+    return moment.astimezone(datetime.UTC).replace(microsecond=0).isoformat()
+
+
+def _time(value: object) -> str:
+    text = str(value)
+    if text and datetime.datetime.fromisoformat(text).tzinfo is None:
+        raise ValueError(f"{text} has no zone")
+    return text

@@ -1,0 +1,1 @@
+"""Certificates: from an authority, renewed in time, or the owner's own."""
