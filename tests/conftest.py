@@ -14,6 +14,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--base", default="auto", help="distribution below the image: auto, ubuntu, debian"
     )
     group.addoption("--seed", type=int, default=None, help="seed of randomised tests")
+    group.addoption(
+        "--messages", type=int, default=200, help="messages of a first synchronisation, in interop"
+    )
     group.addoption("--strict-skips", action="store_true", help="a skipped test fails the run")
     group.addoption("--campaign", action="store_true", help="also what takes too long for each run")
     group.addoption("--cuts", type=int, default=1, help="how many power cuts to try")

@@ -19,8 +19,8 @@ from tools.options import base_option, json_option
 from tools.progress import progress
 from tools.vm import reap_leftovers
 
-SUITES = ("unit", "web", "stack", "boot")
-FAST = ("unit", "web", "stack")
+SUITES = ("unit", "web", "interop", "stack", "boot")
+FAST = ("unit", "web", "interop", "stack")
 
 
 class _Counter:
@@ -40,12 +40,14 @@ class _Counter:
 )
 @base_option(AUTO)
 @click.option(
-    "--fast", is_flag=True, help="Leave out what boots a machine: unit, web and stack only."
+    "--fast",
+    is_flag=True,
+    help="Leave out what boots a machine: unit, web, interop and stack only.",
 )
 @json_option
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def test(*, base: str, fast: bool, as_json: bool, arguments: tuple[str, ...]) -> int:
-    """Run the tests: all of them, or those of the suites unit, web, stack and boot named first.
+    """Run the tests: all, or those of the suites unit, web, interop, stack and boot named first.
 
     Everything else is handed to pytest, for example:
 
@@ -58,7 +60,7 @@ def test(*, base: str, fast: bool, as_json: bool, arguments: tuple[str, ...]) ->
     suites = named or (FAST if fast else SUITES)
     with progress() as report:
         # Some need neither a machine nor an engine.
-        for verb in suites if set(suites) <= {"unit", "web"} else ("test",):
+        for verb in suites if set(suites) <= {"unit", "web", "interop"} else ("test",):
             ensure_for(verb, report)
         reap_leftovers()
     os.chdir(CHECKOUT)

@@ -57,6 +57,7 @@ def _for(verbs: str) -> frozenset[str]:
 
 _MACHINE = _for("boot try test")
 _BUILD = _for("build publish try test")
+_CLIENTS = _for("interop test")
 
 # mkosi brings what it needs in its tools tree; to make that tree it needs only what is named here.
 HOST_PACKAGES: tuple[Package, ...] = (
@@ -91,6 +92,11 @@ HOST_PACKAGES: tuple[Package, ...] = (
         ("chromedriver",),
         {"ubuntu": "chromium-chromedriver"},
     ),
+    Package("isync", "a mail client in tests, like the next ones", _CLIENTS, ("mbsync",)),
+    Package("offlineimap3", "the same", _CLIENTS, ("offlineimap",)),
+    Package("mpop", "the same", _CLIENTS, ("mpop",)),
+    Package("fetchmail", "the same", _CLIENTS, ("fetchmail",)),
+    Package("curl", "the same", _CLIENTS, ("curl",)),
     Package("docker.io", "running the containers on the host", _for("stack test"), ("dockerd",)),
     Package(
         "docker-compose-v2",

@@ -111,8 +111,9 @@ def test_example_is_a_right_seed() -> None:
 @pytest.mark.parametrize(
     ("arguments", "folders", "rest"),
     [
-        ([], ["tests/unit", "tests/stack", "tests/boot"], []),
-        (["--fast"], ["tests/unit", "tests/stack"], []),
+        ([], [f"tests/{suite}" for suite in ("unit", "web", "interop", "stack", "boot")], []),
+        (["--fast"], [f"tests/{suite}" for suite in ("unit", "web", "interop", "stack")], []),
+        (["interop", "--messages", "9"], ["tests/interop"], ["--messages", "9"]),
         (["unit", "-k", "boot"], ["tests/unit"], ["-k", "boot"]),
         (["stack", "boot", "-x"], ["tests/stack", "tests/boot"], ["-x"]),
         (["boot", "--cuts", "5"], ["tests/boot"], ["--cuts", "5"]),
