@@ -1,0 +1,129 @@
+"""What is fuzzed: each target takes any bytes, and ends, in the ways that it may, in short time.
+
+An exception that a target does not expect is a finding, and so is a property that does not hold.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from postmaster.imap import mutf7, wire
+from postmaster.imap.fetch import parse_fetch
+from postmaster.imap.folder_list import parse_list
+from postmaster.imap.grammar import Parser
+from postmaster.imap.listing import Pattern
+from postmaster.imap.outcome import GoodbyeError, RefusedError, SyntaxFaultError
+from postmaster.imap.reader import CommandReader, ReadLimits
+from postmaster.imap.search import Numbers, SearchParser
+from postmaster.imap.sequence import parse_sequence_set
+from postmaster.imap.structure import body_structure, envelope
+from postmaster.message.address import parse_addresses
+from postmaster.message.header import decode_text, header_length, parse_fields
+from postmaster.message.mime import MAX_DEPTH, MAX_PARTS, parse_message
+from postmaster.message.outline import dump_outline, load_outline
+from postmaster.message.searchable import searchable
+from postmaster.message.transfer import without_binary_parts
+from postmaster.pop3.wire import END, message_lines
+from postmaster.sasl import MalformedResponseError, decode_plain
+
+Target = Callable[[bytes], None]
+
+
+def message(data: bytes) -> None:
+    """A message as it is delivered, listed and searched."""
+    part = parse_message(data)
+    parts = list(part.walk())
+    assert len(parts) <= 2 * MAX_PARTS + MAX_DEPTH
+    assert all(0 <= one.start <= one.body <= one.end <= len(data) for one in parts)
+    assert load_outline(dump_outline(part)) == part
+    assert part.envelope is not None
+    for text in (body_structure(part, extensible=True), envelope(part.envelope)):
+        assert text.startswith(b"(")
+        assert text.endswith(b")")
+    searchable(data, header_length(data), part)
+
+
+def binary(data: bytes) -> None:
+    """A message with binary parts as APPEND keeps it."""
+    kept = without_binary_parts(data)
+    assert without_binary_parts(kept) == kept
+
+
+def header(data: bytes) -> None:
+    """Header fields."""
+    for item in parse_fields(data[: header_length(data)]):
+        decode_text(item.value).encode("utf-8", "surrogatepass")
+
+
+def addresses(data: bytes) -> None:
+    """An address list."""
+    for address in parse_addresses(data):
+        assert address.mailbox is not None or address.host is None
+
+
+def command(data: bytes) -> None:
+    """The arguments of IMAP commands; the first byte chooses which, and the encoding."""
+    parsers: tuple[Callable[[Parser], object], ...] = (
+        lambda parser: parse_fetch(parser, by_uid=True),
+        lambda parser: SearchParser(parser, Numbers(5, 9, (2, 3))).search(),
+        parse_list,
+        lambda parser: parser.mailbox(),
+        lambda parser: parser.flags(),
+        lambda parser: parser.date_time(),
+        lambda parser: parser.sequence_set(),
+        lambda parser: parser.nstring(),
+    )
+    choice = data[0] if data else 0
+    with suppress(SyntaxFaultError, RefusedError):
+        parsers[choice % len(parsers)](Parser(data[1:], utf8=choice >= 128))
+
+
+def stream(data: bytes) -> None:
+    """Commands as they come from the network."""
+
+    async def go_on() -> None:
+        return
+
+    async def reserve(size: int) -> bool:
+        return size < 1000
+
+    async def read() -> None:
+        reader = asyncio.StreamReader(limit=200)
+        reader.feed_data(data)
+        reader.feed_eof()
+        commands = CommandReader(reader, go_on, reserve)
+        limits = ReadLimits(command=300, message=2000, discard=500)
+        while (got := await commands.command(limits)) is not None:
+            assert not isinstance(got, bytes) or len(got) <= limits.message + 2 * 64 * 1024
+
+    with suppress(GoodbyeError):
+        asyncio.run(read())
+
+
+def names(data: bytes) -> None:
+    """Folder names, sequence sets and patterns."""
+    text = data.decode("latin-1")
+    with suppress(ValueError):
+        assert mutf7.encode(mutf7.decode(text)) == text
+    with suppress(ValueError):
+        parse_sequence_set(text).resolved(7)
+    Pattern(text[:100])(text[100:400])
+    parser = Parser(wire.string(data))
+    assert parser.string() == data.replace(b"\0", b"\x80")
+    with suppress(MalformedResponseError):
+        decode_plain(data)
+
+
+def maildrop(data: bytes) -> None:
+    """A message as POP3 sends it: one end, and no line that looks like it before."""
+    sent = b"".join(message_lines(b"", data))
+    assert sent.endswith(END)
+    assert END not in {line + b"\r\n" for line in sent[: -len(END)].split(b"\r\n")}
+
+
+TARGETS: Mapping[str, Target] = {
+    target.__name__: target
+    for target in (message, binary, header, addresses, command, stream, names, maildrop)
+}
