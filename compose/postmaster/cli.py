@@ -12,9 +12,12 @@ import click
 
 from postmaster import __version__, health, logs
 from postmaster.errors import PostmasterError
+from postmaster.person_cli import CONTROL, person
+from postmaster.privacy import keep_memory_private
 
 SECRETS = Path("/run/secrets")
 STATE = Path("/var/lib/mailstore")
+DIRECTORY = Path("/var/lib/directory")
 
 _path = click.Path(path_type=Path)
 
@@ -25,11 +28,20 @@ def cli() -> None:
     """Mailstead's own mail services."""
 
 
+cli.add_command(person)
+
+
 @cli.command()
 @click.option("--settings", type=_path, default=SECRETS / "settings", show_default=True)
 @click.option(
     "--canary-password", type=_path, default=SECRETS / "canary_password", show_default=True
 )
+@click.option("--key", type=_path, default=SECRETS / "directory_key", show_default=True)
+@click.option(
+    "--mailstore-token", type=_path, default=SECRETS / "mailstore_token", show_default=True
+)
+@click.option("--database", type=_path, default=DIRECTORY, show_default=True, help="Its folder.")
+@click.option("--control", type=_path, default=CONTROL, show_default=True, help="Unix socket.")
 @click.option("--listen", default="", help="Address to listen on.  [default: every address]")
 @click.option("--socketmap-port", default=health.SOCKETMAP_PORT, show_default=True)
 @click.option("--auth-port", default=health.AUTH_PORT, show_default=True)
@@ -39,6 +51,10 @@ def directory(
     *,
     settings: Path,
     canary_password: Path,
+    key: Path,
+    mailstore_token: Path,
+    database: Path,
+    control: Path,
     listen: str,
     socketmap_port: int,
     auth_port: int,
@@ -52,6 +68,10 @@ def directory(
     options = DirectoryOptions(
         settings=settings,
         canary_password=canary_password,
+        key=key,
+        mailstore_token=mailstore_token,
+        database=database,
+        control=control,
         listen=listen,
         socketmap_port=socketmap_port,
         auth_port=auth_port,
@@ -65,6 +85,8 @@ def directory(
 @cli.command()
 @click.option("--vaults", type=_path, default=STATE / "vaults", show_default=True)
 @click.option("--keys", type=_path, default=STATE / "keys", show_default=True)
+@click.option("--spool", type=_path, default=STATE / "spool", show_default=True)
+@click.option("--token", type=_path, default=SECRETS / "mailstore_token", show_default=True)
 @click.option(
     "--certificate",
     type=_path,
@@ -84,6 +106,8 @@ def mailstore(
     *,
     vaults: Path,
     keys: Path,
+    spool: Path,
+    token: Path,
     certificate: Path,
     directory: str,
     listen: str,
@@ -99,6 +123,8 @@ def mailstore(
     options = MailstoreOptions(
         vaults=vaults,
         keys=keys,
+        spool=spool,
+        token=token,
         certificate=certificate,
         directory_host=directory_host,
         directory_port=directory_port,
@@ -144,6 +170,7 @@ async def _until_stopped(service: Any) -> None:
 def _serve(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     logs.start_logging()
     try:
+        keep_memory_private()
         asyncio.run(main())
     except PostmasterError as error:
         click.echo(f"ERROR {error}", err=True)

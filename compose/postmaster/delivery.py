@@ -8,7 +8,15 @@ from dataclasses import dataclass
 
 from postmaster.addresses import detail
 from postmaster.message.header import first, header_length, parse_fields
-from postmaster.storage.interface import INBOX, Delivery, MailStore, NewMessage, arrival_time
+from postmaster.storage.interface import (
+    INBOX,
+    Arrival,
+    Delivery,
+    Mailbox,
+    MailStore,
+    NewMessage,
+    arrival_time,
+)
 
 JUNK = "Junk"
 _SPAM_FIELDS = frozenset({b"x-spam", b"x-spam-flag"})
@@ -65,16 +73,22 @@ def delivery_id(message: bytes) -> bytes | None:
     return hashlib.sha256(message).digest()
 
 
+def put(mailbox: Mailbox, arrival: Arrival, *, enforce_quota: bool = True) -> bool:
+    """Put a message into an open mailbox: at once, or when its vault is unlocked.
+
+    Returns and raises as `Mailbox.deliver`.
+    """
+    placement = place(arrival.raw)
+    new = NewMessage(arrival.raw, placement.flags, arrival.at)
+    return mailbox.deliver(Delivery(new, placement.folder, arrival.id), enforce_quota=enforce_quota)
+
+
 async def deliver(
     store: MailStore, person: str, message: bytes, identifier: bytes | None = None
 ) -> bool:
-    """Put a message, with its trace fields, into a person's vault; it is on disk on return.
+    """Keep a message, with its trace fields, for a person; it is on disk on return.
 
-    Returns False for one that was there already, by its `delivery_id`. Raises
-    StorageUnavailableError, or OverQuotaError.
+    It goes into the vault, or is sealed for it while that is locked. Returns False for one that
+    was there already, by its `delivery_id`. Raises StorageUnavailableError, or OverQuotaError.
     """
-    placement = place(message)
-    new = NewMessage(message, placement.flags, arrival_time())
-    delivery = Delivery(new, placement.folder, identifier)
-    async with store.open(person) as mailbox:
-        return await mailbox.run(lambda box: box.deliver(delivery))
+    return await store.deliver(person, Arrival(message, arrival_time(), identifier))

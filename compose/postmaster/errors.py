@@ -33,3 +33,11 @@ class StorageUnavailableError(PostmasterError):
 
 class StorageFullError(StorageUnavailableError):
     """There is no room left on the disk of the vaults."""
+
+
+class AccountError(PostmasterError):
+    """Something about a person's passwords and keys was not done, and why."""
+
+
+class VaultLockedError(StorageUnavailableError):
+    """Nobody is logged in who could open the vault."""

@@ -16,10 +16,13 @@ from postmaster.lmtp import lmtp_handler
 from postmaster.pop3 import connection as pop3_connection
 from postmaster.pop3.connection import pop3_handler
 from postmaster.query import DirectoryClient
+from postmaster.secretfiles import read_token
 from postmaster.services import Services
 from postmaster.serving import ConnectionLimits, listening
-from postmaster.storage.vaults import VaultStore
+from postmaster.storage.spool import Spool
+from postmaster.storage.vaults import GRACE_SECONDS, VaultStore
 from postmaster.tls import server_context
+from postmaster.unlocking import HandedOver, KeyFiles, UnlockingDirectory
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class MailstoreOptions:
 
     vaults: Path
     keys: Path
+    spool: Path
+    token: Path
     certificate: Path  # with its key and chain, one PEM file
     directory_host: str
     directory_port: int
@@ -36,6 +41,7 @@ class MailstoreOptions:
     imap_port: int
     pop3_port: int
     message_size_limit: int  # bytes
+    grace: float = GRACE_SECONDS  # that a vault stays open after its last use
 
 
 @dataclass(frozen=True)
@@ -50,15 +56,27 @@ class MailstorePorts:
 @asynccontextmanager
 async def serving_mailstore(options: MailstoreOptions) -> AsyncIterator[MailstorePorts]:
     """Run the service while the context lasts. Raises StartError."""
-    for folder in (options.vaults, options.keys):
+    for folder in (options.vaults, options.keys, options.spool):
         if not folder.is_dir():
             raise StartError(f"there is no folder {folder}", "mount the state volume there")
     tls = server_context(options.certificate)
-    directory = DirectoryClient(options.directory_host, options.directory_port)
-    store = VaultStore(options.vaults, FileKeyStore(options.keys), quota_of=directory.quota)
+    token = read_token(options.token, "the mail store's token")
+    client = DirectoryClient(options.directory_host, options.directory_port, token)
+    files = FileKeyStore(options.keys)
+    key_files = KeyFiles(files, client)
+    store = VaultStore(
+        options.vaults,
+        Spool(options.spool),
+        HandedOver(key_files, client),
+        files,
+        grace=options.grace,
+        quota_of=client.quota,
+    )
+    directory = UnlockingDirectory(client, key_files, store)
     services = Services(store, directory, options.message_size_limit)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(store.close)
+        await stack.enter_async_context(key_files.watched())
         lmtp = await stack.enter_async_context(
             listening(
                 "lmtp",

@@ -1,24 +1,33 @@
-"""How `mailstore` asks `directory`: one JSON object a line each way, both ends in one place.
+"""How other services ask `directory`: one JSON object a line each way, both ends in one place.
 
 | `op` | Request | Answer |
 |---|---|---|
-| `authenticate` | `login`, `password`, `address`, `service` | `verdict`, `person` |
+| `authenticate` | `login`, `password`, `address`, `service` | `verdict`, `person`, `unlock` |
 | `resolve` | `address` | `person`, or null |
 | `quota` | `person` | `quota`: bytes, or null |
+| `recipient` | `person` | `vault`, `public_key` |
+| `adopt` | `id`, `key` | `adopted` |
+| `moved` | `person`, `vault` | `destroyed` |
 
-Or `{"error": text}`. A connection may carry several requests, one after the other.
+Or `{"error": text}`. Whoever shows the mail store's token (`token`) gets keys with a verdict; only
+with it are the last three answered. Bytes are base64. A connection may carry several requests, one
+after the other.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
 import json
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
 
-from postmaster.errors import DirectoryUnavailableError
+from postmaster.crypto import DataKey, PersonId, same_token
+from postmaster.crypto.sealing import PublicKey, SealError
+from postmaster.errors import DirectoryUnavailableError, PostmasterError
 from postmaster.serving import drain
 
 LINE_LIMIT = 16 * 1024
@@ -35,11 +44,37 @@ class VerdictKind(Enum):
 
 
 @dataclass(frozen=True)
+class Unlock:
+    """What a login opens: the person's vault, and former ones whose mail is to be moved in."""
+
+    vault: str  # 32 hexadecimal digits
+    key: DataKey = field(repr=False)
+    former: tuple[tuple[str, DataKey], ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True)
 class Verdict:
     """The answer to a login; `person` is the main address, set when accepted."""
 
     kind: VerdictKind
     person: str | None = None
+    unlock: Unlock | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class RecipientVault:
+    """Where a person's new mail goes, and what it is sealed with."""
+
+    vault: str  # 32 hexadecimal digits
+    public_key: PublicKey
+
+
+class Adoption(Enum):
+    """What the directory says to a key that lies in a file."""
+
+    KEEP = "keep"
+    DESTROY = "destroy"  # the key is safe under the person's password
+    UNKNOWN = "unknown"  # it is nobody's, or another than the directory's
 
 
 class DirectoryQueries(Protocol):
@@ -59,40 +94,57 @@ class QuotaQueries(Protocol):
         """Return how many bytes the person with this main address may keep, None for all."""
 
 
-class DirectoryAnswers(DirectoryQueries, QuotaQueries, Protocol):
-    """All that the directory answers."""
+class KeyQueries(Protocol):
+    """What the mail store may ask besides. Raises DirectoryUnavailableError."""
+
+    async def recipient(self, person: str) -> RecipientVault:
+        """Return the vault for new mail of the person with this main address."""
+
+    async def adopt(self, person: PersonId, key: DataKey) -> Adoption:
+        """Hand the key over that lies in a file."""
+
+    async def moved(self, person: str, vault: str) -> None:
+        """Tell that a former vault is empty: its keys are destroyed."""
+
+
+class DirectoryAnswers(KeyQueries, QuotaQueries, Protocol):
+    """All that the directory answers, on its side."""
+
+    async def authenticate(
+        self, login: str, password: str, address: str, service: str, *, keys: bool = False
+    ) -> Verdict:
+        """See `DirectoryQueries.authenticate`; `keys`: with what the login opens."""
+
+    async def resolve(self, address: str) -> str | None:
+        """See `DirectoryQueries.resolve`."""
 
 
 class DirectoryClient:
-    """`DirectoryAnswers` over the network, a connection a question."""
+    """`DirectoryQueries` and `KeyQueries` over the network, a connection a question."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, token: str = "") -> None:
+        """`token`: the mail store's; without it there are no keys."""
         self._host = host
         self._port = port
+        self._token = token
 
     async def authenticate(self, login: str, password: str, address: str, service: str) -> Verdict:
         """See `DirectoryQueries.authenticate`."""
         answer = await self._ask(
-            {
-                "op": "authenticate",
-                "login": login,
-                "password": password,
-                "address": address,
-                "service": service,
-            }
+            op="authenticate", login=login, password=password, address=address, service=service
         )
         try:
             kind = VerdictKind(answer["verdict"])
             person = answer.get("person")
             if kind is VerdictKind.ACCEPTED and not isinstance(person, str):
                 raise ValueError("accepted, but nobody")
-        except (KeyError, ValueError) as error:
+            return Verdict(kind, person, _read_unlock(answer.get("unlock")))
+        except (KeyError, TypeError, ValueError) as error:
             raise DirectoryUnavailableError("the directory gave no verdict") from error
-        return Verdict(kind, person)
 
     async def resolve(self, address: str) -> str | None:
         """See `DirectoryQueries.resolve`."""
-        answer = await self._ask({"op": "resolve", "address": address})
+        answer = await self._ask(op="resolve", address=address)
         person = answer.get("person")
         if person is not None and not isinstance(person, str):
             raise DirectoryUnavailableError("the directory named no person")
@@ -100,12 +152,35 @@ class DirectoryClient:
 
     async def quota(self, person: str) -> int | None:
         """See `QuotaQueries.quota`."""
-        quota = (await self._ask({"op": "quota", "person": person})).get("quota")
+        quota = (await self._ask(op="quota", person=person)).get("quota")
         if quota is not None and (not isinstance(quota, int) or quota < 0):
             raise DirectoryUnavailableError("the directory named no quota")
         return quota
 
-    async def _ask(self, request: dict[str, str]) -> dict[str, Any]:
+    async def recipient(self, person: str) -> RecipientVault:
+        """See `KeyQueries.recipient`."""
+        answer = await self._ask(op="recipient", person=person)
+        try:
+            public_key = PublicKey.decode(_bytes(answer, "public_key"))
+            return RecipientVault(_vault(answer["vault"]), public_key)
+        except (KeyError, TypeError, ValueError, SealError) as error:
+            raise DirectoryUnavailableError("the directory named no vault") from error
+
+    async def adopt(self, person: PersonId, key: DataKey) -> Adoption:
+        """See `KeyQueries.adopt`."""
+        answer = await self._ask(op="adopt", id=person, key=_base64(key.secret))
+        try:
+            return Adoption(answer.get("adopted"))
+        except ValueError as error:
+            raise DirectoryUnavailableError("the directory took no key") from error
+
+    async def moved(self, person: str, vault: str) -> None:
+        """See `KeyQueries.moved`."""
+        await self._ask(op="moved", person=person, vault=vault)
+
+    async def _ask(self, **request: str) -> dict[str, Any]:
+        if self._token:
+            request["token"] = self._token
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 line = await self._exchange(json.dumps(request).encode() + b"\n")
@@ -131,9 +206,9 @@ class DirectoryClient:
 
 
 def query_handler(
-    queries: DirectoryAnswers,
+    answers: DirectoryAnswers, token: str
 ) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
-    """Return the server side: a connection handler that answers for `queries`."""
+    """Return the server side: a connection handler. `token` is the mail store's."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
@@ -143,27 +218,86 @@ def query_handler(
                 return  # longer than any question can be
             if not line.endswith(b"\n"):
                 return
-            writer.write(json.dumps(await _answer(queries, line)).encode() + b"\n")
+            writer.write(json.dumps(await _answer(answers, token, line)).encode() + b"\n")
             await drain(writer)
 
     return handle
 
 
-async def _answer(queries: DirectoryAnswers, line: bytes) -> dict[str, str | int | None]:
+async def _answer(answers: DirectoryAnswers, token: str, line: bytes) -> dict[str, Any]:
     try:
         request = json.loads(line)
-        operation = request["op"]
-        if operation == "resolve":
-            return {"person": await queries.resolve(_text(request, "address"))}
-        if operation == "quota":
-            return {"quota": await queries.quota(_text(request, "person"))}
-        if operation == "authenticate":
-            fields = (_text(request, key) for key in ("login", "password", "address", "service"))
-            verdict = await queries.authenticate(*fields)
-            return {"verdict": verdict.kind.value, "person": verdict.person}
+        operation = _OPERATIONS.get(request["op"])
+        trusted = same_token(token, _text(request, "token")) if "token" in request else False
+        if operation is not None and (trusted or operation in _FOR_EVERYBODY):
+            return await operation(answers, request, trusted)
+    except PostmasterError:
+        return {"error": "not possible now"}
     except (ValueError, KeyError, TypeError, RecursionError):
         pass  # the text of the error may hold a password
     return {"error": "bad request"}
+
+
+async def _authenticate(answers: DirectoryAnswers, request: Any, trusted: bool) -> dict[str, Any]:
+    fields = (_text(request, key) for key in ("login", "password", "address", "service"))
+    verdict = await answers.authenticate(*fields, keys=trusted)
+    answer: dict[str, Any] = {"verdict": verdict.kind.value, "person": verdict.person}
+    if trusted and verdict.unlock is not None:
+        unlock = verdict.unlock
+        former = {vault: _base64(key.secret) for vault, key in unlock.former}
+        answer["unlock"] = {
+            "vault": unlock.vault,
+            "key": _base64(unlock.key.secret),
+            "former": former,
+        }
+        for key in (unlock.key, *(key for _, key in unlock.former)):
+            key.wipe()
+    return answer
+
+
+async def _resolve(answers: DirectoryAnswers, request: Any, _trusted: bool) -> dict[str, Any]:
+    return {"person": await answers.resolve(_text(request, "address"))}
+
+
+async def _quota(answers: DirectoryAnswers, request: Any, _trusted: bool) -> dict[str, Any]:
+    return {"quota": await answers.quota(_text(request, "person"))}
+
+
+async def _recipient(answers: DirectoryAnswers, request: Any, _trusted: bool) -> dict[str, Any]:
+    recipient = await answers.recipient(_text(request, "person"))
+    return {"vault": recipient.vault, "public_key": _base64(recipient.public_key.encode())}
+
+
+async def _adopt(answers: DirectoryAnswers, request: Any, _trusted: bool) -> dict[str, Any]:
+    key = DataKey(_bytes(request, "key"))
+    adoption = await answers.adopt(PersonId(_vault(request["id"])), key)
+    return {"adopted": adoption.value}
+
+
+async def _moved(answers: DirectoryAnswers, request: Any, _trusted: bool) -> dict[str, Any]:
+    await answers.moved(_text(request, "person"), _vault(request["vault"]))
+    return {}
+
+
+_Operation = Callable[[DirectoryAnswers, Any, bool], Awaitable[dict[str, Any]]]
+_OPERATIONS: Mapping[str, _Operation] = {
+    "authenticate": _authenticate,
+    "resolve": _resolve,
+    "quota": _quota,
+    "recipient": _recipient,
+    "adopt": _adopt,
+    "moved": _moved,
+}
+_FOR_EVERYBODY = frozenset({_authenticate, _resolve, _quota})
+
+
+def _read_unlock(value: Any) -> Unlock | None:
+    if value is None:
+        return None
+    former = tuple(
+        (_vault(vault), DataKey(_bytes(value["former"], vault))) for vault in value["former"]
+    )
+    return Unlock(_vault(value["vault"]), DataKey(_bytes(value, "key")), former)
 
 
 def _text(request: Any, key: str) -> str:
@@ -172,3 +306,21 @@ def _text(request: Any, key: str) -> str:
         raise TypeError
     value.encode()  # UnicodeEncodeError, a ValueError, for lone surrogates
     return value
+
+
+def _vault(value: Any) -> str:
+    """Return an id that becomes the name of a file."""
+    if not isinstance(value, str) or len(value) != 32 or set(value) - set("0123456789abcdef"):
+        raise ValueError
+    return value
+
+
+def _bytes(request: Any, key: str) -> bytes:
+    try:
+        return base64.b64decode(_text(request, key), validate=True)
+    except binascii.Error:
+        raise ValueError from None
+
+
+def _base64(data: bytes | bytearray) -> str:
+    return base64.b64encode(data).decode()

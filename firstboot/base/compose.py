@@ -90,6 +90,8 @@ def _service(
         "cap_add": list(service.capabilities),
         "security_opt": ["no-new-privileges:true"],
         "mem_limit": service.memory,
+        # Of memory and swap together, so there is no swap: it would keep keys and mail on a disk.
+        "memswap_limit": service.memory,
         "pids_limit": service.pids,
         "networks": list(service.networks),
         "ports": [_port(port, options) for port in service.ports],

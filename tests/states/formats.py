@@ -22,8 +22,13 @@ from firstboot.disk.recovery import read_record
 from firstboot.update.automatic import read_schedule
 from firstboot.update.history import read_history
 from firstboot.wizard.draft import read_draft
-from postmaster.crypto import FileKeyStore, PersonId
+from postmaster.crypto import DataKey, FileKeyStore, PersonId, person_id
+from postmaster.crypto.passwords import LEAST
+from postmaster.crypto.sealing import MAGIC, SealError, private_key
+from postmaster.directory.database import DirectoryDatabase
+from postmaster.directory.keyring import Keyring
 from postmaster.errors import PostmasterError
+from postmaster.storage.spool import Spool
 from postmaster.storage.vault import Vault
 
 
@@ -104,12 +109,64 @@ def _renumber_vault(file: Path, number: int) -> None:
         vault._query(f"PRAGMA user_version = {number}", ())
 
 
+def key_of(folder: Path, vault: str) -> DataKey:
+    """The key of a vault, out of its file or the directory; `folder` is that of the mail store."""
+    key = FileKeyStore(folder / "keys").load(PersonId(vault))
+    if key is not None:
+        return key
+    with open_directory(folder.parent) as keyring:
+        for (address,) in keyring.database._query("SELECT address FROM people"):
+            if person_id(address) == vault:
+                key = keyring.open_provisional(keyring.entry(address).vault)
+    assert key is not None
+    return key
+
+
+@contextmanager
+def open_directory(mail: Path) -> Iterator[Keyring]:
+    """The directory's database of a state."""
+    key = bytes.fromhex((mail / "secrets" / "directory_key").read_text())
+    database = DirectoryDatabase(mail / "directory" / "database", DataKey(key))
+    try:
+        yield Keyring(database, key, LEAST)
+    finally:
+        database.close()
+
+
+def _read_directory(file: Path) -> object:
+    with open_directory(file.parents[2]) as keyring:
+        return keyring.database._query("SELECT person FROM people")
+
+
+def _directory_version(file: Path) -> int:
+    with open_directory(file.parents[2]) as keyring:
+        return int(keyring.database._database.pragma("user_version"))
+
+
+def _renumber_directory(file: Path, number: int) -> None:
+    with open_directory(file.parents[2]) as keyring:
+        keyring.database._query(f"PRAGMA user_version = {number}")
+
+
+def _read_sealed(file: Path) -> object:
+    folder, vault = file.parents[2], file.parent.name
+    try:
+        arrival = Spool(file.parents[1]).read(file, vault, private_key(key_of(folder, vault)))
+    except SealError:
+        return None
+    return arrival.raw
+
+
+def _renumber_sealed(file: Path, number: int) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(MAGIC)] = number
+    file.write_bytes(content)
+
+
 @contextmanager
 def open_vault(file: Path) -> Iterator[Vault]:
-    """A vault of a state, opened with the key that lies beside it."""
-    key = FileKeyStore(file.parents[1] / "keys").load(PersonId(file.stem))
-    assert key is not None
-    vault = Vault(file, key)
+    """A vault of a state."""
+    vault = Vault(file, key_of(file.parents[1], file.stem))
     try:
         yield vault
     finally:
@@ -127,5 +184,17 @@ FORMATS = (
     _text("updates/schedule.json", _JSON, read_schedule),
     _text("mail/tls/renewal.json", _JSON, _read_renewal),
     _text("mail/mailstore/keys/ID.key", "^mailstead-key ", _read_key),
+    Format(
+        "mail/directory/database/directory.db",
+        _directory_version,
+        _renumber_directory,
+        _read_directory,
+    ),
+    Format(
+        "mail/mailstore/spool/ID/NAME.sealed",
+        lambda file: file.read_bytes()[len(MAGIC)],
+        _renumber_sealed,
+        _read_sealed,
+    ),
     Format("mail/mailstore/vaults/ID.vault", _vault_version, _renumber_vault, _read_vault),
 )

@@ -18,8 +18,9 @@ import json
 import sys
 import tempfile
 import tomllib
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,17 @@ from firstboot.update.automatic import Schedule, write_schedule
 from firstboot.update.history import Attempt, begin, conclude, write_history
 from firstboot.update.settle import note_failure
 from firstboot.wizard.draft import Draft, write_draft
-from postmaster.crypto import FileKeyStore
+from postmaster.crypto import DataKey, FileKeyStore, PersonId, person_id
+from postmaster.crypto.passwords import LEAST
 from postmaster.delivery import deliver, trace_fields
+from postmaster.directory.accounts import Accounts
+from postmaster.directory.database import DirectoryDatabase
+from postmaster.directory.keyring import Keyring
+from postmaster.query import Adoption, RecipientVault, Unlock
 from postmaster.storage.interface import FlagChange, Mailbox, NewMessage
+from postmaster.storage.spool import Spool
 from postmaster.storage.vaults import VaultStore
+from postmaster.unlocking import HandedOver, KeyFiles
 from tests.states.table import rows
 from tests.unit.firstboot.samples import HASH, make_image
 
@@ -113,10 +121,75 @@ def render(settings: Settings, paths: Paths) -> None:
     )
 
 
-def open_store(paths: Paths) -> VaultStore:
+def make_places(paths: Paths) -> None:
+    """What a start of this release makes where an earlier one had nothing."""
+    secret = paths.state / "secrets" / "directory_key"
+    if not secret.exists():
+        write_atomic(secret, "d1" * 32, mode=0o600)
+    for folder in ("directory/database", "mailstore/spool"):
+        make_directory(paths.state / folder)
+
+
+class Keys:
+    """The directory's side of a state: whose vault is opened by what, without any password."""
+
+    def __init__(self, paths: Paths) -> None:
+        key = bytes.fromhex((paths.state / "secrets" / "directory_key").read_text())
+        database = DirectoryDatabase(paths.state / "directory" / "database", DataKey(key))
+        self._keyring = Keyring(database, key, LEAST)
+        self._accounts = Accounts(self._keyring)
+
+    async def recipient(self, person: str) -> RecipientVault:
+        vault = self._accounts.recipient(person)
+        return RecipientVault(vault.owner.vault, vault.public_key)
+
+    async def adopt(self, person: PersonId, key: DataKey) -> Adoption:
+        address = {person_id(address): address for address in (ADA, BOB)}[person]
+        assert not self._accounts.adopt(address, key)
+        return Adoption.KEEP
+
+    async def moved(self, person: str, vault: str) -> None:
+        self._accounts.moved(person, vault)
+
+    def unlock(self, person: str) -> Unlock:
+        """What a login would bring."""
+        entry = self._keyring.entry(person)
+        key = self._keyring.open_provisional(entry.vault)
+        assert key is not None
+        return Unlock(entry.vault.owner.vault, key)
+
+    def close(self) -> None:
+        self._keyring.database.close()
+
+
+@dataclass(frozen=True)
+class Mail:
     """The mail store over a state."""
+
+    store: VaultStore
+    keys: Keys
+
+    async def read(self, person: str) -> dict[str, Any]:
+        """Log somebody in, and return all of that person's mail."""
+        await self.store.unlock(person, self.keys.unlock(person))
+        async with self.store.open(person) as mailbox:
+            return await mailbox.run(read_mail)
+
+
+@asynccontextmanager
+async def open_mail(paths: Paths) -> AsyncIterator[Mail]:
+    """Open it, with every key file handed to the directory."""
+    make_places(paths)
     folder = paths.state / "mailstore"
-    return VaultStore(folder / "vaults", FileKeyStore(folder / "keys"))
+    keys, files = Keys(paths), FileKeyStore(folder / "keys")
+    key_files = KeyFiles(files, keys)
+    store = VaultStore(
+        folder / "vaults", Spool(folder / "spool"), HandedOver(key_files, keys), files
+    )
+    await key_files.ensure()
+    yield Mail(store, keys)
+    await store.close()
+    keys.close()
 
 
 def read_mail(mailbox: Mailbox) -> dict[str, Any]:
@@ -202,24 +275,28 @@ def _leave_upgrades(paths: Paths, version: str, now: datetime.datetime) -> dict[
 
 
 async def _leave_mail(paths: Paths, target: Path) -> dict[str, Any]:
-    """Deliver mail and copy the state: Ada's vault closed, Bob's as a power cut leaves it."""
-    mail = {}
-    store = open_store(paths)
-    for message in MESSAGES:
-        await deliver(store, ADA, _traced(ADA, message))
-    async with store.open(ADA) as ada:
-        await ada.run(_live_in)
-        mail[ADA] = await ada.run(read_mail)
-    await store.close()
-    store = open_store(paths)
-    await deliver(store, BOB, _traced(BOB, PLAIN))
-    async with store.open(BOB) as bob:
-        mail[BOB] = await bob.run(read_mail)
+    """Deliver mail and copy the state.
+
+    Ada's vault has a key file, as releases before wrapped keys made it, and is closed. Bob's is
+    open, as a power cut leaves it, and there is mail that was sealed for it.
+    """
+    FileKeyStore(paths.state / "mailstore" / "keys").create(person_id(ADA))
+    async with open_mail(paths) as mail:
+        for message in MESSAGES:
+            await deliver(mail.store, ADA, _traced(ADA, message))
+        async with mail.store.open(ADA) as ada:
+            await ada.run(_live_in)
+    async with open_mail(paths) as mail:
+        await mail.read(BOB)
+        await deliver(mail.store, BOB, _traced(BOB, PLAIN))
+        async with open_mail(paths) as other:
+            await deliver(other.store, BOB, _traced(BOB, UTF8))
         copy_tree(paths.state_partition, target)
-    await store.close()
-    inbox = [message["raw"].encode("latin-1") for message in mail[ADA]["INBOX"]["messages"]]
+    async with open_mail(paths) as mail:
+        found = {person: await mail.read(person) for person in (ADA, BOB)}
+    inbox = [message["raw"].encode("latin-1") for message in found[ADA]["INBOX"]["messages"]]
     assert inbox == [_traced(ADA, message) for message in MESSAGES]
-    return mail
+    return found
 
 
 def _traced(person: str, message: bytes) -> bytes:

@@ -40,9 +40,8 @@ from tests.states.make import (
     copy_tree,
     lay_out,
     make_state,
-    open_store,
+    open_mail,
     project_version,
-    read_mail,
     render,
 )
 from tests.states.places import places
@@ -102,14 +101,10 @@ def newest(tmp_path: Path, fresh: Path) -> OldState:
 
 async def use(paths: Paths, person: str, *messages: bytes) -> dict[str, Any]:
     """Deliver messages to a person and return all of that person's mail."""
-    store = open_store(paths)
-    try:
+    async with open_mail(paths) as mail:
         for message in messages:
-            await deliver(store, person, message)
-        async with store.open(person) as mailbox:
-            return await mailbox.run(read_mail)
-    finally:
-        await store.close()
+            await deliver(mail.store, person, message)
+        return await mail.read(person)
 
 
 # What was left is read.
@@ -117,14 +112,12 @@ async def use(paths: Paths, person: str, *messages: bytes) -> dict[str, Any]:
 
 def test_old_mail_is_found_and_counted(old: OldState) -> None:
     async def look() -> tuple[bool, int, frozenset[int]]:
-        store = open_store(old.paths)
-        async with store.open(ADA) as mailbox:
+        async with open_mail(old.paths) as mail, mail.store.open(ADA) as mailbox:
             more = await mailbox.run(lambda box: box.prepare_search())
             usage = await mailbox.run(lambda box: box.usage())
             inbox = await mailbox.run(lambda box: box.folder("INBOX"))
             key = TextKey(TextScope.TEXT, "schone gru")
             found = await mailbox.run(lambda box: box.search(inbox.id, key))
-        await store.close()
         return more, usage.messages, found
 
     messages = [folder["messages"] for folder in old.expected["mail"][ADA].values()]
@@ -141,6 +134,8 @@ def test_every_released_version_left_its_state() -> None:
 def test_the_versions_in_the_files_are_read(old: OldState) -> None:
     for form in FORMATS:
         row = row_of(form.row)
+        if row.path not in old.expected["formats"]:
+            continue  # it is younger than the release
         files = old.files(row)
         # A release that did not have the format yet left no such file.
         assert files or form.row not in old.expected["formats"], f"there is no {form.row}"

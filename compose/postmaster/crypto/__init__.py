@@ -14,14 +14,12 @@ from postmaster.crypto.keys import (
     sync_directory,
 )
 from postmaster.crypto.passwords import (
-    UNKNOWN_PERSON_HASH,
     is_password_hash,
     same_token,
     verify_password,
 )
 
 __all__ = [
-    "UNKNOWN_PERSON_HASH",
     "DataKey",
     "FileKeyStore",
     "KeyStore",

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import os
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NewType, Protocol
@@ -65,6 +66,9 @@ class KeyStore(Protocol):
 
     def create(self, person: PersonId) -> DataKey:
         """Make a new random key, have it safe on disk, and return it; an old one stays."""
+
+    def destroy(self, person: PersonId) -> None:
+        """Destroy the person's key; its name is gone from the disk on return."""
 
 
 def person_id(address: str) -> PersonId:
@@ -132,6 +136,29 @@ class FileKeyStore:
         except OSError as error:
             raise StorageUnavailableError(f"cannot make the key file {path}: {error}") from error
         return key
+
+    def people(self) -> Sequence[PersonId]:
+        """Return whose keys there are."""
+        try:
+            names = [path.stem for path in self._directory.glob("[!.]*.key")]
+        except OSError as error:
+            raise StorageUnavailableError(f"cannot read {self._directory}: {error}") from error
+        return [PersonId(name) for name in sorted(names)]
+
+    def destroy(self, person: PersonId) -> None:
+        """See `KeyStore.destroy`; the bytes are overwritten in place first."""
+        path = self._path(person)
+        try:
+            with path.open("r+b") as file:
+                file.write(bytes(path.stat().st_size))
+                file.flush()
+                os.fsync(file.fileno())
+            path.unlink()
+            sync_directory(self._directory)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StorageUnavailableError(f"cannot destroy {path}: {error}") from error
 
     def _path(self, person: PersonId) -> Path:
         return self._directory / f"{person}.key"

@@ -45,13 +45,6 @@ class Argon2Parameters:
         return argon2.derive(secret)
 
 
-# A hash that no password matches: the same work is done for people who do not exist. The cost
-# is the one that `mailstead` uses for new passwords (64 MiB, 3 passes).
-UNKNOWN_PERSON_HASH = (
-    "$argon2id$v=19$m=65536,t=3,p=1"
-    "$bWFpbHN0ZWFkLW5vYm9keQ$ABEiM0RVZneImaq7zN3u/wARIjNEVWZ3iJmqu8zd7v8"
-)
-
 # The least that is used; the second choice of RFC 9106 4, on one lane.
 LEAST = Argon2Parameters(memory=64 * 1024, passes=3, lanes=1)
 

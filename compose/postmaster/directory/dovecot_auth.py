@@ -116,6 +116,8 @@ class AuthConnection:
 
     async def _start(self, number: str, mechanism: str, parameters: list[str]) -> str:
         values = dict(parameter.partition("=")[::2] for parameter in parameters)
+        if "secured" not in values:
+            return self._failure(number, "logins need TLS")
         if mechanism not in MECHANISMS:
             return self._failure(number, "unsupported mechanism")
         if len(self._pending) >= MAX_PENDING:

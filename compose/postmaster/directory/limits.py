@@ -1,12 +1,21 @@
-"""Limits on failed logins, counted in Redis per client address, and per person from each."""
+"""Limits on failed logins: a delay that grows with each, counted in Redis.
+
+Counted are the failures of a name from one place, of a name from everywhere, and of a place with
+any name; a place is an IPv4 address or an IPv6 /64. After some that are free, each failure doubles
+the time in which nothing is tried. Where a person has logged in before, what strangers do elsewhere
+does not count, and the delay stays short: nobody is locked out by an attacker, or by a telephone
+that still has the old password.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import ipaddress
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from redis.asyncio import Redis
@@ -18,28 +27,59 @@ from postmaster.logs import event, warn
 
 logger = logging.getLogger(__name__)
 
-WINDOW_SECONDS = 600
-FAILURES_PER_PERSON = 20
-FAILURES_PER_ADDRESS = 60  # several people may share an address
+COUNT_SECONDS = 3600  # without a failure for so long, counting begins anew
+KNOWN_SECONDS = 30 * 24 * 3600  # how long a place where somebody logged in is known
+FIRST_DELAY = 8  # seconds, at the first failure that is not free; doubles with each
+LONGEST_DELAY = 900
+LONGEST_KNOWN_DELAY = 10  # for a person at a place that is known
 REDIS_SECONDS = 1.0
 RETRY_SECONDS = 10.0  # how long Redis is left alone after it failed
+
+
+@dataclass(frozen=True)
+class Counter:
+    """What failures are counted for, and how many are free."""
+
+    key: str
+    free: int
+
+    @property
+    def wait(self) -> str:
+        """The key that is there while nothing is tried."""
+        return f"{self.key}:wait"
+
+    def delay(self, failures: int) -> int:
+        """Return for how many seconds nothing is tried after so many failures."""
+        if failures < self.free:
+            return 0
+        return min(LONGEST_DELAY, FIRST_DELAY << min(failures - self.free, 10))
+
+
+def counters(login: str, address: str) -> tuple[Counter, Counter, Counter]:
+    """Return the counters of the name from this place, the name, and the place."""
+    place = place_of(address)
+    return (
+        Counter(f"login:here:{_hash(place, login)}", 5),
+        Counter(f"login:name:{_hash(login)}", 20),
+        Counter(f"login:place:{_hash(place)}", 20),  # several people may share one
+    )
 
 
 class LoginLimits(Protocol):
     """Remembers failures. What strangers do from elsewhere never keeps a person out."""
 
     async def exceeded(self, login: str, address: str) -> bool:
-        """Say whether this client address has failed too often, or with this login name."""
+        """Say whether it is too early to try this name from this client address."""
 
     async def failed(self, login: str, address: str) -> None:
         """Count a failure."""
 
     async def succeeded(self, login: str, address: str) -> None:
-        """Forget the failures of a login name from there; those of the address stay."""
+        """Forget the failures of a login name from there, and know the place from now on."""
 
 
 class RedisLimits:
-    """Fixed windows in Redis; without Redis there are no limits, but everybody gets in."""
+    """In Redis; without it there are no limits, but everybody gets in."""
 
     def __init__(self, host: str, port: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._redis = Redis(
@@ -56,23 +96,33 @@ class RedisLimits:
 
     async def exceeded(self, login: str, address: str) -> bool:
         """See `LoginLimits.exceeded`."""
-        keys = [_person_key(login, address), _address_key(address)]
-        counts = await self._ask(["MGET", *keys])
-        if not isinstance(counts, list) or len(counts) != len(keys):
+        here, name, place = counters(login, address)
+        found = await self._ask(["MGET", _known(login, address), here.wait, name.wait, place.wait])
+        if not isinstance(found, list) or len(found) != 4:
             return False
-        person, from_address = map(_count, counts)
-        return person >= FAILURES_PER_PERSON or from_address >= FAILURES_PER_ADDRESS
+        known, *waits = (value is not None for value in found)
+        return waits[0] or (not known and any(waits))
 
     async def failed(self, login: str, address: str) -> None:
         """See `LoginLimits.failed`."""
-        for key in (_person_key(login, address), _address_key(address)):
-            # SET … NX starts the window and INCR keeps its end, so no key can live for ever.
-            await self._ask(["SET", key, "0", "EX", str(WINDOW_SECONDS), "NX"])
-            await self._ask(["INCR", key])
+        known = await self._ask(["GET", _known(login, address)]) is not None
+        here, *others = counters(login, address)
+        for counter in (here,) if known else (here, *others):
+            # SET … NX gives the counter an end before INCR can make it, so none lives for ever.
+            await self._ask(["SET", counter.key, "0", "EX", str(COUNT_SECONDS), "NX"])
+            failures = await self._ask(["INCR", counter.key])
+            await self._ask(["EXPIRE", counter.key, str(COUNT_SECONDS)])
+            delay = counter.delay(failures if isinstance(failures, int) else 0)
+            if known:
+                delay = min(delay, LONGEST_KNOWN_DELAY)
+            if delay:
+                await self._ask(["SET", counter.wait, "1", "EX", str(delay)])
 
     async def succeeded(self, login: str, address: str) -> None:
         """See `LoginLimits.succeeded`."""
-        await self._ask(["DEL", _person_key(login, address)])
+        here, _, _ = counters(login, address)
+        await self._ask(["DEL", here.key, here.wait])
+        await self._ask(["SET", _known(login, address), "1", "EX", str(KNOWN_SECONDS)])
 
     async def close(self) -> None:
         """Close the connections."""
@@ -97,15 +147,23 @@ class RedisLimits:
         return answer
 
 
-def _count(value: object) -> int:
-    return int(value) if isinstance(value, str) and value.isdecimal() else 0
+def place_of(address: str) -> str:
+    """Return whence a client comes: one that has an IPv6 /64 has every address in it."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv6Address):
+        if found.ipv4_mapped is not None:
+            return str(found.ipv4_mapped)
+        return str(ipaddress.ip_network((found, 64), strict=False))
+    return str(found)
 
 
-def _person_key(login: str, address: str) -> str:
-    # Hashed: names typed by strangers shall neither fill nor decorate the cache.
-    digest = hashlib.sha256(f"{address}\0{login}".encode()).hexdigest()
-    return f"login:person:{digest[:32]}"
+def _known(login: str, address: str) -> str:
+    return f"known:{_hash(place_of(address), login)}"
 
 
-def _address_key(address: str) -> str:
-    return f"login:address:{address}"
+def _hash(*parts: str) -> str:
+    # Names typed by strangers shall neither fill nor decorate the cache.
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]

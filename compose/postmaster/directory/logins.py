@@ -4,73 +4,128 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from postmaster.addresses import normalise
-from postmaster.crypto import UNKNOWN_PERSON_HASH, same_token, verify_password
+from postmaster.crypto import same_token
+from postmaster.crypto.wraps import Scope
+from postmaster.directory.accounts import Accounts, Opened
 from postmaster.directory.limits import LoginLimits
-from postmaster.directory.people import Directory
+from postmaster.directory.people import Directory, Person
+from postmaster.errors import StorageUnavailableError
 from postmaster.logs import event, warn
-from postmaster.query import Verdict, VerdictKind
+from postmaster.query import Unlock, Verdict, VerdictKind
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
-PARALLEL_HASHES = 2  # each takes the memory that its hash asks for, 64 MiB as a rule
+PARALLEL_HASHES = 2  # each takes the memory that its wrap asks for, 64 MiB as a rule
 WAITING_HASHES = 32  # more logins than this at once are put off, not queued
 MAX_PASSWORD_BYTES = 1024
+
+# What a login at a service is for; anything else needs the person's own password.
+SCOPES: Mapping[str, Scope] = {
+    "imap": Scope.MAIL,
+    "pop3": Scope.MAIL,
+    "smtp": Scope.SEND,
+    "dav": Scope.DAV,
+}
 
 
 class Authenticator:
     """Checks name and password against the directory, with limits on failures."""
 
-    def __init__(self, directory: Directory, limits: LoginLimits, canary_password: str) -> None:
+    def __init__(
+        self, directory: Directory, limits: LoginLimits, canary_password: str, accounts: Accounts
+    ) -> None:
         self._directory = directory
         self._limits = limits
         self._canary_password = canary_password
+        self._accounts = accounts
         self._hashing = ThreadPoolExecutor(PARALLEL_HASHES, thread_name_prefix="argon2")
         self._waiting = 0
 
-    async def authenticate(self, login: str, password: str, address: str, service: str) -> Verdict:
+    async def authenticate(
+        self, login: str, password: str, address: str, service: str, *, keys: bool = False
+    ) -> Verdict:
         """Judge one login; `address` is the client's IP address, for the limits and the log.
 
         A person logs in with the main address or an alias. How long it takes does not tell
-        whether the person exists.
+        whether the person exists. `keys`: whether who asks may have what the login opens.
         """
         name = normalise(login)
-        verdict = await self._judge(name, password, address)
+        verdict = Verdict(VerdictKind.REJECTED)
+        if len(password.encode()) <= MAX_PASSWORD_BYTES:
+            verdict = await self._judge(name, password, address, service, keys=keys)
         report = event if verdict.kind is VerdictKind.ACCEPTED else warn
         report(logger, f"login-{verdict.kind.value}", service=service, login=name, address=address)
         return verdict
 
-    async def _judge(self, name: str, password: str, address: str) -> Verdict:
-        if len(password.encode()) > MAX_PASSWORD_BYTES:
-            return Verdict(VerdictKind.REJECTED)
+    async def _judge(
+        self, name: str, password: str, address: str, service: str, *, keys: bool
+    ) -> Verdict:
+        scope = SCOPES.get(service, Scope.ALL)
         if name == self._directory.canary:
-            # 256 random bits cannot be guessed, so no limit applies; and no attacker can lock
-            # the machine out of its own health check.
-            right = same_token(self._canary_password, password)
-            return Verdict(VerdictKind.ACCEPTED, name) if right else Verdict(VerdictKind.REJECTED)
+            return await self._judge_canary(password, scope, keys=keys)
         if await self._limits.exceeded(name, address):
             return Verdict(VerdictKind.LIMITED)
         if self._waiting >= WAITING_HASHES:
             return Verdict(VerdictKind.TEMPORARY)
         person = self._directory.people.get(self._directory.alias(name) or name)
-        phc = person.password_hash if person else UNKNOWN_PERSON_HASH
-        right = await self._verify(phc, password)
-        if person is None or not right:
+        try:
+            opened = await self.run(
+                lambda: self._accounts.log_in(person, password, scope, keys=keys)
+            )
+        except StorageUnavailableError as error:
+            return _unavailable(error)
+        if person is None or opened is None:
             await self._limits.failed(name, address)
             return Verdict(VerdictKind.REJECTED)
         await self._limits.succeeded(name, address)
-        return Verdict(VerdictKind.ACCEPTED, person.address)
+        return _accepted(person.address, opened, keys=keys)
 
-    async def _verify(self, phc: str, password: str) -> bool:
+    async def _judge_canary(self, password: str, scope: Scope, *, keys: bool) -> Verdict:
+        # 256 random bits cannot be guessed, so no limit applies; and no attacker can lock the
+        # machine out of its own health check.
+        if not same_token(self._canary_password, password):
+            return Verdict(VerdictKind.REJECTED)
+        canary = self._directory.canary
+        if scope is not Scope.MAIL or not keys:
+            return Verdict(VerdictKind.ACCEPTED, canary)
+        try:
+            opened = await self.run(lambda: self._accounts.log_in_machine(canary, password))
+        except StorageUnavailableError as error:
+            return _unavailable(error)
+        return _accepted(canary, opened, keys=keys)
+
+    def person(self, address: str) -> Person | None:
+        """Return the person with this main address or alias."""
+        name = normalise(address)
+        return self._directory.people.get(self._directory.alias(name) or name)
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Run what blocks, such as Argon2id, on a thread for that."""
         self._waiting += 1
         try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._hashing, verify_password, phc, password)
+            return await asyncio.get_running_loop().run_in_executor(self._hashing, work)
         finally:
             self._waiting -= 1
 
     def close(self) -> None:
-        """Let the worker threads end."""
-        self._hashing.shutdown(wait=False, cancel_futures=True)
+        """Let the worker threads end, after what they are doing."""
+        self._hashing.shutdown(wait=True, cancel_futures=True)
+
+
+def _accepted(person: str, opened: Opened, *, keys: bool) -> Verdict:
+    if not keys or opened.key is None:
+        return Verdict(VerdictKind.ACCEPTED, person)
+    return Verdict(
+        VerdictKind.ACCEPTED, person, Unlock(opened.vault, opened.key, tuple(opened.former))
+    )
+
+
+def _unavailable(error: StorageUnavailableError) -> Verdict:
+    warn(logger, "directory-database", reason=str(error))
+    return Verdict(VerdictKind.TEMPORARY)

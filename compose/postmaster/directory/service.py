@@ -1,4 +1,4 @@
-"""The `directory` service: its three ports over one table of people."""
+"""The `directory` service: its ports and control socket over people, vaults and wraps."""
 
 from __future__ import annotations
 
@@ -9,32 +9,48 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from postmaster import query
+from postmaster.crypto import DataKey, PersonId, person_id
+from postmaster.crypto.passwords import Argon2Parameters, tune
 from postmaster.directory import dovecot_auth, socketmap
+from postmaster.directory.accounts import Accounts
+from postmaster.directory.changes import Changes
+from postmaster.directory.control import Control, controlled
+from postmaster.directory.database import DirectoryDatabase
+from postmaster.directory.keyring import Keyring
 from postmaster.directory.limits import RedisLimits
 from postmaster.directory.logins import Authenticator
 from postmaster.directory.people import Directory, read_directory
-from postmaster.errors import StartError
-from postmaster.logs import event
-from postmaster.query import Verdict
+from postmaster.errors import AccountError, StartError, StorageUnavailableError
+from postmaster.logs import event, warn
+from postmaster.query import Adoption, RecipientVault, Verdict
+from postmaster.secretfiles import read_token
 from postmaster.serving import ConnectionLimits, listening
 
 logger = logging.getLogger(__name__)
 
-MIN_CANARY_PASSWORD = 32  # characters; it is compared, not hashed, so it has to be a random token
+ARGON2 = "argon2"  # the constant under which its parameters stand: memory,passes,lanes
 
 
 @dataclass(frozen=True)
 class DirectoryOptions:
-    """Where the service finds its files and listens; ports may be 0 for free ones."""
+    """Where the service finds its files and listens; ports may be 0 for free ones.
+
+    `argon2`: parameters of new wraps, tuned to the machine once when None.
+    """
 
     settings: Path
     canary_password: Path
+    key: Path
+    mailstore_token: Path
+    database: Path  # folder
+    control: Path  # Unix socket
     listen: str
     socketmap_port: int
     auth_port: int
     query_port: int
     redis_host: str
     redis_port: int
+    argon2: Argon2Parameters | None = None
 
 
 @dataclass(frozen=True)
@@ -47,15 +63,28 @@ class DirectoryPorts:
 
 
 class LocalQueries:
-    """`DirectoryQueries` answered in this process."""
+    """`DirectoryAnswers` in this process."""
 
-    def __init__(self, directory: Directory, authenticator: Authenticator) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        authenticator: Authenticator,
+        accounts: Accounts,
+        canary_password: str,
+    ) -> None:
         self._directory = directory
         self._authenticator = authenticator
+        self._accounts = accounts
+        self._canary_password = canary_password
+        self._addresses = {
+            person_id(address): address for address in (*directory.people, directory.canary)
+        }
 
-    async def authenticate(self, login: str, password: str, address: str, service: str) -> Verdict:
-        """See `DirectoryQueries.authenticate`."""
-        return await self._authenticator.authenticate(login, password, address, service)
+    async def authenticate(
+        self, login: str, password: str, address: str, service: str, *, keys: bool = False
+    ) -> Verdict:
+        """See `DirectoryAnswers.authenticate`."""
+        return await self._authenticator.authenticate(login, password, address, service, keys=keys)
 
     async def resolve(self, address: str) -> str | None:
         """See `DirectoryQueries.resolve`."""
@@ -65,31 +94,71 @@ class LocalQueries:
         """See `QuotaQueries.quota`."""
         return self._directory.quota(person)
 
-
-def read_canary_password(path: Path) -> str:
-    """Read the secret token; StartError when it is missing or too short to be one."""
-    try:
-        token = path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise StartError(f"cannot read the canary's password {path}: {error}") from error
-    if len(token) < MIN_CANARY_PASSWORD:
-        raise StartError(
-            f"the canary's password {path} is shorter than {MIN_CANARY_PASSWORD} characters",
-            "delete it and start the machine again to make a new one",
+    async def recipient(self, person: str) -> RecipientVault:
+        """See `KeyQueries.recipient`."""
+        if not self._directory.has_mailbox(person):
+            raise AccountError(f"there is no {person}")
+        vault = await self._authenticator.run(
+            lambda: self._accounts.recipient(person, self._token_of(person))
         )
-    return token
+        return RecipientVault(vault.owner.vault, vault.public_key)
+
+    async def adopt(self, person: PersonId, key: DataKey) -> Adoption:
+        """See `KeyQueries.adopt`."""
+        address = self._addresses.get(person)
+        if address is None:
+            return Adoption.UNKNOWN
+        try:
+            destroy = await self._authenticator.run(
+                lambda: self._accounts.adopt(address, key, self._token_of(address))
+            )
+        except AccountError as error:
+            warn(logger, "key-not-adopted", person=address, reason=str(error))
+            return Adoption.UNKNOWN
+        return Adoption.DESTROY if destroy else Adoption.KEEP
+
+    async def moved(self, person: str, vault: str) -> None:
+        """See `KeyQueries.moved`."""
+        if await self._authenticator.run(lambda: self._accounts.moved(person, vault)):
+            event(logger, "former-vault-emptied", person=person)
+
+    def _token_of(self, address: str) -> str | None:
+        return self._canary_password if address == self._directory.canary else None
+
+
+def open_keyring(options: DirectoryOptions) -> Keyring:
+    """Open the database, and tune Argon2id when that was never done. Raises StartError."""
+    key = bytes.fromhex(read_token(options.key, "the directory's key"))
+    if not options.database.is_dir():
+        raise StartError(f"there is no folder {options.database}", "mount the state volume there")
+    try:
+        database = DirectoryDatabase(options.database, DataKey(key))
+        text = database.constant(ARGON2)
+        if text is None:
+            made = options.argon2 or tune()
+            text = f"{made.memory},{made.passes},{made.lanes}"
+            database.set_constant(ARGON2, text)
+            event(logger, "argon2id-tuned", memory=made.memory, passes=made.passes)
+        parameters = Argon2Parameters(*(int(number) for number in text.split(",")))
+    except StorageUnavailableError as error:
+        raise StartError(str(error), "restore database and key from the same backup") from error
+    return Keyring(database, key, parameters)
 
 
 @asynccontextmanager
 async def serving_directory(options: DirectoryOptions) -> AsyncIterator[DirectoryPorts]:
     """Run the service while the context lasts. Raises StartError."""
     directory = read_directory(options.settings)
-    token = read_canary_password(options.canary_password)
+    token = read_token(options.canary_password, "the canary's password")
+    mailstore_token = read_token(options.mailstore_token, "the mail store's token")
+    keys = open_keyring(options)
+    accounts = Accounts(keys)
     event(logger, "directory", people=len(directory.people), domains=len(directory.domains))
     limits = RedisLimits(options.redis_host, options.redis_port)
-    authenticator = Authenticator(directory, limits, token)
-    queries = LocalQueries(directory, authenticator)
+    authenticator = Authenticator(directory, limits, token, accounts)
+    queries = LocalQueries(directory, authenticator, accounts, token)
     async with AsyncExitStack() as stack:
+        stack.callback(keys.database.close)
         stack.push_async_callback(limits.close)
         stack.callback(authenticator.close)
         # These ports are only reachable from the stack's own network: every peer is a service.
@@ -102,7 +171,12 @@ async def serving_directory(options: DirectoryOptions) -> AsyncIterator[Director
                 options.auth_port,
                 dovecot_auth.LINE_LIMIT,
             ),
-            ("query", query.query_handler(queries), options.query_port, query.LINE_LIMIT),
+            (
+                "query",
+                query.query_handler(queries, mailstore_token),
+                options.query_port,
+                query.LINE_LIMIT,
+            ),
         )
         ports = [
             await stack.enter_async_context(
@@ -117,4 +191,6 @@ async def serving_directory(options: DirectoryOptions) -> AsyncIterator[Director
             )
             for name, handler, port, line_limit in handlers
         ]
+        control = Control(directory, authenticator, keys, Changes(keys))
+        await stack.enter_async_context(controlled(control, options.control))
         yield DirectoryPorts(*ports)

@@ -11,7 +11,7 @@ import apsw
 
 from postmaster.crypto import DataKey, cipher_pragmas
 from postmaster.errors import StorageFullError, StorageUnavailableError
-from postmaster.storage.schema import migrate
+from postmaster.storage.schema import MIGRATIONS, Migration, migrate
 
 BUSY_MILLISECONDS = 10_000
 WAL_LIMIT_BYTES = 16 * 1024 * 1024  # the log is cut back to this after a checkpoint
@@ -43,11 +43,17 @@ def _size(path: Path) -> int:
 class Database:
     """An open file. Use it on one thread only; every method may raise StorageUnavailableError."""
 
-    def __init__(self, path: Path, key: DataKey) -> None:
-        """Open or make the file. Raises StorageUnavailableError."""
+    def __init__(
+        self, path: Path, key: DataKey, migrations: Sequence[Migration] = MIGRATIONS
+    ) -> None:
+        """Open or make the file. Raises StorageUnavailableError.
+
+        `migrations` is the history of its tables, those of a vault unless told otherwise.
+        """
         self._path = path
         # A log that was not written back: whoever had the file open did not close it.
         self.unclean = _size(path.with_name(path.name + "-wal")) > 0
+        self._migrations = migrations
         with storage_errors(path):
             self._connection = apsw.Connection(str(path))
             try:
@@ -68,7 +74,7 @@ class Database:
         connection.pragma("foreign_keys", "ON")
         connection.pragma("temp_store", "MEMORY")  # nothing decrypted goes to a temporary file
         connection.pragma("journal_size_limit", WAL_LIMIT_BYTES)
-        migrate(connection)
+        migrate(connection, self._migrations)
 
     def close(self) -> None:
         """Write the log back into the file and let go of it."""

@@ -158,6 +158,15 @@ class NewMessage:
 
 
 @dataclass(frozen=True)
+class Arrival:
+    """A message that is delivered: with its trace fields, and when it came."""
+
+    raw: bytes = field(repr=False)
+    at: datetime
+    id: bytes | None = None  # of the delivery, at most 255 bytes; None: not known
+
+
+@dataclass(frozen=True)
 class Copied:
     """Which UIDs became which in the target folder, in order."""
 
@@ -335,4 +344,14 @@ class MailStore(Protocol):
     """Everybody's mail."""
 
     def open(self, address: str) -> AbstractAsyncContextManager[OpenMailbox]:
-        """Open the mailbox of the person with this main address, made on first use."""
+        """Open the mailbox of the person with this main address, who has logged in.
+
+        Raises VaultLockedError when there was no login of late.
+        """
+
+    async def deliver(self, address: str, arrival: Arrival) -> bool:
+        """Keep a message for the person with this main address; it is on disk on return.
+
+        While nobody has the vault open it is sealed, and moved in at the next login. Returns
+        False for one that was there already. May raise OverQuotaError.
+        """

@@ -155,18 +155,18 @@ MIGRATIONS: Sequence[Migration] = (_first, _second, _apart)
 APART_FORMAT = MIGRATIONS.index(_apart) + 1
 
 
-def migrate(database: apsw.Connection) -> None:
-    """Bring a vault to the current version, each step a transaction; a newer one is left alone.
+def migrate(database: apsw.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+    """Bring a file to the current version, each step a transaction; a newer one is left alone.
 
-    Raises StorageUnavailableError for a vault from more than one version ahead.
+    Raises StorageUnavailableError for a file from more than one version ahead.
     """
     version = int(database.pragma("user_version") or 0)
-    if version > len(MIGRATIONS) + 1:
+    if version > len(migrations) + 1:
         raise StorageUnavailableError(
-            f"the vault has format {version}, this program knows {len(MIGRATIONS)}",
+            f"the file has format {version}, this program knows {len(migrations)}",
             "run the version of Mailstead that wrote it",
         )
-    for number, migration in enumerate(MIGRATIONS[version:], version + 1):
+    for number, migration in enumerate(migrations[version:], version + 1):
         if migration is _apart:
             break
         with database:

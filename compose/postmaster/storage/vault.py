@@ -6,7 +6,7 @@ What is done in them is in `folders`, `messages`, `transfer` and `contents`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import apsw
 from postmaster.crypto import DataKey
 from postmaster.errors import StorageUnavailableError
 from postmaster.logs import warn
-from postmaster.storage import counters, folders, messages, texts, transfer
+from postmaster.storage import counters, folders, marks, messages, texts, transfer
 from postmaster.storage.checking import check_quickly, check_step
 from postmaster.storage.contents import examine, read_contents
 from postmaster.storage.database import Database
@@ -31,6 +31,7 @@ from postmaster.storage.interface import (
     FlagChange,
     Folder,
     FolderCounts,
+    Mailbox,
     Message,
     NewMessage,
     NoSuchFolderError,
@@ -241,6 +242,33 @@ class Vault:
         for problem in point.problems:
             warn(logger, "vault-damaged", file=self._database.path.name, problem=problem)
         self._checking = None if point.finished else point
+
+    # From elsewhere
+
+    def take_in(self, mark: str, work: Callable[[Mailbox], object]) -> None:
+        """Let `work` put something in that comes from elsewhere, once, however often it is tried.
+
+        `mark` names it; `drop_marks` forgets it when its source is gone.
+        """
+        with self._writing():
+            if marks.set_mark(self._database, mark):
+                work(self)
+
+    def drop_marks(self, names: Iterable[str]) -> None:
+        """Forget marks, whose sources are gone for good."""
+        with self._writing():
+            marks.drop_marks(self._database, names)
+
+    def drop_marks_of(self, source: str) -> None:
+        """Forget all marks `source:…`, whose source is gone for good."""
+        with self._writing():
+            marks.drop_marks_of(self._database, source)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Have several changes in one transaction."""
+        with self._writing():
+            yield
 
     def _query(self, statement: str, values: Sequence[apsw.SQLiteValue]) -> list[Any]:
         return self._database.query(statement, values)

@@ -1,199 +1,292 @@
-"""Everybody's vaults: who has one open, on which thread, and who wants to know of changes.
+"""Everybody's vaults: which are open, since somebody is logged in, and what is sealed for the rest.
 
-Each open vault has a thread of its own, so one person's slow disk work holds up nobody else.
+A vault is opened by `unlock`, with the key that came with a login, and closed some time after its
+last use; then the key is wiped.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-from postmaster.crypto import KeyStore, PersonId, person_id, sync_directory
-from postmaster.errors import DirectoryUnavailableError, StorageUnavailableError
+from postmaster.crypto import DataKey, KeyStore, PersonId, person_id, sync_directory
+from postmaster.crypto.sealing import PrivateKey, private_key
+from postmaster.delivery import put
+from postmaster.errors import (
+    DirectoryUnavailableError,
+    StorageUnavailableError,
+    VaultLockedError,
+)
 from postmaster.logs import event, warn
-from postmaster.storage.idle import Idle
-from postmaster.storage.interface import Mailbox, OpenMailbox, Quota
+from postmaster.query import RecipientVault, Unlock
+from postmaster.serving import place
+from postmaster.storage.draining import drain_some
+from postmaster.storage.interface import Arrival, OpenMailbox, OverQuotaError
+from postmaster.storage.moving import batches
+from postmaster.storage.opened import OpenVault, QuotaOf
+from postmaster.storage.spool import Spool
 from postmaster.storage.vault import Vault
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 GRACE_SECONDS = 30.0  # how long a vault stays open after its last use
-QUOTA_SECONDS = 60.0  # how long a quota counts before the directory is asked again
-
-QuotaOf = Callable[[str], Awaitable[int | None]]
-"""Returns the quota of a person in bytes, None for none. Raises DirectoryUnavailableError."""
 
 
-class _OpenVault:
-    """`OpenMailbox`: a vault with its thread; counts its users."""
+class VaultKeys(Protocol):
+    """What the store asks the directory. Raises DirectoryUnavailableError."""
 
-    def __init__(self, person: PersonId, open_vault: Callable[[], Vault]) -> None:
-        self.users = 0
-        self.closing: asyncio.TimerHandle | None = None
-        self._watchers: set[Callable[[], None]] = set()
-        self._modseq = 0
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"vault-{person[:8]}")
-        self._opened: asyncio.Future[Vault] = asyncio.ensure_future(self._on_thread(open_vault))
-        self._idle = Idle(self._quietly)
-        self._quota_until = 0.0
+    async def recipient(self, person: str) -> RecipientVault:
+        """Return the vault for new mail of the person with this main address."""
 
-    @property
-    def failed(self) -> bool:
-        """Say whether the file could not be opened."""
-        return self._opened.done() and self._opened.exception() is not None
-
-    async def opened(self) -> None:
-        """Wait until the file is open. Raises StorageUnavailableError."""
-        vault = await asyncio.shield(self._opened)
-        self._modseq = max(self._modseq, vault.modseq)
-
-    async def run(self, work: Callable[[Mailbox], T]) -> T:
-        """See `OpenMailbox.run`."""
-        vault = await asyncio.shield(self._opened)
-        try:
-            return await self._on_thread(lambda: work(vault))
-        finally:
-            if vault.modseq > self._modseq:
-                self._modseq = vault.modseq
-                for changed in tuple(self._watchers):
-                    changed()
-            self._idle.touch()
-
-    async def use_quota(self, owner: str, ask: QuotaOf) -> None:
-        """Use the quota that the directory names, which is asked once in a while.
-
-        While it does not answer, what it said last counts.
-        """
-        if self._quota_until > time.monotonic():
-            return
-        self._quota_until = time.monotonic() + QUOTA_SECONDS
-        try:
-            quota = Quota(owner, await ask(owner))
-        except DirectoryUnavailableError as error:
-            warn(logger, "quota-not-known", person=owner, reason=str(error))
-            return
-        await self._quietly(lambda box: box.set_quota(quota))
-
-    def watch(self, changed: Callable[[], None]) -> None:
-        """See `OpenMailbox.watch`."""
-        self._watchers.add(changed)
-
-    def unwatch(self, changed: Callable[[], None]) -> None:
-        """See `OpenMailbox.unwatch`."""
-        self._watchers.discard(changed)
-
-    async def close(self) -> None:
-        """Close the file after the work under way, and end the thread."""
-        try:
-            await asyncio.wait([self._opened])
-            await self._idle.stop()
-            if not self.failed:
-                await self._on_thread(self._opened.result().close)
-        finally:
-            self._thread.shutdown(wait=False)
-
-    async def _quietly(self, work: Callable[[Mailbox], T]) -> T:
-        """Run work that changes nothing that a session would see."""
-        vault = await asyncio.shield(self._opened)
-        return await self._on_thread(lambda: work(vault))
-
-    async def _on_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+    async def moved(self, person: str, vault: str) -> None:
+        """Tell that a former vault is empty: its keys are destroyed."""
 
 
 class VaultStore:
-    """`MailStore` with one vault file a person in a directory, keys elsewhere."""
+    """`MailStore` with one vault file a person in a directory, and sealed mail in a spool."""
 
     def __init__(
         self,
         directory: Path,
-        keys: KeyStore,
+        spool: Spool,
+        keys: VaultKeys,
+        key_files: KeyStore,
+        *,
         grace: float = GRACE_SECONDS,
         quota_of: QuotaOf | None = None,
     ) -> None:
-        """`grace`: seconds that a vault stays open after its last use.
+        """`key_files`: keys of the first release; a vault with one is opened by it alone.
 
-        `quota_of`: who knows the quotas; None when there are none.
+        `grace`: seconds that a vault stays open after its last use. `quota_of`: who knows the
+        quotas; None when there are none.
         """
         self._quota_of = quota_of
         self._directory = directory
+        self._spool = spool
         self._keys = keys
+        self._key_files = key_files
         self._grace = grace
-        self._open: dict[PersonId, _OpenVault] = {}
+        self._open: dict[str, OpenVault] = {}
+        self._unlocked: dict[str, str] = {}  # address → the vault that it logged in to
         self._closing: set[asyncio.Task[None]] = set()
+        self._moving: dict[str, asyncio.Task[None]] = {}
+        self._used: dict[str, int] = {}  # bytes in a vault when it was locked
+
+    async def unlock(self, address: str, unlock: Unlock) -> None:
+        """Open a person's vault with what a login brought; the keys are the store's from now on.
+
+        Raises StorageUnavailableError.
+        """
+        vault = self._enter(unlock.vault, unlock.key, address)
+        self._unlocked[address] = unlock.vault
+        async with self._using(vault):
+            for former, key in unlock.former:
+                if former in self._moving:
+                    key.wipe()
+                    continue
+                task = asyncio.ensure_future(self._move(address, vault, former, key))
+                self._moving[former] = task
+                task.add_done_callback(partial(self._moved, former))
 
     @asynccontextmanager
     async def open(self, address: str) -> AsyncIterator[OpenMailbox]:
         """See `MailStore.open`. Raises StorageUnavailableError."""
-        person = person_id(address)
-        vault = self._open.get(person)
+        vault = self._open.get(self._unlocked.get(address, ""))
         if vault is None:
-            vault = _OpenVault(person, lambda: self._open_file(person))
-            self._open[person] = vault
+            vault = await self._open_by_file(person_id(address), address)
+        if vault is None:
+            raise VaultLockedError(f"the vault of {address} is locked")
+        async with self._using(vault):
+            yield vault
+
+    async def deliver(self, address: str, arrival: Arrival) -> bool:
+        """See `MailStore.deliver`. Raises StorageUnavailableError, or OverQuotaError."""
+        try:
+            recipient = await self._keys.recipient(address)
+        except DirectoryUnavailableError as error:
+            raise StorageUnavailableError(str(error)) from error
+        vault = self._open.get(recipient.vault) or await self._open_by_file(
+            recipient.vault, address
+        )
+        if vault is not None:
+            async with self._using(vault):
+                return await vault.run(lambda box: put(box, arrival))
+        await self._require_quota(address, recipient.vault, len(arrival.raw))
+        await asyncio.to_thread(self._spool.add, recipient.vault, recipient.public_key, arrival)
+        vault = self._open.get(recipient.vault)
+        if vault is not None:
+            # Somebody logged in while it was being sealed, and may have drained the spool before.
+            with contextlib.suppress(StorageUnavailableError):  # it is safe where it is
+                async with self._using(vault):
+                    await vault.drain()
+        return True
+
+    async def _require_quota(self, address: str, name: str, size: int) -> None:
+        """Raise OverQuotaError when a message is too much for a vault that is locked.
+
+        Counted is what waits, and what was in it when it was locked, as far as we saw that.
+        """
+        if self._quota_of is None:
+            return
+        try:
+            limit = await self._quota_of(address)
+        except DirectoryUnavailableError as error:
+            raise StorageUnavailableError(str(error)) from error
+        if limit is None:
+            return
+        used = self._used.get(name, 0) + await asyncio.to_thread(self._spool.size, name)
+        if used + size > limit:
+            raise OverQuotaError(for_ever=size > limit)
+
+    async def close(self) -> None:
+        """Close everything; for the end of the service."""
+        for task in tuple(self._moving.values()):
+            task.cancel()
+        await asyncio.gather(*self._moving.values(), return_exceptions=True)
+        for name, vault in list(self._open.items()):
+            if vault.closing is not None:
+                vault.closing.cancel()
+            self._let_go(name, vault)
+        await asyncio.gather(*self._closing)
+
+    def _enter(self, name: str, key: DataKey, address: str = "") -> OpenVault:
+        """Return the open vault, opening it when it is not; `address`: whose quota counts."""
+        vault = self._open.get(name)
+        if vault is not None:
+            key.wipe()
+            return vault
+        private = private_key(key)
+        vault = OpenVault(
+            name,
+            key,
+            lambda: self._open_file(name, key),
+            partial(self._drain, name=name, private=private),
+            None if self._quota_of is None or not address else (address, self._quota_of),
+        )
+        self._open[name] = vault
+        return vault
+
+    async def _open_by_file(self, name: str, address: str) -> OpenVault | None:
+        """Open a vault whose key still lies in a file."""
+        key = await asyncio.to_thread(self._key_files.load, PersonId(name))
+        return None if key is None else self._enter(name, key, address)
+
+    @asynccontextmanager
+    async def _using(self, vault: OpenVault) -> AsyncIterator[None]:
+        """Keep a vault open while the context lasts, and for the grace period after."""
         if vault.closing is not None:
             vault.closing.cancel()
             vault.closing = None
         vault.users += 1
         try:
             await vault.opened()
-            if self._quota_of is not None:
-                await vault.use_quota(address, self._quota_of)
-            yield vault
+            await vault.use_quota()
+            yield
         except StorageUnavailableError as error:
-            warn(logger, "vault-unavailable", person=person, reason=str(error))
+            warn(logger, "vault-unavailable", vault=vault.name, reason=str(error))
             raise
         finally:
             vault.users -= 1
-            if vault.failed:
+            if vault.failed and self._open.get(vault.name) is vault:
                 # The next one tries again; who waits for this one already gets its error.
-                self._open.pop(person, None)
+                del self._open[vault.name]
             if vault.users == 0:
                 loop = asyncio.get_running_loop()
-                vault.closing = loop.call_later(self._grace, self._let_go, person, vault)
+                vault.closing = loop.call_later(self._grace, self._let_go, vault.name, vault)
 
-    async def close(self) -> None:
-        """Close everything; for the end of the service."""
-        for person, vault in list(self._open.items()):
-            if vault.closing is not None:
-                vault.closing.cancel()
-            self._let_go(person, vault)
-        await asyncio.gather(*self._closing)
+    async def _shut(self, vault: OpenVault) -> None:
+        """Close a vault that nobody uses at once."""
+        if vault.closing is not None:
+            vault.closing.cancel()
+        if self._open.get(vault.name) is vault:
+            del self._open[vault.name]
+        await vault.close()
 
-    def _let_go(self, person: PersonId, vault: _OpenVault) -> None:
-        if self._open.get(person) is vault:
-            del self._open[person]
-        task = asyncio.ensure_future(self._close_vault(person, vault))
+    def _let_go(self, name: str, vault: OpenVault) -> None:
+        if self._open.get(name) is vault:
+            del self._open[name]
+            for address, unlocked in list(self._unlocked.items()):
+                if unlocked == name:
+                    del self._unlocked[address]
+        task = asyncio.ensure_future(self._close_vault(name, vault))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    async def _close_vault(self, person: PersonId, vault: _OpenVault) -> None:
+    async def _close_vault(self, name: str, vault: OpenVault) -> None:
         try:
+            if not vault.failed:
+                self._used[name] = await vault.run_vault(lambda opened: opened.usage().bytes)
             await vault.close()
         except StorageUnavailableError as error:
-            warn(logger, "vault-close-failed", person=person, reason=str(error))
+            warn(logger, "vault-close-failed", vault=name, reason=str(error))
+        else:
+            event(logger, "vault-locked", vault=name)
 
-    def _open_file(self, person: PersonId) -> Vault:
-        path = self._directory / f"{person}.vault"
-        key = self._keys.load(person)
+    def _open_file(self, name: str, key: DataKey) -> Vault:
+        path = self._directory / f"{name}.vault"
         made = not path.exists()
-        if key is None:
-            if not made:
-                raise StorageUnavailableError(
-                    f"the key of the vault {path} is missing", "restore it from the backup"
-                )
-            key = self._keys.create(person)
-        vault = Vault(path, key)
+        vault = Vault(path, self._key_files.load(PersonId(name)) or key)
         if made:
             try:
                 sync_directory(self._directory)
             except OSError as error:
                 raise StorageUnavailableError(f"cannot sync {self._directory}") from error
-            event(logger, "vault-made", person=person)
+            event(logger, "vault-made", vault=name)
         return vault
+
+    def _drain(self, vault: Vault, after: str, *, name: str, private: PrivateKey) -> str | None:
+        """Take in a batch of what waits; when that fails, all of it waits for the next time."""
+        try:
+            return drain_some(vault, self._spool, name, private, after)
+        except StorageUnavailableError as error:
+            warn(logger, "drain-stopped", vault=name, reason=str(error))
+        except Exception as error:
+            # Nobody is kept out of the vault by a message that cannot be taken in.
+            logger.error(
+                "drain-stopped vault=%s kind=%s %s", name, type(error).__name__, place(error)
+            )
+        return None
+
+    def _moved(self, former: str, _task: asyncio.Task[None]) -> None:
+        del self._moving[former]
+
+    async def _move(self, address: str, present: OpenVault, name: str, key: DataKey) -> None:
+        """Move a former vault's mail into the present one, then have its keys destroyed."""
+        try:
+            former = self._enter(name, key)
+            async with self._using(present), self._using(former):
+                await self._move_all(present, former)
+            await self._shut(former)
+            await self._keys.moved(address, name)
+            await asyncio.to_thread(self._remove_files, name)
+            await present.run_vault(lambda vault: vault.drop_marks_of(name))
+            event(logger, "former-vault-moved", vault=name)
+        except (StorageUnavailableError, DirectoryUnavailableError) as error:
+            # The next login goes on.
+            warn(logger, "former-vault-not-moved", vault=name, reason=str(error))
+
+    async def _move_all(self, present: OpenVault, former: OpenVault) -> None:
+        steps = await former.run_vault(lambda vault: batches(vault, former.name))
+        while True:
+            batch = await former.run_vault(lambda _: next(steps, None))
+            if batch is None:
+                return
+            await present.run_vault(batch)
+
+    def _remove_files(self, name: str) -> None:
+        """Remove a vault that is empty and whose keys are destroyed."""
+        try:
+            for suffix in ("", "-wal", "-shm"):
+                (self._directory / f"{name}.vault{suffix}").unlink(missing_ok=True)
+            sync_directory(self._directory)
+        except OSError as error:
+            raise StorageUnavailableError(f"cannot remove the vault {name}") from error
+        self._spool.drop(name)
+        self._key_files.destroy(PersonId(name))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import imaplib
+import json
 import re
 import smtplib
 import socket
@@ -17,8 +19,10 @@ from typing import Any, TypeVar
 
 from hypothesis import settings
 
+from postmaster.crypto.passwords import Argon2Parameters
 from postmaster.directory.service import DirectoryOptions, DirectoryPorts, serving_directory
 from postmaster.mailstore import MailstoreOptions, MailstorePorts, serving_mailstore
+from postmaster.storage.vaults import GRACE_SECONDS
 
 T = TypeVar("T")
 
@@ -30,6 +34,9 @@ PASSWORD = "correct horse battery staple"
 SPARE_PEOPLE = tuple(f"spare{number}@example.com" for number in range(200))
 CANARY = "canary@mail.example.com"
 CANARY_PASSWORD = "c0" * 32
+DIRECTORY_KEY = "d1" * 32
+MAILSTORE_TOKEN = "5e" * 32
+CHEAP = Argon2Parameters(64, 1, 1)
 DEADLINE = 10.0  # seconds, for whatever should happen at once
 
 
@@ -51,6 +58,11 @@ class Files:
     pair: Path
     vaults: Path
     keys: Path
+    spool: Path
+    database: Path
+    directory_key: Path
+    mailstore_token: Path
+    control: Path
 
 
 def settings_text(password_hash: str) -> str:
@@ -82,20 +94,29 @@ def make_files(folder: Path, password_hash: str, certificate: tuple[Path, Path])
         pair=folder / "pair.pem",
         vaults=folder / "vaults",
         keys=folder / "keys",
+        spool=folder / "spool",
+        database=folder / "database",
+        directory_key=folder / "directory_key",
+        mailstore_token=folder / "mailstore_token",
+        control=folder / "control",
     )
     files.pair.write_bytes(b"".join(file.read_bytes() for file in certificate))
     files.settings.write_text(settings_text(password_hash))
     files.canary_password.write_text(CANARY_PASSWORD)
-    files.vaults.mkdir()
-    files.keys.mkdir()
+    files.directory_key.write_text(DIRECTORY_KEY)
+    files.mailstore_token.write_text(MAILSTORE_TOKEN)
+    for made in (files.vaults, files.keys, files.spool, files.database):
+        made.mkdir()
     return files
 
 
 class Stack:
     """Both services in one event loop on a thread of its own, until `stop`."""
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: Files, grace: float = GRACE_SECONDS) -> None:
+        """`grace`: seconds that a vault stays open after its last use."""
         self.files = files
+        self.grace = grace
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -110,6 +131,11 @@ class Stack:
                 DirectoryOptions(
                     settings=self.files.settings,
                     canary_password=self.files.canary_password,
+                    key=self.files.directory_key,
+                    mailstore_token=self.files.mailstore_token,
+                    database=self.files.database,
+                    control=self.files.control,
+                    argon2=CHEAP,
                     listen="127.0.0.1",
                     socketmap_port=0,
                     auth_port=0,
@@ -125,6 +151,9 @@ class Stack:
                     vaults=self.files.vaults,
                     keys=self.files.keys,
                     certificate=self.files.pair,
+                    spool=self.files.spool,
+                    token=self.files.mailstore_token,
+                    grace=self.grace,
                     directory_host="127.0.0.1",
                     directory_port=directory.query,
                     listen="127.0.0.1",
@@ -175,6 +204,14 @@ class Stack:
             if code != 250:
                 refused[recipient] = (code, text)
         return refused
+
+    def control(self, line: bytes) -> Any:
+        """Say a line on the control socket; return the answer."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(DEADLINE)
+            connection.connect(str(self.files.control))
+            connection.sendall(line + b"\n")
+            return json.loads(connection.makefile("rb").readline())
 
     def connect(self) -> imaplib.IMAP4_SSL:
         """Return an IMAP connection, not logged in; the certificate is verified."""
@@ -245,3 +282,39 @@ class RawImap:
         """Hang up."""
         self._lines.close()
         self._socket.close()
+
+
+class PostfixAuth:
+    """Postfix's side of the authentication protocol."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), DEADLINE)
+        self._lines = self._socket.makefile("rb")
+        self.send("VERSION\t1\t1\nCPID\t77")
+        self.handshake: list[str] = []
+        while not self.handshake or self.handshake[-1] != "DONE":
+            self.handshake.append(self.line())
+
+    def send(self, line: str) -> None:
+        self._socket.sendall(line.encode() + b"\n")
+
+    def line(self) -> str:
+        return self._lines.readline().decode().removesuffix("\n")
+
+    def ask(self, line: str) -> str:
+        self.send(line)
+        return self.line()
+
+    def close(self) -> None:
+        self._lines.close()
+        self._socket.close()
+
+
+def b64(text: str) -> str:
+    """Return a text in base64."""
+    return base64.b64encode(text.encode()).decode()
+
+
+def plain(login: str, password: str) -> str:
+    """Return what SASL PLAIN sends."""
+    return b64(f"\0{login}\0{password}")

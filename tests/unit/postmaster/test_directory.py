@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +15,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postmaster import health
+from postmaster.crypto import DataKey
 from postmaster.directory import dovecot_auth, socketmap
-from postmaster.directory.limits import FAILURES_PER_PERSON, RedisLimits
+from postmaster.directory.accounts import Accounts
+from postmaster.directory.database import DirectoryDatabase
+from postmaster.directory.keyring import Keyring
+from postmaster.directory.limits import (
+    FIRST_DELAY,
+    LONGEST_DELAY,
+    LONGEST_KNOWN_DELAY,
+    RedisLimits,
+    counters,
+)
 from postmaster.directory.logins import Authenticator
 from postmaster.directory.people import Directory, build_directory, read_directory
-from postmaster.directory.service import read_canary_password
 from postmaster.errors import DirectoryUnavailableError, StartError
 from postmaster.query import DirectoryClient, Verdict, VerdictKind
+from postmaster.secretfiles import read_token
 from tests.unit.postmaster.harness import (
     ADA,
     CANARY,
     CANARY_PASSWORD,
+    CHEAP,
     DEADLINE,
     PASSWORD,
+    PostfixAuth,
     Stack,
+    b64,
     bounded,
     settings_text,
 )
@@ -133,41 +145,11 @@ def test_unreadable_settings_are_refused(tmp_path: Path, content: bytes) -> None
 def test_a_weak_canary_password_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "canary"
     path.write_text("guess")
-    with pytest.raises(StartError, match="shorter"):
-        read_canary_password(path)
+    with pytest.raises(StartError, match="is not 64 hexadecimal digits"):
+        read_token(path, "the canary's password")
 
 
 # Dovecot's authentication protocol
-
-
-class PostfixAuth:
-    """Postfix's side of the authentication protocol."""
-
-    def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), DEADLINE)
-        self._lines = self._socket.makefile("rb")
-        self.send("VERSION\t1\t1\nCPID\t77")
-        self.handshake: list[str] = []
-        while not self.handshake or self.handshake[-1] != "DONE":
-            self.handshake.append(self.line())
-
-    def send(self, line: str) -> None:
-        self._socket.sendall(line.encode() + b"\n")
-
-    def line(self) -> str:
-        return self._lines.readline().decode().removesuffix("\n")
-
-    def ask(self, line: str) -> str:
-        self.send(line)
-        return self.line()
-
-    def close(self) -> None:
-        self._lines.close()
-        self._socket.close()
-
-
-def b64(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()
 
 
 def test_postfix_logs_people_in(shared_stack: Stack) -> None:
@@ -179,15 +161,20 @@ def test_postfix_logs_people_in(shared_stack: Stack) -> None:
     assert client.ask(f"AUTH\t1\tPLAIN\t{parameters}\tresp={right}") == f"OK\t1\tuser={ADA}"
     wrong = b64(f"\0{ADA}\0nope")
     assert client.ask(f"AUTH\t2\tPLAIN\t{parameters}\tresp={wrong}") == f"FAIL\t2\tuser={ADA}"
-    assert client.ask("AUTH\t3\tPLAIN\tservice=smtp") == "CONT\t3\t"
+    assert client.ask("AUTH\t3\tPLAIN\tservice=smtp\tsecured") == "CONT\t3\t"
     assert client.ask(f"CONT\t3\t{b64(f'{CANARY}{chr(0)}{CANARY}{chr(0)}{CANARY_PASSWORD}')}") == (
         f"OK\t3\tuser={CANARY}"
     )
-    assert client.ask("AUTH\t4\tLOGIN\tservice=smtp") == f"CONT\t4\t{b64('Username:')}"
+    assert client.ask("AUTH\t4\tLOGIN\tservice=smtp\tsecured") == f"CONT\t4\t{b64('Username:')}"
     assert client.ask(f"CONT\t4\t{b64(ADA)}") == f"CONT\t4\t{b64('Password:')}"
     assert client.ask(f"CONT\t4\t{b64(PASSWORD)}") == f"OK\t4\tuser={ADA}"
-    assert client.ask("AUTH\t5\tCRAM-MD5\tservice=smtp").startswith("FAIL\t5\treason=unsupported")
-    assert client.ask("AUTH\t6\tPLAIN\tresp=%%%").startswith("FAIL\t6\treason=")
+    assert client.ask("AUTH\t5\tCRAM-MD5\tservice=smtp\tsecured").startswith(
+        "FAIL\t5\treason=unsupported"
+    )
+    assert client.ask("AUTH\t6\tPLAIN\tsecured\tresp=%%%").startswith("FAIL\t6\treason=")
+    # Postfix says whether the client came by TLS.
+    plain_text = client.ask(f"AUTH\t7\tPLAIN\tservice=smtp\tresp={right}")
+    assert plain_text == "FAIL\t7\treason=logins need TLS"
     assert client.ask("CONT\t9\tAAAA").startswith("FAIL\t9\treason=")
     client.close()
 
@@ -212,7 +199,7 @@ def test_hostile_auth_lines_never_crash(fields: list[str]) -> None:
     async def run() -> None:
         connection = dovecot_auth.AuthConnection(Nobody())
         for command in ("AUTH", "CONT", "CANCEL", "CPID"):
-            answer = await connection.answer("\t".join([command, "1", "PLAIN", *fields]))
+            answer = await connection.answer("\t".join([command, "1", "PLAIN", "secured", *fields]))
             assert answer is None or answer.startswith(("FAIL\t", "CONT\t"))
 
     asyncio.run(run())
@@ -274,11 +261,15 @@ def test_health_asks_every_port(shared_stack: Stack) -> None:
 
 
 class FakeRedis:
-    """As much of Redis (RESP2) as the limits use; expiry is only recorded."""
+    """As much of Redis (RESP2) as the limits use; nothing expires but by `pass_time`."""
 
     def __init__(self) -> None:
-        self.values: dict[str, int] = {}
+        self.values: dict[str, str] = {}
         self.expiry: dict[str, int] = {}
+
+    def pass_time(self, seconds: int) -> None:
+        """Let what lives no longer than so many seconds go."""
+        self.values = {key: v for key, v in self.values.items() if self.expiry[key] > seconds}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while (head := await reader.readline()).startswith(b"*"):
@@ -289,34 +280,47 @@ class FakeRedis:
             writer.write(self.answer(words))
         writer.close()
 
+    def text(self, key: str) -> bytes:
+        value = self.values.get(key)
+        return b"$-1\r\n" if value is None else b"$%d\r\n%s\r\n" % (len(value), value.encode())
+
     def answer(self, words: list[str]) -> bytes:
         match words:
             case ["MGET", *keys]:
-                values = (self.values.get(key) for key in keys)
-                items = (
-                    b"$-1\r\n" if v is None else b"$%d\r\n%d\r\n" % (len(str(v)), v) for v in values
-                )
-                return b"*%d\r\n" % len(keys) + b"".join(items)
-            case ["SET", key, value, "EX", seconds, "NX"]:
-                self.expiry.setdefault(key, int(seconds))
-                self.values.setdefault(key, int(value))
+                return b"*%d\r\n" % len(keys) + b"".join(map(self.text, keys))
+            case ["GET", key]:
+                return self.text(key)
+            case ["SET", key, value, "EX", seconds, *nx]:
+                if not nx or key not in self.values:
+                    self.expiry[key], self.values[key] = int(seconds), value
                 return b"+OK\r\n"
             case ["INCR", key]:
-                self.values[key] += 1
-                return b":%d\r\n" % self.values[key]
-            case ["DEL", key]:
-                return b":%d\r\n" % (self.values.pop(key, None) is not None)
+                self.values[key] = str(int(self.values[key]) + 1)
+                return b":%s\r\n" % self.values[key].encode()
+            case ["EXPIRE", key, seconds]:
+                self.expiry[key] = int(seconds)
+            case ["DEL", *keys]:
+                return b":%d\r\n" % sum(self.values.pop(key, None) is not None for key in keys)
         return b"+OK\r\n"
 
 
+@pytest.fixture
+def accounts(tmp_path: Path) -> Iterator[Accounts]:
+    database = DirectoryDatabase(tmp_path, DataKey(bytes(32)))
+    yield Accounts(Keyring(database, bytes(32), CHEAP))
+    database.close()
+
+
 def with_limits(
-    directory: Directory, test: Callable[[Authenticator, FakeRedis], Coroutine[Any, Any, None]]
+    directory: Directory,
+    accounts: Accounts,
+    test: Callable[[Authenticator, FakeRedis], Coroutine[Any, Any, None]],
 ) -> None:
     async def run() -> None:
         redis = FakeRedis()
         server = await asyncio.start_server(redis.serve, "127.0.0.1", 0)
         limits = RedisLimits("127.0.0.1", server.sockets[0].getsockname()[1])
-        authenticator = Authenticator(directory, limits, CANARY_PASSWORD)
+        authenticator = Authenticator(directory, limits, CANARY_PASSWORD, accounts)
         try:
             await test(authenticator, redis)
         finally:
@@ -327,56 +331,97 @@ def with_limits(
     asyncio.run(run())
 
 
-def test_failures_are_limited_per_person(directory: Directory) -> None:
+async def fail(authenticator: Authenticator, address: str, times: int, login: str = ADA) -> None:
+    for _ in range(times):
+        verdict = await authenticator.authenticate(login, "no", address, "imap")
+        assert verdict.kind is VerdictKind.REJECTED
+
+
+def test_failures_bring_a_delay_that_grows(directory: Directory, accounts: Accounts) -> None:
     async def check(authenticator: Authenticator, redis: FakeRedis) -> None:
-        for _ in range(FAILURES_PER_PERSON):
-            verdict = await authenticator.authenticate(ADA, "no", "192.0.2.1", "imap")
-            assert verdict.kind is VerdictKind.REJECTED
-        verdict = await authenticator.authenticate(ADA, PASSWORD, "192.0.2.1", "imap")
-        assert verdict.kind is VerdictKind.LIMITED
-        # Whoever guesses from one place does not keep the person out everywhere.
-        verdict = await authenticator.authenticate(ADA, PASSWORD, "192.0.2.200", "imap")
-        assert verdict.kind is VerdictKind.ACCEPTED
-        other = await authenticator.authenticate("bob@example.com", PASSWORD, "192.0.2.1", "imap")
-        assert other.kind is VerdictKind.ACCEPTED
+        async def right(address: str, login: str = ADA) -> VerdictKind:
+            verdict = await authenticator.authenticate(login, PASSWORD, address, "imap")
+            return verdict.kind
+
+        await fail(authenticator, "192.0.2.1", 5)
+        assert await right("192.0.2.1") is VerdictKind.LIMITED
+        redis.pass_time(FIRST_DELAY)
+        await fail(authenticator, "192.0.2.1", 1)
+        redis.pass_time(FIRST_DELAY)
+        assert await right("192.0.2.1") is VerdictKind.LIMITED
+        redis.pass_time(2 * FIRST_DELAY)
+        # Whoever guesses from one place does not keep the person out everywhere, nor others.
+        await fail(authenticator, "192.0.2.1", 1)
+        assert await right("192.0.2.200") is VerdictKind.ACCEPTED
+        assert await right("192.0.2.1", "bob@example.com") is VerdictKind.ACCEPTED
         canary = await authenticator.authenticate(CANARY, CANARY_PASSWORD, "192.0.2.1", "imap")
         assert canary.kind is VerdictKind.ACCEPTED
         assert set(redis.expiry) >= set(redis.values)  # nothing is counted for ever
         assert not any("ada" in key for key in redis.values)
 
-    with_limits(directory, check)
+    with_limits(directory, accounts, check)
 
 
-def test_failures_are_limited_per_address(
-    directory: Directory, monkeypatch: pytest.MonkeyPatch
+def test_guessing_from_many_places_delays_strangers_only(
+    directory: Directory, accounts: Accounts
 ) -> None:
-    monkeypatch.setattr("postmaster.directory.limits.FAILURES_PER_ADDRESS", 3)
-
     async def check(authenticator: Authenticator, redis: FakeRedis) -> None:
-        for number in range(3):
-            await authenticator.authenticate(f"x{number}@example.com", "no", "192.0.2.9", "imap")
-        verdict = await authenticator.authenticate(ADA, PASSWORD, "192.0.2.9", "imap")
+        home, abroad = "192.0.2.1", "2001:db8::1"
+        verdict = await authenticator.authenticate(ADA, PASSWORD, home, "imap")
+        assert verdict.kind is VerdictKind.ACCEPTED
+        for number in range(20):
+            await fail(authenticator, f"198.51.100.{number}", 1)
+        verdict = await authenticator.authenticate(ADA, PASSWORD, abroad, "imap")
         assert verdict.kind is VerdictKind.LIMITED
+        verdict = await authenticator.authenticate(ADA, PASSWORD, home, "imap")
+        assert verdict.kind is VerdictKind.ACCEPTED
+        # A telephone at home that still has the old password is a nuisance of some seconds.
+        for _ in range(12):
+            await fail(authenticator, home, 1)
+            redis.pass_time(LONGEST_KNOWN_DELAY)
+        verdict = await authenticator.authenticate(ADA, PASSWORD, home, "imap")
+        assert verdict.kind is VerdictKind.ACCEPTED
 
-    with_limits(directory, check)
+    with_limits(directory, accounts, check)
 
 
-def test_a_right_login_forgets_failures(directory: Directory) -> None:
+def test_guessing_many_names_delays_the_place(directory: Directory, accounts: Accounts) -> None:
     async def check(authenticator: Authenticator, redis: FakeRedis) -> None:
-        await authenticator.authenticate(ADA, "no", "192.0.2.1", "imap")
-        await authenticator.authenticate(ADA, PASSWORD, "192.0.2.1", "imap")
-        assert [key for key in redis.values if key.startswith("login:person:")] == []
+        for number in range(20):
+            await fail(authenticator, f"2001:db8::{number}", 1, f"x{number}@example.com")
+        verdict = await authenticator.authenticate(ADA, PASSWORD, "2001:db8::ffff", "imap")
+        assert verdict.kind is VerdictKind.LIMITED
+        verdict = await authenticator.authenticate(ADA, PASSWORD, "2001:db8:0:1::1", "imap")
+        assert verdict.kind is VerdictKind.ACCEPTED
 
-    with_limits(directory, check)
+    with_limits(directory, accounts, check)
+
+
+def test_a_right_login_forgets_failures(directory: Directory, accounts: Accounts) -> None:
+    async def check(authenticator: Authenticator, redis: FakeRedis) -> None:
+        await fail(authenticator, "192.0.2.1", 4)
+        await authenticator.authenticate(ADA, PASSWORD, "192.0.2.1", "imap")
+        await fail(authenticator, "192.0.2.1", 4)
+        verdict = await authenticator.authenticate(ADA, PASSWORD, "192.0.2.1", "imap")
+        assert verdict.kind is VerdictKind.ACCEPTED
+
+    with_limits(directory, accounts, check)
+
+
+@bounded
+@given(st.integers(0, 200))
+def test_delays_only_grow_and_end(failures: int) -> None:
+    for counter in counters(ADA, "192.0.2.1"):
+        assert 0 <= counter.delay(failures) <= counter.delay(failures + 1) <= LONGEST_DELAY
 
 
 def test_without_redis_people_get_in_and_it_is_logged_once(
-    directory: Directory, caplog: pytest.LogCaptureFixture
+    directory: Directory, accounts: Accounts, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def run() -> None:
         now = 0.0
         limits = RedisLimits("127.0.0.1", 9, clock=lambda: now)
-        authenticator = Authenticator(directory, limits, CANARY_PASSWORD)
+        authenticator = Authenticator(directory, limits, CANARY_PASSWORD, accounts)
         for moment in (0.0, 1.0, 100.0):
             now = moment
             verdict = await authenticator.authenticate(ADA, PASSWORD, "192.0.2.1", "imap")

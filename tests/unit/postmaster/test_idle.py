@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from postmaster.delivery import deliver
 from postmaster.errors import StorageUnavailableError
 from postmaster.storage import idle
 from postmaster.storage.idle import Idle
 from postmaster.storage.interface import Mailbox
-from tests.unit.postmaster.harness import DEADLINE
+from tests.unit.postmaster.harness import ADA, DEADLINE
+from tests.unit.postmaster.store import Place
 
 
 class Work:
@@ -85,18 +87,17 @@ def test_a_delivered_message_gets_into_the_index(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(idle, "IDLE_SECONDS", 0.0)
-    from postmaster.crypto import FileKeyStore
-    from postmaster.delivery import deliver
-    from postmaster.storage.vaults import VaultStore
 
     def unindexed(box: Mailbox) -> int:
         ((count,),) = box._query("SELECT count(*) FROM unindexed", ())  # type: ignore[attr-defined]
         return int(count)
 
     async def main() -> None:
-        store = VaultStore(tmp_path, FileKeyStore(tmp_path))
-        await deliver(store, "ada@example.com", b"Subject: x\r\n\r\nbody")
-        async with store.open("ada@example.com") as box:
+        place = Place(tmp_path)
+        store = place.store()
+        await store.unlock(ADA, place.directory.give(ADA))
+        await deliver(store, ADA, b"Subject: x\r\n\r\nbody")
+        async with store.open(ADA) as box:
             async with asyncio.timeout(DEADLINE):
                 while await box.run(unindexed):
                     await asyncio.sleep(0.01)

@@ -61,7 +61,7 @@ def test_a_client_that_leaves_delivers_nothing() -> None:
 
 
 def test_each_recipient_has_an_answer(stack: Stack) -> None:
-    (stack.files.vaults / f"{person_id(BOB)}.vault").write_bytes(b"\x00garbage" * 4096)
+    (stack.files.spool / person_id(BOB)).write_bytes(b"no folder")
     refused = stack.deliver(MESSAGE, ADA, "nobody@example.com", BOB)
     assert {address: code for address, (code, _) in refused.items()} == {
         "nobody@example.com": 550,
