@@ -31,6 +31,7 @@ from firstboot.disk.commands import disk
 from firstboot.dns.commands import dns
 from firstboot.logs.commands import logs
 from firstboot.menu.commands import menu
+from firstboot.people.commands import user
 from firstboot.power.commands import power
 from firstboot.reset.commands import reset
 from firstboot.settings.commands import settings
@@ -346,6 +347,7 @@ for group in (
     settings,
     ssh,
     update,
+    user,
     vault,
 ):
     mailstead.add_command(group)

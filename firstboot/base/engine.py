@@ -224,6 +224,30 @@ class Engine:
                 f"{output.decode(errors='replace')}"
             )
 
+    def ask(
+        self, container: Container, argv: Sequence[str], lines: Sequence[str]
+    ) -> tuple[int, bytes]:
+        """Run a program with `lines` on its standard input; its exit code and standard output.
+
+        Secrets go this way: they stand on no command line and in no error. The input is not closed,
+        so the program has to know how many lines it reads.
+        """
+        from docker.utils.socket import frames_iter  # noqa: PLC0415 - see _api
+
+        with self._errors("exec"):
+            process = self._api.exec_create(container.id, list(argv), stdin=True)
+            stream = self._api.exec_start(process, socket=True)
+            # What the SDK hands out can only be read from; the socket is below it.
+            connection = getattr(stream, "_sock", stream)
+            try:
+                connection.sendall("".join(f"{line}\n" for line in lines).encode())
+                output = b"".join(
+                    piece for kind, piece in frames_iter(stream, tty=False) if kind == 1
+                )
+            finally:
+                stream.close()
+            return int(self._api.exec_inspect(process)["ExitCode"]), output
+
     def _compose(self, compose_file: Path, project: str, *words: str) -> None:
         environment = {
             "PATH": os.environ.get("PATH", os.defpath),

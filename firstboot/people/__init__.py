@@ -1,0 +1,1 @@
+"""`mailstead user`: people's passwords, app passwords and recovery codes."""

@@ -1,0 +1,185 @@
+"""`mailstead user`: what is asked of the directory, with the container faked."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from firstboot.base.engine import Container, Engine
+from firstboot.base.errors import EngineError
+from firstboot.people import commands
+from firstboot.people.commands import user
+from firstboot.people.desk import ContainerDesk, PersonError
+
+ADA = "ada@example.com"
+
+
+def frame(kind: int, data: bytes) -> bytes:
+    """As Docker sends output: stream, three zero bytes, length, data."""
+    return struct.pack(">BxxxL", kind, len(data)) + data
+
+
+@dataclass
+class FakeStream:
+    """The connection of an exec: what was written to it, and what is to be read."""
+
+    answer: bytes
+    written: bytes = b""
+    closed: bool = False
+
+    def fileno(self) -> int:
+        return 0  # what is there to read is always there
+
+    def sendall(self, data: bytes) -> None:
+        self.written += data
+
+    def recv(self, count: int) -> bytes:
+        piece, self.answer = self.answer[:count], self.answer[count:]
+        return piece
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@dataclass
+class FakeApi:
+    """One container, `directory`, in which a program answers with `answer` and `code`."""
+
+    answer: dict[str, Any] = field(default_factory=lambda: {"ok": True})
+    code: int = 0
+    argv: list[str] = field(default_factory=list)
+    stream: FakeStream | None = None
+
+    def exec_create(self, container: str, argv: list[str], stdin: bool) -> str:
+        assert (container, stdin) == ("1", True)
+        self.argv = argv
+        return "job"
+
+    def exec_start(self, job: str, socket: bool) -> FakeStream:
+        assert (job, socket) == ("job", True)
+        output = json.dumps(self.answer).encode() + b"\n"
+        self.stream = FakeStream(frame(2, b"noise\n") + frame(1, output[:5]) + frame(1, output[5:]))
+        return self.stream
+
+    def exec_inspect(self, _job: str) -> dict[str, int]:
+        return {"ExitCode": self.code}
+
+
+@pytest.fixture
+def api() -> FakeApi:
+    return FakeApi()
+
+
+@pytest.fixture
+def desk(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> ContainerDesk:
+    engine = Engine("unix:///nowhere")
+    engine.__dict__["_api"] = api
+    box = Container("1", "directory", "i", "i", "running", "healthy", 0, 0)
+    monkeypatch.setattr(Engine, "containers", lambda *_: (box,))
+    # A descriptor that select.poll may be asked about: nothing is read from it.
+    monkeypatch.setattr("docker.utils.socket.select.poll", FakePoll)
+    made = ContainerDesk(engine, "mailstead")
+    monkeypatch.setattr(commands, "_desk", lambda: made)
+    return made
+
+
+class FakePoll:
+    """Says that there is something to read."""
+
+    def register(self, *_: object) -> None:
+        """Take note of a stream."""
+
+    def poll(self) -> list[tuple[int, int]]:
+        return [(0, 1)]
+
+
+def run(*words: str, lines: Sequence[str] = ()) -> tuple[int, str]:
+    done = CliRunner().invoke(user, words, input="".join(f"{line}\n" for line in lines))
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done.exit_code, done.output
+
+
+@pytest.mark.usefixtures("desk")
+def test_secrets_go_by_standard_input_only(api: FakeApi) -> None:
+    code, output = run("password", ADA, lines=("old secret", "new secret"))
+    assert (code, output) == (0, "the password is changed\n")
+    assert api.argv == ["postmaster", "person", "--json", "password", ADA]
+    assert api.stream is not None
+    assert api.stream.written == b"old secret\nnew secret\n"
+    assert api.stream.closed
+
+
+@pytest.mark.usefixtures("desk")
+def test_a_reset_is_explained_and_wants_a_yes(api: FakeApi) -> None:
+    code, output = run("password", ADA, "--reset", lines=("new secret",))
+    assert code == 2
+    assert "stays, sealed, until" in output
+    assert api.argv == []
+    api.answer = {"ok": True, "sealed": True}
+    code, output = run("password", ADA, "--reset", "--yes", lines=("new secret",))
+    assert (code, output) == (0, "the password is set; the mail so far is sealed\n")
+    assert api.argv[3:] == ["password", ADA, "--reset"]
+
+
+@pytest.mark.usefixtures("desk")
+def test_what_is_made_is_shown_once(api: FakeApi) -> None:
+    api.answer = {"ok": True, "code": "abcd-efgh"}
+    assert run("recovery-code", ADA, lines=("secret",))[1].startswith("abcd-efgh\n")
+    api.answer = {"ok": True, "password": "ijkm-npqr", "id": "ijkm"}
+    words = ("app-password", "add", ADA, "--label", "phone")
+    assert run(*words, lines=("secret",))[1].startswith("ijkm-npqr\n")
+    assert api.argv[3:] == [*words, "--scope", "mail", "--scope", "send"]
+    assert json.loads(run(*words, "--json", lines=("secret",))[1]) == api.answer
+
+
+@pytest.mark.usefixtures("desk")
+def test_lists(api: FakeApi) -> None:
+    person = {"address": ADA, "state": "never logged in", "app_passwords": 2, "sealed": 1}
+    api.answer = {"ok": True, "people": [{**person, "recovery_code": False, "aliases": []}]}
+    text = f"{ADA}: never logged in, 2 app passwords, no recovery code, has sealed mail\n"
+    assert run("list") == (0, text)
+    app = {"id": "ijkm", "label": "phone", "scopes": ["mail", "send"], "created": 0}
+    api.answer = {"ok": True, "app_passwords": [{**app, "last_use": 60}, {**app, "last_use": None}]}
+    assert run("app-password", "list", ADA)[1].splitlines() == [
+        "ijkm  phone  mail+send  last used 1970-01-01 00:01 UTC",
+        "ijkm  phone  mail+send  never used",
+    ]
+    api.answer = {"ok": True}
+    assert run("app-password", "revoke", ADA, "ijkm") == (0, "ijkm does not work any more\n")
+    assert run("unlock-old", ADA, lines=("secret",))[0] == 0
+
+
+@pytest.mark.usefixtures("desk")
+def test_a_missing_line_is_told(api: FakeApi) -> None:
+    code, output = run("password", ADA, lines=("old secret",))
+    assert code == 2
+    assert "expected a line on standard input: new password" in output
+    assert api.argv == []
+
+
+def test_what_the_directory_refuses_is_told(desk: ContainerDesk, api: FakeApi) -> None:
+    api.answer, api.code = {"ok": False, "error": "this is not it", "hint": "try"}, 1
+    with pytest.raises(PersonError, match="this is not it") as caught:
+        desk.ask(("recovery-code", ADA), ("secret",))
+    assert caught.value.hint == "try"
+    assert "secret" not in str(caught.value)
+    with pytest.raises(PersonError, match="one line"):
+        desk.ask(("recovery-code", ADA), ("two\nlines",))
+
+
+def test_no_answer_is_told(
+    desk: ContainerDesk, api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.answer = {}
+    with pytest.raises(EngineError, match="said nothing"):
+        desk.ask(("list",))
+    monkeypatch.setattr(Engine, "containers", lambda *_: ())
+    with pytest.raises(EngineError, match="does not run"):
+        desk.ask(("list",))
