@@ -241,9 +241,9 @@ class Engine:
             connection = getattr(stream, "_sock", stream)
             try:
                 connection.sendall("".join(f"{line}\n" for line in lines).encode())
-                output = b"".join(
-                    piece for kind, piece in frames_iter(stream, tty=False) if kind == 1
-                )
+                # The SDK has no types here.
+                frames: Any = frames_iter(stream, tty=False)  # type: ignore[no-untyped-call]
+                output = b"".join(piece for kind, piece in frames if kind == 1)
             finally:
                 stream.close()
             return int(self._api.exec_inspect(process)["ExitCode"]), output
