@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -45,7 +46,7 @@ def test_limits(boxes: Boxes, service: Service) -> None:
     assert host["CapDrop"] == ["ALL"]
     assert {name.removeprefix("CAP_") for name in host["CapAdd"] or ()} == {*service.capabilities}
     assert "no-new-privileges:true" in host["SecurityOpt"]
-    assert host["Memory"] == service.memory
+    assert host["Memory"] == host["MemorySwap"] == service.memory  # so there is no swap
     assert host["PidsLimit"] == service.pids
     assert host["Devices"] in ([], None)
     for namespace in ("NetworkMode", "PidMode", "IpcMode", "UTSMode", "UsernsMode"):
@@ -124,6 +125,16 @@ def test_networks(stack: StackUp, boxes: Boxes, services: Stack) -> None:
         assert {entry["Name"] for entry in found["Containers"].values()} == {
             f"{stack.home.project}-{name}-1" for name in members
         }
+
+
+@pytest.mark.parametrize("service", ["directory", "mailstore"])
+def test_who_has_keys_leaves_no_core_dump(boxes: Boxes, service: str) -> None:
+    pid = boxes.inspect(service)["State"]["Pid"]
+    limits = Path(f"/proc/{pid}/limits").read_text(encoding="ascii")
+    core = next(line for line in limits.splitlines() if line.startswith("Max core file size"))
+    assert core.split()[4:6] == ["0", "0"]
+    # What is not dumpable belongs to root in /proc (proc(5)), whoever runs it.
+    assert Path(f"/proc/{pid}/mem").stat().st_uid == 0
 
 
 def test_the_mta_does_not_see_redis(boxes: Boxes) -> None:

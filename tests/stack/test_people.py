@@ -10,7 +10,7 @@ import pytest
 
 from firstboot.base.waiting import wait_for
 from tests.stack.boxes import Boxes
-from tests.stack.mail import Mail
+from tests.stack.mail import Mail, find
 from tests.stack.messages import new_mark, ordinary, with_body
 from tests.stack.people import GRACE
 from tools.stack.example import ADA
@@ -38,23 +38,40 @@ def test_folders_are_apart(mail: Mail) -> None:
 
 
 def test_no_plaintext_on_the_disk(stack: StackUp, mail: Mail, boxes: Boxes) -> None:
-    """Neither the words of a mail nor whose it is stand in any file that the containers keep."""
+    """Neither the words of a mail nor whose it is stand in any file that the containers keep.
+
+    Neither while it is sealed for a locked vault, nor while the vault is open.
+    """
+    vaults, spool = stack.home.state / "mailstore/vaults", stack.home.state / "mailstore/spool"
+    wait_for(
+        lambda: not list(vaults.glob("*-wal")),
+        what="all vaults to be locked",
+        timeout=90,
+        interval=1,
+    )
     mark = new_mark()
     body = f"secret body {mark}\r\n".encode()
     message = with_body(mark, body, subject=f"secret subject {mark}")
     mail.send(ADA, GRACE.address, message)
-    mail.fetch(GRACE, mark)
     wait_for(lambda: boxes.queue() == 0, what="an empty queue", timeout=30, interval=0.1)
-    files = _files(stack.home.state)
-    vaults = [path for path in files if path.is_relative_to(stack.home.state / "mailstore/vaults")]
-    assert vaults
+    assert list(spool.rglob("*.sealed"))
     needles = _forms(mark.encode()) | _forms(b"secret subject") | _forms(b"secret body")
+    _search(stack, needles)
+    with mail.imap(GRACE) as imap:
+        assert any(mark.encode() in found for found in find(imap, mark))
+        assert list(vaults.glob("*-wal"))
+        _search(stack, needles)
+    for vault in vaults.iterdir():
+        assert b"SQLite format 3" not in vault.read_bytes(), vault
+        assert b"Message-ID" not in vault.read_bytes(), vault
+
+
+def _search(stack: StackUp, needles: set[bytes]) -> None:
+    files = _files(stack.home.state)
+    assert files
     for path in files:
         content = path.read_bytes()
         assert not [needle for needle in needles if needle in content], path
-    for vault in vaults:
-        assert b"SQLite format 3" not in vault.read_bytes(), vault
-        assert b"Message-ID" not in vault.read_bytes(), vault
 
 
 def _files(folder: Path) -> list[Path]:
