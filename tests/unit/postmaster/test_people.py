@@ -16,6 +16,7 @@ from firstboot.base.waiting import wait_for
 from postmaster.cli import cli
 from postmaster.crypto import DataKey, cipher_pragmas
 from postmaster.crypto.codes import grouped, new_app_password, new_recovery_code
+from postmaster.crypto.passwords import Argon2Parameters
 from postmaster.crypto.wraps import Owner, Scope, WrapKind, WrongSecretError, expand, unwrap
 from postmaster.directory.database import DirectoryDatabase, PersonEntry
 from postmaster.directory.desk import ask
@@ -24,6 +25,7 @@ from postmaster.storage.vault import Vault
 from tests.unit.postmaster.harness import (
     ADA,
     BOB,
+    CHEAP,
     DIRECTORY_KEY,
     PASSWORD,
     Files,
@@ -154,6 +156,27 @@ def test_bad_requests_have_an_answer(stack: Stack, line: bytes) -> None:
 
 def test_the_control_socket_is_for_its_user(stack: Stack) -> None:
     assert stack.files.control.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_login_costs_one_argon2id(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever it is, right or wrong, by whichever password; also for somebody who is not there."""
+    assert count(stack, PASSWORD) == 0
+    app = add_app(stack, "mail")
+    derived = []
+    real = Argon2Parameters.derive
+
+    def derive(self: Argon2Parameters, secret: bytes, salt: bytes) -> bytes:
+        derived.append(self)
+        return real(self, secret, salt)
+
+    monkeypatch.setattr(Argon2Parameters, "derive", derive)
+    assert count(stack, PASSWORD) == 0
+    assert len(derived) == 1
+    assert count(stack, app) == 0
+    assert len(derived) == 2
+    assert refused(stack, "wrong one")
+    assert refused(stack, PASSWORD, "nobody@example.com")
+    assert derived == [CHEAP] * 4
 
 
 # App passwords
