@@ -21,7 +21,7 @@ from firstboot.base.waiting import wait_for
 # A browser opens a handful; each costs some 50 KiB with its TLS.
 MOST_CONNECTIONS = 64
 MOST_HEAD_BYTES = 16 << 10
-# Of a connection that has no request in work. Browsers open another one without a word.
+# Of a connection over which no whole request has come.
 CONNECTION_SECONDS = 30.0
 # Of a request in work: hashing a password takes a second or, under emulation, twenty.
 REQUEST_SECONDS = 120.0
@@ -34,7 +34,10 @@ class ListenError(MailsteadError):
 
 
 class _BoundedProtocol(H11Protocol):
-    """A connection that ends after a while, whatever is (or is not) sent over it."""
+    """A connection that ends when nothing comes of it, whatever is (or is not) sent over it.
+
+    Between two requests the server ends it after its own, shorter time (`timeout_keep_alive`).
+    """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -47,11 +50,15 @@ class _BoundedProtocol(H11Protocol):
     def _end(self, transport: asyncio.Transport, late: bool) -> None:
         if transport.is_closing():
             return
-        working = self.cycle is not None and not self.cycle.response_complete
-        if working and not late:
-            self.loop.call_later(REQUEST_SECONDS, self._end, transport, True)
-        elif late:
+        asked = self.cycle is not None
+        working = asked and not self.cycle.response_complete
+        if working and late:
             transport.abort()
+        elif working:
+            self.loop.call_later(REQUEST_SECONDS, self._end, transport, True)
+        elif asked and not self.conn.trailing_data[0]:
+            # No part of another request is there: a browser goes from page to page.
+            self.loop.call_later(CONNECTION_SECONDS, self._end, transport, False)
         else:
             transport.close()
 

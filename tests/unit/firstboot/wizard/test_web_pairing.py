@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import stat
 from pathlib import Path
@@ -153,6 +154,28 @@ def test_a_connection_that_says_nothing_ends(site: Site, monkeypatch: pytest.Mon
         slow.sendall(b"GET / HTTP/1.1\r\nX-Slow: ")
         assert silent.recv(1) == b""
         assert slow.recv(1) == b""
+
+
+def test_a_browser_that_goes_from_page_to_page_keeps_its_connection(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "CONNECTION_SECONDS", 0.2)
+    with site.connect() as secure:
+        browser = http.client.HTTPConnection("x")
+        browser.sock = secure
+        assert status_of(browser) == 200
+        with site.connect() as silent:
+            assert silent.recv(1) == b""
+        assert status_of(browser) == 200
+        secure.sendall(b"GET / HTTP")
+        assert secure.recv(1) == b""
+
+
+def status_of(browser: http.client.HTTPConnection) -> int:
+    browser.request("GET", "/icon.svg")
+    answer = browser.getresponse()
+    answer.read()
+    return answer.status
 
 
 def test_more_connections_than_can_be_served_are_not_held(
