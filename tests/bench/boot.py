@@ -14,18 +14,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
 
 from firstboot.base.errors import MailsteadError
-from firstboot.base.run import run
 from tools.boot.appliance import BOOT_SECONDS, hardware, powered_on
 from tools.boot.example import Example, make_example
 from tools.build.base import AUTO
 from tools.build.commands import sizes
-from tools.build.image import TESTING, Built, build_image, build_other
+from tools.build.image import TESTING, Built, build_image, build_other, compressed
 from tools.host.cache import cache_folder, readable
 from tools.host.packages import ensure_for
 from tools.inspect.uki import read_uki
@@ -55,7 +53,7 @@ class Peer:
         folder = build_other(BARE, base, report=report, mirror=mirror)
         image = folder / "bare.raw"
         report("Compressing the bare image …")
-        return cls(image, folder / "bare.efi", compressed_bytes(image))
+        return cls(image, folder / "bare.efi", compressed(image).stat().st_size)
 
 
 @dataclass(frozen=True)
@@ -170,14 +168,6 @@ def same_kernel(one: Path, other: Path) -> str:
             "The archive has moved on between two builds: delete the build cache and try again.",
         )
     return versions[0]
-
-
-def compressed_bytes(image: Path) -> int:
-    """The size of an image when it is compressed as ours is (see tools/build/appliance.py)."""
-    with TemporaryDirectory(prefix="mailstead-bench-") as folder:
-        target = Path(folder) / "image.zst"
-        run(["zstd", "--quiet", "-T0", "-3", "-o", target, image])
-        return target.stat().st_size
 
 
 def read_through(path: Path) -> None:

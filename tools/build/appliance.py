@@ -11,7 +11,6 @@ from pathlib import Path
 
 from firstboot.base.manifest import MAX_VERSION, Role, dump_keys
 from firstboot.base.release import Release, write_release
-from firstboot.base.run import run
 from tools.build.containers import ContainerBuild, Containers, copy_python
 from tools.build.errors import BuildError
 from tools.build.fingerprint import fingerprint, walk
@@ -142,7 +141,7 @@ class ApplianceBuild:
 
 
 def _collect(result: Path, version: str) -> None:
-    """Keep what there is a use for, describe the slot, and compress what is flashed."""
+    """Keep what there is a use for, and describe the slot."""
     name = f"mailstead_{version}"
     image, uki = result / f"{name}.raw", result / f"{name}.efi"
     partitions = {partition.label: partition for partition in read_partitions(image)}
@@ -158,7 +157,6 @@ def _collect(result: Path, version: str) -> None:
     for path in result.iterdir():
         if path.name not in kept:
             remove(path)
-    run(["zstd", "--quiet", "-T0", "-3", image])
 
 
 def _templates() -> list[Path]:

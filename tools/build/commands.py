@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from firstboot.base.run import run
-from tools.build.image import RELEASE, TESTING, Built, build_image
+from tools.build.image import RELEASE, TESTING, Built, build_image, compressed
 from tools.build.source import CHECKOUT
 from tools.host.cache import readable
 from tools.host.packages import ensure_for
@@ -67,6 +67,8 @@ def build(
             keys=opened,
             mirror=mirror,
         )
+        report("Compressing the image …")
+        compressed(built.image)
         files = _copy(built, output)
     if as_json:
         click.echo(json.dumps(describe(built) | {"files": [str(file) for file in files]}, indent=2))
@@ -92,7 +94,7 @@ def sizes(built: Built) -> dict[str, object]:
     return {
         "path": str(built.image),
         "bytes": built.image.stat().st_size,
-        "zstd_bytes": built.compressed.stat().st_size,
+        "zstd_bytes": compressed(built.image).stat().st_size,
         "uki_bytes": built.uki.stat().st_size,
     }
 

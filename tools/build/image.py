@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from firstboot.base.release import Release, read_release
+from firstboot.base.run import run
 from tools.build.appliance import ApplianceBuild, Parts, Variant
 from tools.build.base import AUTO, UBUNTU, choose_base
 from tools.build.fingerprint import fingerprint
@@ -39,7 +40,6 @@ class Built:
     release: Release
     folder: Path
     image: Path
-    compressed: Path
     uki: Path
     tools: Path
     testing: bool
@@ -71,12 +71,21 @@ def build_image(
         release=read_release(folder / "release.json"),
         folder=folder,
         image=folder / f"{name}.raw",
-        compressed=folder / f"{name}.raw.zst",
         uki=folder / f"{name}.efi",
         tools=parts.tools,
         testing=variant.testing,
         seconds=time.monotonic() - started,
     )
+
+
+def compressed(image: Path) -> Path:
+    """The image as a .zst beside it, made when somebody wants to take it away."""
+    target = image.with_name(f"{image.name}.zst")
+    if not target.exists():
+        unfinished = image.with_name(f".{target.name}.new")
+        run(["zstd", "--quiet", "--force", "-T0", "-3", "-o", unfinished, image])
+        unfinished.replace(target)
+    return target
 
 
 def build_parts(base: str, *, report: Report, mirror: str | None = None) -> Parts:
