@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
 from tests.boot.life.conftest import Life
+from tests.boot.recovery import confirm_recovery_key
 from tools.boot.appliance import (
     BOOT_SECONDS,
     CONSOLE_READY,
@@ -16,29 +15,18 @@ from tools.boot.appliance import (
 )
 from tools.vm import Machine
 
-GROUP = re.compile(r"([1-8])  ([cbdefghijklnrtuv]{8})\s*$", re.MULTILINE)
-QUESTION = r"Type group ([1-8]) to confirm"
 REFUSED = r"(?i)(access denied|security violation)"
 
 
 class TestBoard:
     def test_recovery_key_is_shown_until_it_is_confirmed(self, life: Life) -> None:
         machine = life.machine
-        *_, last = re.finditer(QUESTION, machine.console_text)
-        # Each start shows another key, and all of them are in the log of this console.
-        groups = dict(GROUP.findall(machine.console_text[: last.start()]))
-        assert sorted(groups) == [str(number) for number in range(1, 9)]
-        life.recovery_key = "-".join(groups[str(number)] for number in range(1, 9))
-        mark = machine.console.mark()
-        machine.console.send("nonsense\r")
-        machine.wait_for_console("That is not group", seconds=BOOT_SECONDS, after=mark)
-        machine.console.send(f"{groups[last[1]]}\r")
-        confirmed = "the recovery key is confirmed"
-        machine.wait_for_console(confirmed, seconds=BOOT_SECONDS, after=mark)
+        life.recovery_key = confirm_recovery_key(machine)
         assert read_status(machine)["protection"]["recovery_confirmed"]
         # Through standard input: the guest agent writes into the journal what it is told to run.
         search = 'read key; journalctl --no-pager --quiet | grep -c -e "$key" || :'
-        found = machine.guest.run(["sh", "-c", search], stdin=f"{groups['1']}\n", timeout=60)
+        group = life.recovery_key.partition("-")[0]
+        found = machine.guest.run(["sh", "-c", search], stdin=f"{group}\n", timeout=60)
         assert found.stdout == "0\n"
 
     def test_another_board_needs_the_recovery_key_once(self, life: Life) -> None:
