@@ -16,7 +16,7 @@ SERVICE = "directory"
 class PersonError(MailsteadError):
     """The directory did not do what was asked about a person, and says why."""
 
-    exit_code = 14
+    exit_code = 16
 
 
 class Desk(Protocol):
