@@ -244,6 +244,21 @@ def test_a_conversation_ends_when_it_is_confirmed_elsewhere(disk: Disk) -> None:
     assert not talk.is_alive()
 
 
+@pytest.mark.usefixtures("at_once")
+def test_whoever_needs_the_console_first_gets_it(disk: Disk, terminal: Terminal) -> None:
+    disk.start()
+    new_recovery_key(disk.places)
+    talk = run_aside(threading.Thread(target=converse, args=(disk.places, [terminal.path])))
+    terminal.wait("or: later")
+    terminal.type("Later")
+    terminal.wait("the next start shows a recovery key again")
+    talk.join(10)
+    assert not talk.is_alive()
+    record = read_record(disk.places)
+    assert record is not None
+    assert not record.confirmed
+
+
 def test_there_is_nothing_to_talk_about(disk: Disk, terminal: Terminal) -> None:
     converse(disk.places, [terminal.path])
     os.set_blocking(terminal.screen, False)
