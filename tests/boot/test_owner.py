@@ -18,9 +18,11 @@ from tools.boot.appliance import (
     await_ready,
 )
 from tools.boot.example import HOSTNAME, Example
+from tools.build.source import CHECKOUT
 from tools.vm import Machine
 
 KEY = "/run/owner-key"
+SYSCTL = CHECKOUT / "images/appliance/mkosi.extra/usr/lib/sysctl.d/60-mailstead.conf"
 
 
 @pytest.fixture(scope="class")
@@ -54,6 +56,13 @@ class TestOwner:
     def test_no_unit_fails(self, machine: Machine) -> None:
         listed = machine.guest.run(["systemctl", "list-units", "--failed", "--no-legend"]).stdout
         assert listed.strip() == ""
+
+    def test_the_kernel_is_as_hard_as_declared(self, machine: Machine) -> None:
+        for line in SYSCTL.read_text().splitlines():
+            if match := re.fullmatch(r"([a-z0-9_.]+) = (.+)", line):
+                path = "/proc/sys/" + match[1].replace(".", "/")
+                found = machine.guest.run(["cat", path]).stdout
+                assert (match[1], found.strip()) == (match[1], match[2])
 
     def test_ssh_leads_to_the_menu(self, machine: Machine) -> None:
         shown = over_ssh(machine, "q")
