@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 PARALLEL_HASHES = 2  # each takes the memory that its wrap asks for, 64 MiB as a rule
-WAITING_HASHES = 32  # more logins than this at once are put off, not queued
+WAITING_HASHES = 128  # an office that comes back at once; more are put off, not queued
 MAX_PASSWORD_BYTES = 1024
 
 # What a login at a service is for; anything else needs the person's own password.

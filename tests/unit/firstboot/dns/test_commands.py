@@ -65,7 +65,9 @@ def test_show(run: Run) -> None:
 
 
 def test_show_of_one_domain(run: Run) -> None:
-    assert "PTR" not in run("show", "--domain", "Example.com").output
+    shown = run("show", "--domain", "Example.com").output
+    # As a word of its own: a DKIM key may contain the letters.
+    assert "PTR" not in shown.split()
     done = run("show", "--domain", "example.org")
     assert isinstance(done.exception, SettingsError)
     assert "example.org; there are: example.com" in str(done.exception)
