@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.boot.conftest import PowerOn
 from tools.boot.appliance import BOOT_SECONDS, CONSOLE_READY, SETUP_DONE
 from tools.boot.example import Example
@@ -11,6 +13,7 @@ from tools.boot.example import Example
 PASSPHRASE = "five words that nobody guesses"
 
 
+@pytest.mark.campaign
 def test_a_passphrase_is_chosen_and_then_opens_the_disk(
     power_on: PowerOn, example: Example
 ) -> None:

@@ -54,7 +54,7 @@ class Emulator:
     def send(self, keys: str) -> None:
         os.write(self.master, keys.encode())
 
-    def expect(self, text: str, seconds: float = 20.0) -> str:
+    def expect(self, text: str, seconds: float = 60.0) -> str:
         """Wait until the screen shows a text; its lines then. DeadlineError shows the screen."""
 
         def look() -> str | None:
@@ -63,7 +63,7 @@ class Emulator:
 
         return wait_for(look, what=f"{text!r} on\n{self.text}\n", timeout=seconds, interval=0.0)
 
-    def ended(self, seconds: float = 20.0) -> int:
+    def ended(self, seconds: float = 60.0) -> int:
         """Wait for the program's end; its exit code."""
 
         def look() -> tuple[int] | None:

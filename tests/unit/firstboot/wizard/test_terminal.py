@@ -115,8 +115,8 @@ def test_errors_stand_next_to_their_fields(paths: Paths) -> None:
         terminal.send("\b" * len("gmail.com") + f"example.con{ENTER}")
         terminal.expect("Did you mean example.com?")
         terminal.send(f"\b\bom.{ENTER}")
-        shown = terminal.expect("step 3")
-        assert "* Taken as example.com, without the dot" in shown
+        terminal.expect("step 3")
+        terminal.expect("* Taken as example.com, without the dot")
     assert read_draft(paths).answers["domains[].name"] == ("example.com",)
 
 
