@@ -14,7 +14,7 @@ from firstboot.base.waiting import wait_for
 from tools.stack.health import await_health
 from tools.stack.lifecycle import StackUp
 
-SECONDS = 90.0
+SECONDS = 240.0
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from tools.stack.example import Person
 from tools.stack.lifecycle import StackUp
 from tools.stack.ports import LOOPBACK
 
-SECONDS = 30.0
+SECONDS = 120.0
 HELO = "client.example.org"
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from firstboot.base.certificate import make_certificate
+from firstboot.base.certificate import Certificate, ensure_certificate, make_certificate
 from firstboot.base.services import Stack
 from firstboot.base.stack import write_certificate
 from firstboot.base.tls import certificate_facts
@@ -54,9 +54,8 @@ def shown(mail: Mail, service: str) -> str | None:
     return certificate_facts(ssl.DER_cert_to_PEM_cert(certificate).encode()).fingerprint
 
 
-def renew(stack: StackUp, services: Stack) -> str:
-    """Put a new certificate into the running stack, as a renewal does; its fingerprint."""
-    made = make_certificate(stack.hostname, now=datetime.datetime.now(datetime.UTC))
+def show(made: Certificate, stack: StackUp, services: Stack) -> str:
+    """Put a certificate into the running stack, as a renewal does; its fingerprint."""
     write_certificate(made, services, stack.home.config)
     for container in stack.engine.containers(stack.home.project):
         for service in services.services:
@@ -66,8 +65,9 @@ def renew(stack: StackUp, services: Stack) -> str:
 
 
 @pytest.fixture(scope="module")
-def renewed(stack: StackUp, services: Stack, mail: Mail, boxes: Boxes) -> str:
+def renewed(stack: StackUp, services: Stack, mail: Mail, boxes: Boxes) -> Iterator[str]:
     """The stack after a renewal, over which somebody stayed connected everywhere."""
+    made = make_certificate(stack.hostname, now=datetime.datetime.now(datetime.UTC))
     started, mark = [boxes.inspect(name)["State"]["StartedAt"] for name in boxes.ids], new_mark()
     message = ordinary(mark)
     with (
@@ -77,7 +77,7 @@ def renewed(stack: StackUp, services: Stack, mail: Mail, boxes: Boxes) -> str:
         mail.smtp("smtp") as smtp,
     ):
         smtp.starttls(context=mail.context)
-        fingerprint = renew(stack, services)
+        fingerprint = show(made, stack, services)
         wait_for(
             lambda: all(shown(mail, service) == fingerprint for service in SERVICES),
             what="the new certificate on every port",
@@ -92,7 +92,9 @@ def renewed(stack: StackUp, services: Stack, mail: Mail, boxes: Boxes) -> str:
         assert imap.noop()[0] == "OK"
     assert mail.fetch(GRACE, mark)
     assert [boxes.inspect(name)["State"]["StartedAt"] for name in boxes.ids] == started
-    return fingerprint
+    yield fingerprint
+    # What comes after starts from the state, where the machine's own certificate is.
+    show(ensure_certificate(stack.home.state / "tls", stack.hostname), stack, services)
 
 
 @pytest.mark.parametrize("service", SERVICES)
