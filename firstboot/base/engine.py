@@ -206,12 +206,6 @@ class Engine:
             output: bytes = self._api.logs(container.id, tail=lines)
         return output.decode(errors="replace")
 
-    def signal(self, container: Container, name: str) -> None:
-        """Send a signal such as SIGHUP to a container's first process, if it runs."""
-        if container.status == "running":
-            with self._errors("signal"):
-                self._api.kill(container.id, signal=name)
-
     def execute(self, container: Container, argv: Sequence[str]) -> None:
         """Run a program in a running container; EngineError with its output when it fails."""
         with self._errors("exec"):

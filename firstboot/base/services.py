@@ -68,7 +68,8 @@ class Volume:
 class Service:
     """One container. `user` is uid and gid, `memory` is in bytes.
 
-    `reload` is the signal upon which it takes a new certificate, None when it does so by itself.
+    `reload` makes it take a new certificate, run in its container; empty if it does so by itself.
+    It is no signal: Docker takes any that it sends for a wish to stop, and restarts no more.
     """
 
     name: str
@@ -81,7 +82,7 @@ class Service:
     tmpfs: tuple[str, ...]
     volumes: tuple[Volume, ...]
     secrets: tuple[str, ...]
-    reload: str | None
+    reload: tuple[str, ...]
     capabilities: tuple[str, ...]
     health: tuple[str, ...]
     ports: tuple[Port, ...]
@@ -164,9 +165,7 @@ class _Service(_Model):
     tmpfs: tuple[str, ...] = ()
     volumes: dict[_Name, _Absolute] = {}
     secrets: tuple[_Name, ...] = ()
-    reload: Literal["SIGHUP", "SIGUSR1", "SIGUSR2"] | None = Field(
-        None, description="the signal upon which a new certificate is taken"
-    )
+    reload: tuple[str, ...] = Field((), description="the words of a command")
     capabilities: tuple[Annotated[str, Field(pattern=r"^[A-Z_]+$")], ...] = ()
     health: tuple[str, ...] = Field(min_length=1, description="the words of a command")
     ports: dict[_Name, _Port] = {}

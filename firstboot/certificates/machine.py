@@ -87,11 +87,11 @@ def put_to_use(machine: Machine) -> bool:
     """
     certificate = current_certificate(machine.paths.tls, machine.settings)
     write_certificate(certificate, machine.stack, machine.paths.stack)
-    signals = {service.name: service.reload for service in machine.stack.services}
+    reloads = {service.name: service.reload for service in machine.stack.services}
     try:
         for container in machine.engine.containers(PROJECT):
-            if signal := signals.get(container.service):
-                machine.engine.signal(container, signal)
+            if (reload := reloads.get(container.service)) and container.status == "running":
+                machine.engine.execute(container, reload)
     except EngineError:
         return False
     return True

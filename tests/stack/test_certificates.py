@@ -60,7 +60,7 @@ def show(made: Certificate, stack: StackUp, services: Stack) -> str:
     for container in stack.engine.containers(stack.home.project):
         for service in services.services:
             if service.name == container.service and service.reload:
-                stack.engine.signal(container, service.reload)
+                stack.engine.execute(container, service.reload)
     return certificate_facts(made.certificate).fingerprint
 
 
@@ -100,6 +100,11 @@ def renewed(stack: StackUp, services: Stack, mail: Mail, boxes: Boxes) -> Iterat
 @pytest.mark.parametrize("service", SERVICES)
 def test_new_connections_have_the_new_certificate(mail: Mail, renewed: str, service: str) -> None:
     assert shown(mail, service) == renewed
+
+
+@pytest.mark.usefixtures("renewed")
+def test_who_took_it_is_still_started_again(all_well: Boxes) -> None:
+    all_well.crash("mta")
 
 
 def test_the_machine_trusts_what_is_shown(stack: StackUp, renewed: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -33,7 +32,6 @@ class FakeApi:
     broken: set[str] = field(default_factory=set)
     removed: list[str] = field(default_factory=list)
     api_version: str = "1.47"
-    signals: list[tuple[str, str]] = field(default_factory=list)
 
     def inspect_image(self, tag: str) -> dict[str, str]:
         if tag in self.broken:
@@ -80,9 +78,6 @@ class FakeApi:
             "State": {"Status": "running", "ExitCode": 0, **health},
             "RestartCount": 3,
         }
-
-    def kill(self, identifier: str, signal: str) -> None:
-        self.signals.append((identifier, signal))
 
     def stats(self, identifier: str, **options: object) -> dict[str, Any]:
         assert options == {"stream": False, "one_shot": True}
@@ -193,13 +188,6 @@ def test_containers(engine: Engine) -> None:
     assert redis.well
     assert engine.memory(mta) == 3000
     assert engine.memory(redis) is None
-
-
-def test_signals_go_to_what_runs(engine: Engine, api: FakeApi) -> None:
-    mta, redis = engine.containers("mailstead")
-    engine.signal(mta, "SIGHUP")
-    engine.signal(dataclasses.replace(redis, status="exited"), "SIGHUP")
-    assert api.signals == [("1", "SIGHUP")]
 
 
 def test_lacking_gives_reasons(engine: Engine) -> None:

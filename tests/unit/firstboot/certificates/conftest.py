@@ -25,15 +25,15 @@ HOSTNAME = "mail.example.com"
 class FakeEngine:
     """Docker, of which only who runs and who was told matters."""
 
-    told: list[tuple[str, str]] = field(default_factory=list)
+    told: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
 
     def containers(self, _project: str) -> tuple[Container, ...]:
         return tuple(
             Container(name, name, "", "", "running", "", 0, 0) for name in ("mta", "redis")
         )
 
-    def signal(self, container: Container, name: str) -> None:
-        self.told.append((container.service, name))
+    def execute(self, container: Container, argv: tuple[str, ...]) -> None:
+        self.told.append((container.service, argv))
 
 
 @dataclass
@@ -67,7 +67,7 @@ def engine() -> FakeEngine:
 def machine(paths: Paths, programs: FakePrograms, engine: FakeEngine, clock: Clock) -> Machine:
     """One that was set up and runs; its services show the self-signed certificate."""
     programs.add("nft")
-    reload = "    health: [postfix, status]\n    reload: SIGHUP\n"
+    reload = "    health: [postfix, status]\n    reload: [postfix, reload]\n"
     paths.services.write_text(SERVICES.replace("    health: [postfix, status]\n", reload))
     paths.settings.write_text(SETTINGS)
     show_certificate(paths)

@@ -94,7 +94,7 @@ def test_install(call: Run, machine: Machine, engine: FakeEngine, tmp_path: Path
     assert call("install", str(file), machine=found).stdout.startswith(f"installed: {HOSTNAME}, ")
     assert found.installed.stat().st_mode & 0o777 == 0o600
     assert mounted(found.paths).read_bytes() == brought
-    assert engine.told == [("mta", "SIGHUP")]
+    assert engine.told == [("mta", ("postfix", "reload"))]
     other = pair()
     shown = json.loads(call("install", "-", "--json", machine=found, stdin=other).stdout)
     assert (shown["ok"], shown["names"], shown["chain_is_alone"]) == (True, [HOSTNAME], False)
@@ -148,9 +148,9 @@ def test_the_timer_shows_what_the_settings_say(
     write_installed(found.installed, make_certificate(HOSTNAME, now=found.now()))
     call("automatic", machine=found)
     assert mounted(found.paths).read_bytes() == found.installed.read_bytes()
-    assert engine.told == [("mta", "SIGHUP")]
+    assert engine.told == [("mta", ("postfix", "reload"))]
     call("automatic", machine=found)
-    assert engine.told == [("mta", "SIGHUP")]
+    assert engine.told == [("mta", ("postfix", "reload"))]
 
 
 def notice(machine: Machine) -> str:

@@ -58,7 +58,7 @@ def test_a_certificate_is_fetched_and_put_to_use(
     seen = found.paths.certificate.read_bytes()
     assert certificate_facts(seen) == facts
     assert seen.count(b"BEGIN CERTIFICATE") == 1
-    assert engine.told == [("mta", "SIGHUP")]
+    assert engine.told == [("mta", ("postfix", "reload"))]
     assert read_renewal(found.paths.renewal) == Renewal()
     port = {"http-01": "80", "tls-alpn-01": "443"}[challenge]
     assert [call[:2] + call[-1:] for call in programs.calls if call[0] == "nft"] == [
