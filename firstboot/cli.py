@@ -132,6 +132,28 @@ def boot() -> None:
 
 
 @mailstead.command()
+@_json_option
+def firewall(as_json: bool) -> None:
+    """Raise the firewall and show what is open.
+
+    `boot` does so, too. Everything that the settings and the services do not ask for is closed;
+    before the setup, only its web pages are open. Connections that are open stay.
+    """
+    from dataclasses import asdict
+
+    from firstboot.setup.firewall import raise_firewall
+    from firstboot.system.console import find_consoles
+
+    with _on_console(find_consoles().error):
+        openings = raise_firewall(Paths())
+    if as_json:
+        click.echo(_dump({"ok": True, "open": [asdict(opening) for opening in openings]}))
+        return
+    for opening in openings:
+        click.echo(f"{opening.port:<5}  {' '.join(opening.networks) or 'everywhere'}")
+
+
+@mailstead.command()
 def start() -> None:
     """Run the containers of this version.
 

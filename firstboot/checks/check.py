@@ -37,7 +37,7 @@ from firstboot.checks.outside import (
     check_reverse_dns,
 )
 from firstboot.checks.result import Group, Result
-from firstboot.checks.security import check_certificate
+from firstboot.checks.security import check_certificate, check_firewall
 
 GROUPS: tuple[Group, ...] = ("machine", "network", "mail")
 # For all slow ones together, which wait for others.
@@ -86,6 +86,7 @@ CHECKS: tuple[Check, ...] = (
     Check("Secure Boot", "machine", check_secure_boot),
     Check("units", "machine", check_units),
     Check("listeners", "machine", set_up=check_listeners),
+    Check("firewall", "machine", set_up=check_firewall),
     Check("containers", "mail", set_up=check_containers),
     Check("ports", "mail", set_up=check_ports),
     Check("round trip", "mail", set_up=check_round_trip),

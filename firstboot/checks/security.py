@@ -1,9 +1,10 @@
-"""Checks of what keeps strangers out."""
+"""Checks of what keeps strangers out: the firewall, and the certificate."""
 
 from __future__ import annotations
 
 import datetime
 
+from firstboot.base.firewall import open_ports
 from firstboot.base.renewal import Renewal, read_renewal
 from firstboot.base.tls import (
     Facts,
@@ -14,9 +15,24 @@ from firstboot.base.tls import (
 )
 from firstboot.checks.machine import Machine
 from firstboot.checks.result import Result
+from firstboot.system.nftables import rules_problem
 
 # Renewal by the machine begins with a third of the life left.
 SHARE = 4
+
+
+def check_firewall(machine: Machine) -> Result:
+    """The firewall's rules are those that were applied."""
+    if problem := rules_problem(machine.paths.firewall):
+        return Result(
+            "firewall",
+            "fail",
+            problem,
+            "Whatever listens on this machine can be reached from the network.",
+            "Apply them again: mailstead firewall",
+        )
+    ports = [found.port for found in open_ports(machine.settings, machine.stack)]
+    return Result("firewall", "pass", f"open: {' '.join(map(str, ports))}")
 
 
 def check_certificate(machine: Machine) -> Result:

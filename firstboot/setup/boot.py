@@ -10,6 +10,7 @@ from firstboot.base.paths import Paths
 from firstboot.base.settings import read_settings
 from firstboot.base.state import claim_state
 from firstboot.setup.apply import apply_settings, set_up
+from firstboot.setup.firewall import raise_firewall
 from firstboot.setup.seed import Admit
 from firstboot.setup.waiting import hold, require_memory, wait_for_seed
 from firstboot.system.console import Console
@@ -35,6 +36,8 @@ def boot(paths: Paths, console: Console, admit: Admit) -> None:
     if settings is not None:
         apply_settings(settings, paths)
     else:
+        # Its pages in a browser can be reached while the machine waits.
+        raise_firewall(paths)
         seed = wait_for_seed(paths, console, admit)
         console.say(f"settings from {seed.source}")
         set_up(seed, paths)

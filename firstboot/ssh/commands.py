@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from firstboot.base.paths import Paths
+
+if TYPE_CHECKING:
+    from firstboot.base.settings import Settings
 
 
 @click.group()
@@ -111,20 +115,28 @@ def remove(number: int) -> None:
 def apply() -> None:
     """Bring the server in line with the settings."""
     from firstboot.base.settings import require_settings
-    from firstboot.system.openssh import apply_ssh, restart_ssh
 
     paths = Paths()
-    apply_ssh(require_settings(paths.settings).ssh, paths)
+    _let_count(require_settings(paths.settings), paths)
+
+
+def _let_count(settings: Settings, paths: Paths) -> None:
+    """The server and the firewall before it are as the settings say."""
+    from firstboot.base.firewall import open_ports
+    from firstboot.base.services import read_stack
+    from firstboot.system.nftables import apply_rules
+    from firstboot.system.openssh import apply_ssh, restart_ssh
+
+    apply_ssh(settings.ssh, paths)
+    apply_rules(open_ports(settings, read_stack(paths.services)), paths.firewall)
     restart_ssh()
 
 
 def _change(key: str, value: bool | tuple[str, ...]) -> None:
     """Change one setting of SSH, and let it count."""
     from firstboot.base.change import Change, change_settings
-    from firstboot.system.openssh import apply_ssh, restart_ssh
 
     paths = Paths()
     change = Change(("ssh", key), value)
     settings = change_settings(paths.settings, [change], lock=paths.settings_lock)
-    apply_ssh(settings.ssh, paths)
-    restart_ssh()
+    _let_count(settings, paths)

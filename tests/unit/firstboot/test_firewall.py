@@ -66,6 +66,12 @@ def test_nft_takes_the_rules(openings: tuple[Opening, ...]) -> None:
     run([*ALONE, "nft", "--check", "-f", "-"], stdin=render_rules(openings))
 
 
+def test_a_start_begins_with_everything_closed() -> None:
+    """The file in the image, which needs no program of ours that early, is what we render."""
+    file = CHECKOUT / "images/appliance/mkosi.extra/usr/lib/mailstead/closed.nft"
+    assert file.read_text() == render_rules(())
+
+
 def test_nft_would_notice_a_wrong_rule() -> None:
     with pytest.raises(CommandError, match="syntax error"):
         run([*ALONE, "nft", "--check", "-f", "-"], stdin=render_rules([]) + "table inet x { y }\n")

@@ -25,6 +25,7 @@ from firstboot.base.settings import Settings, parse_settings, read_settings
 from firstboot.base.state import STATE_FORMAT
 from firstboot.setup import boot, gate, seed, start, waiting
 from firstboot.setup.apply import set_up
+from firstboot.setup.firewall import raise_firewall
 from firstboot.setup.seed import Seed, find_seed
 from firstboot.system.console import Console
 from firstboot.system.memory import Memory
@@ -75,6 +76,7 @@ def volumes(programs: FakePrograms, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     programs.lsblk(STICK, ESP)
     programs.mount_copies(("/dev/sda", made.stick), ("/dev/vda1", made.esp))
     programs.add("systemctl", "exit 3")
+    programs.add("nft", "cat")
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(made.credentials))
     monkeypatch.setattr(socket, "sethostname", lambda _name: None)
     return made
@@ -238,7 +240,24 @@ def test_set_up_keeps_the_seed_as_it_was_written(volumes: Volumes, paths: Paths)
     assert (paths.etc / "hostname").read_text() == "mail.example.com\n"
     assert (paths.networkd / "10-mailstead.network").is_file()
     assert paths.compose_file.is_file()
+    assert paths.firewall.is_file()
     assert read_settings(paths.settings) == parse_settings(text, "")
+
+
+@pytest.mark.parametrize(
+    ("kept", "ports"), [("", [80, 443]), (SETTINGS, [587, 993]), ("hostname: mail\n", [])]
+)
+def test_the_firewall_is_raised_before_anything_else(
+    programs: FakePrograms, paths: Paths, kept: str, ports: list[int]
+) -> None:
+    """Also on a machine that is not set up, and on one whose settings are damaged."""
+    programs.add("nft", f'case "$1" in -f) cat >{programs.directory}/rules ;; esac')
+    if kept:
+        paths.settings.write_text(kept)
+    assert [opening.port for opening in raise_firewall(paths)] == ports
+    rules = (programs.directory / "rules").read_text()
+    assert ("tcp dport { " in rules) == bool(ports)
+    assert all(str(port) in rules for port in ports)
 
 
 def test_failed_set_up_leaves_a_machine_without_settings(volumes: Volumes, paths: Paths) -> None:

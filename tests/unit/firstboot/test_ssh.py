@@ -241,6 +241,7 @@ def call(
 ) -> Any:
     """Run `mailstead …` on a machine that is set up: exit code and output."""
     programs.add("systemctl")
+    programs.add("nft", "cat")
     for module in (commands, settings_commands):
         monkeypatch.setattr(module, "Paths", lambda: paths)
     paths.settings.write_text(SETTINGS)

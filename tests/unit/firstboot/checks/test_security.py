@@ -10,7 +10,22 @@ import pytest
 from firstboot.base.renewal import Renewal
 from firstboot.base.tls import Facts
 from firstboot.checks.machine import Machine
-from firstboot.checks.security import check_certificate, judge
+from firstboot.checks.result import Result
+from firstboot.checks.security import check_certificate, check_firewall, judge
+from tests.unit.firstboot.conftest import FakePrograms
+
+
+def test_firewall_check(set_up: Callable[..., Machine], programs: FakePrograms) -> None:
+    machine = set_up()
+    programs.add("nft", "echo rules")
+    assert check_firewall(machine).measured == "they were not applied"
+    machine.paths.runtime.mkdir(exist_ok=True, parents=True)
+    machine.paths.firewall.write_text("rules\n")
+    assert check_firewall(machine) == Result("firewall", "pass", "open: 587 993")
+    programs.add("nft", "exit 1")
+    result = check_firewall(machine)
+    assert (result.state, result.measured) == ("fail", "they are gone")
+    assert result.what_to_do
 
 
 def test_certificate_check(set_up: Callable[..., Machine]) -> None:
