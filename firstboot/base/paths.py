@@ -107,6 +107,21 @@ class Paths:
         return self.state_partition / "notices"
 
     @property
+    def backup(self) -> Path:
+        """What backups keep: what opens them, and what became of them."""
+        return self.state_partition / "backup"
+
+    @property
+    def backup_password(self) -> Path:
+        """The machine's own password for its repositories, made once."""
+        return self.backup / "password"
+
+    @property
+    def recovery_code(self) -> Path:
+        """The code on the recovery kit, which opens the repositories, too."""
+        return self.backup / "recovery.json"
+
+    @property
     def maintenance_lock(self) -> Path:
         """Held by whatever must be alone: an upgrade, a backup."""
         return self.runtime / "maintenance.lock"

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from firstboot.backup.keys import read_recovery
 from firstboot.base.errors import MailsteadError
 from firstboot.base.paths import Paths
 from firstboot.base.renewal import read_renewal
@@ -84,6 +85,10 @@ def _read_disk(file: Path) -> object:
 def _read_draft(file: Path) -> object:
     places = dataclasses.replace(Paths(), state_partition=file.parents[1], runtime=file.parent)
     return read_draft(places).done
+
+
+def _read_recovery(file: Path) -> object:
+    return read_recovery(dataclasses.replace(Paths(), state_partition=file.parents[1]))
 
 
 def _read_renewal(file: Path) -> object:
@@ -182,6 +187,7 @@ FORMATS = (
     _text("setup/draft.json", _JSON, _read_draft),
     _text("updates/history.json", _JSON, read_history),
     _text("updates/schedule.json", _JSON, read_schedule),
+    _text("backup/recovery.json", _JSON, _read_recovery),
     _text("mail/tls/renewal.json", _JSON, _read_renewal),
     _text("mail/mailstore/keys/ID.key", "^mailstead-key ", _read_key),
     Format(

@@ -26,6 +26,7 @@ from typing import Any
 
 import click
 
+from firstboot.backup.keys import keep_recovery, known_recovery, repository_password
 from firstboot.base.compose import StackOptions
 from firstboot.base.files import make_directory, write_atomic
 from firstboot.base.notices import leave_notice
@@ -62,6 +63,7 @@ ADA, BOB = "ada@example.com", "bob@example.com"
 FAILURE = "the mail did not go round"
 # Of the right form, and the key of no disk.
 RECOVERY_KEY = "-".join(["cbdefghi"] * 8)
+RECOVERY_CODE = "test-test-test-0000-test-0000-tetb"
 
 SETTINGS = f"""\
 version: 1
@@ -225,6 +227,8 @@ def make_state(version: str, target: Path) -> None:
         render(parse_settings(SETTINGS, "settings"), paths)
         write_atomic(paths.settings, SETTINGS, mode=0o600)
         write_renewal(paths.renewal, Renewal(2, now.isoformat(), now.isoformat(), FAILURE))
+        repository_password(paths)
+        keep_recovery(paths, known_recovery("k1ts", RECOVERY_CODE))
         write_draft(paths, Draft(typed={"hostname": "mail.example.com"}, done=("network",)))
         expected: dict[str, Any] = {
             "version": version,

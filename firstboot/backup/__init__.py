@@ -1,0 +1,1 @@
+"""Encrypted backups and what becomes of them: a recovery kit, a restore."""
