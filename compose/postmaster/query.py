@@ -31,7 +31,7 @@ from postmaster.errors import DirectoryUnavailableError, PostmasterError
 from postmaster.serving import drain
 
 LINE_LIMIT = 16 * 1024
-ANSWER_SECONDS = 90.0  # a first login derives two keys, and may have to wait for its turn
+ANSWER_SECONDS = 90.0  # a login may have to wait for its turn
 
 
 class VerdictKind(Enum):

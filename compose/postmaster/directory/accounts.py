@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from postmaster.crypto import DataKey, person_id, verify_password
 from postmaster.crypto.codes import read_app_password
@@ -32,6 +32,7 @@ class Opened:
     vault: str
     key: DataKey | None = field(repr=False)
     former: Sequence[tuple[str, DataKey]] = field(default=(), repr=False)  # to be moved in
+    first: bool = False  # the key is under no password yet: call `lock_first` when answered
 
 
 class Accounts:
@@ -47,8 +48,7 @@ class Accounts:
     ) -> Opened | None:
         """Return what a password opens, None when it is wrong or not for this scope.
 
-        Whether the person exists is not told by how long it takes. With `keys` the person's first
-        login for mail puts the key under the password, and nothing else opens it from then on.
+        It costs one Argon2id, and how long it takes does not tell whether the person exists.
         """
         if person is None:
             self._keys.parameters.derive(password.encode(), bytes(SALT_BYTES))
@@ -106,8 +106,16 @@ class Accounts:
             entry = self._keys.entry(person.address)
             key = self._keys.open(entry.vault, WrapKind.PASSWORD, password.encode())
             return None if key is None else self._opened(entry, key, scope)
-        self._keys.set_password(entry.vault.owner, key, password)
-        return self._opened(entry, key, scope)
+        return replace(self._opened(entry, key, scope), first=True)
+
+    def lock_first(self, address: str, password: str) -> bool:
+        """Put a key that no password opens yet under one that `log_in` has found right.
+
+        Nothing but that opens it from then on. Says whether it was done: False when it had been
+        done before, or another password been set meanwhile.
+        """
+        entry = self._keys.database.person(address)
+        return entry is not None and self._keys.lock_provisional(entry, password)
 
     def _opened(self, entry: PersonEntry, key: DataKey, scope: Scope) -> Opened:
         vault = entry.vault.owner.vault

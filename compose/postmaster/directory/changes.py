@@ -58,7 +58,7 @@ class Changes:
 
     def new_recovery_code(self, person: Person, password: str) -> str:
         """Return a recovery code, the only one from now on, as it is shown to the person."""
-        entry, key = self._prove(person, password)
+        entry, key = self._prove_and_lock(person, password)
         owner, code = entry.vault.owner, new_recovery_code()
         blob = self._keys.wrap(owner, WrapKind.RECOVERY, code.encode(), key.secret)
         key.wipe()
@@ -72,7 +72,7 @@ class Changes:
             raise AccountError("an app password is for something", "mail, dav or send")
         if not label.isprintable() or not 0 < len(label) <= MAX_LABEL:
             raise AccountError(f"a label has 1 to {MAX_LABEL} printable characters")
-        entry, key = self._prove(person, password)
+        entry, key = self._prove_and_lock(person, password)
         if len(entry.apps) >= MAX_APPS:
             raise AccountError(f"{person.address} has {MAX_APPS} app passwords", "revoke one")
         owner, app = entry.vault.owner, new_app_password()
@@ -126,11 +126,8 @@ class Changes:
         """Return the person's entry and key. Raises AccountError when the secret is wrong."""
         entry = self._keys.entry(person.address)
         if WrapKind.PASSWORD not in entry.vault.wraps:
-            if not verify_password(person.password_hash, secret):
-                raise AccountError("the password is wrong")
-            key = self._keys.open_provisional(entry.vault)
-            if key is not None:
-                self._keys.set_password(entry.vault.owner, key, secret)
+            right = verify_password(person.password_hash, secret)
+            key = self._keys.open_provisional(entry.vault) if right else None
         elif recovery:
             key = self._keys.open_by_person(entry.vault, secret)
         else:
@@ -138,6 +135,13 @@ class Changes:
         if key is None:
             what = "neither the password nor the recovery code" if recovery else "not the password"
             raise AccountError(f"this is {what} of {person.address}")
+        return entry, key
+
+    def _prove_and_lock(self, person: Person, password: str) -> tuple[PersonEntry, DataKey]:
+        """Do the same; before the first login, put the key under the password at that."""
+        entry, key = self._prove(person, password)
+        if WrapKind.PASSWORD not in entry.vault.wraps:
+            self._keys.set_password(entry.vault.owner, key, password)
         return entry, key
 
 

@@ -118,6 +118,7 @@ class DirectoryDatabase:
         self._database = Database(path, key, MIGRATIONS)
         # What is deleted, such as a wrap, is overwritten.
         self._query("PRAGMA secure_delete = ON")
+        self.forget_log()  # a cut may have come between a destruction and this
         if made:
             sync_directory(folder)
 

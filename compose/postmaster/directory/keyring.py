@@ -88,6 +88,24 @@ class Keyring:
             self.database.destroy_wrap(owner, WrapKind.PROVISIONAL)
         self.database.forget_log()
 
+    def lock_provisional(self, entry: PersonEntry, password: str) -> bool:
+        """Put a key that is under the machine's own under a password; False when it is not."""
+        key = self.open_provisional(entry.vault)
+        if key is None:
+            return False
+        owner = entry.vault.owner
+        blob = self.wrap(owner, WrapKind.PASSWORD, password.encode(), key.secret)
+        key.wipe()
+        with self.database.writing():
+            now = self.database.person(entry.address)
+            # Somebody may have set another password while this one was derived: that one counts.
+            if now is None or WrapKind.PROVISIONAL not in now.vault.wraps:
+                return False
+            self.database.set_wrap(owner, WrapKind.PASSWORD, blob)
+            self.database.destroy_wrap(owner, WrapKind.PROVISIONAL)
+        self.database.forget_log()
+        return True
+
     def open_provisional(self, vault: VaultEntry) -> DataKey | None:
         """Return the key of a vault whose owner has never logged in."""
         return self.open(vault, WrapKind.PROVISIONAL, self._provisional)

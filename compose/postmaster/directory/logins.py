@@ -12,6 +12,7 @@ from postmaster.addresses import normalise
 from postmaster.crypto import same_token
 from postmaster.crypto.wraps import Scope
 from postmaster.directory.accounts import Accounts, Opened
+from postmaster.directory.first_logins import FirstLogins
 from postmaster.directory.limits import LoginLimits
 from postmaster.directory.people import Directory, Person
 from postmaster.errors import StorageUnavailableError
@@ -46,6 +47,7 @@ class Authenticator:
         self._accounts = accounts
         self._hashing = ThreadPoolExecutor(PARALLEL_HASHES, thread_name_prefix="argon2")
         self._waiting = 0
+        self._first_logins = FirstLogins(accounts, self._run)
 
     async def authenticate(
         self, login: str, password: str, address: str, service: str, *, keys: bool = False
@@ -84,6 +86,8 @@ class Authenticator:
             await self._limits.failed(name, address)
             return Verdict(VerdictKind.REJECTED)
         await self._limits.succeeded(name, address)
+        if opened.first:
+            self._first_logins.note(person.address, password)
         return _accepted(person.address, opened, keys=keys)
 
     async def _judge_canary(self, password: str, scope: Scope, *, keys: bool) -> Verdict:
@@ -108,13 +112,19 @@ class Authenticator:
     async def run(self, work: Callable[[], T]) -> T:
         """Run what blocks, such as Argon2id, on a thread for that."""
         self._waiting += 1
+        self._first_logins.set_busy(busy=True)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._hashing, work)
+            return await self._run(work)
         finally:
             self._waiting -= 1
+            self._first_logins.set_busy(busy=self._waiting > 0)
 
-    def close(self) -> None:
-        """Let the worker threads end, after what they are doing."""
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._hashing, work)
+
+    async def close(self) -> None:
+        """Let the worker threads end, after what they are doing and what first logins left."""
+        await self._first_logins.finish()
         self._hashing.shutdown(wait=True, cancel_futures=True)
 
 

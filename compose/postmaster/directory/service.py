@@ -160,7 +160,7 @@ async def serving_directory(options: DirectoryOptions) -> AsyncIterator[Director
     async with AsyncExitStack() as stack:
         stack.callback(keys.database.close)
         stack.push_async_callback(limits.close)
-        stack.callback(authenticator.close)
+        stack.push_async_callback(authenticator.close)
         # These ports are only reachable from the stack's own network: every peer is a service.
         limits_inside = ConnectionLimits(total=1024, per_address=1024)
         handlers = (

@@ -325,7 +325,7 @@ def with_limits(
             await test(authenticator, redis)
         finally:
             await limits.close()
-            authenticator.close()
+            await authenticator.close()
             server.close()
 
     asyncio.run(run())
@@ -426,7 +426,7 @@ def test_without_redis_people_get_in_and_it_is_logged_once(
             now = moment
             verdict = await authenticator.authenticate(ADA, PASSWORD, "192.0.2.1", "imap")
             assert verdict.kind is VerdictKind.ACCEPTED
-        authenticator.close()
+        await authenticator.close()
         await limits.close()
 
     asyncio.run(run())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import imaplib
 import json
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from postmaster.crypto import DataKey, cipher_pragmas
 from postmaster.crypto.codes import grouped, new_app_password, new_recovery_code
 from postmaster.crypto.passwords import Argon2Parameters
 from postmaster.crypto.wraps import Owner, Scope, WrapKind, WrongSecretError, expand, unwrap
+from postmaster.directory.accounts import Accounts
 from postmaster.directory.database import DirectoryDatabase, PersonEntry
 from postmaster.directory.desk import ask
 from postmaster.errors import AccountError, StorageUnavailableError
@@ -26,6 +28,7 @@ from tests.unit.postmaster.harness import (
     ADA,
     BOB,
     CHEAP,
+    DEADLINE,
     DIRECTORY_KEY,
     PASSWORD,
     Files,
@@ -85,14 +88,25 @@ def state(stack: Stack, address: str = ADA) -> Mapping[str, Any]:
     return dict(found)
 
 
+def first_login(stack: Stack, address: str = ADA) -> int:
+    """Log in, and wait until the key is under the password."""
+    found = count(stack, PASSWORD, address)
+    wait_for(
+        lambda: state(stack, address)["state"] == "locked by password",
+        what="the wrap of the password",
+        timeout=10,
+        interval=0.01,
+    )
+    return found
+
+
 def test_the_first_login_locks_the_mail(stack: Stack) -> None:
     stack.deliver(MESSAGE)
     assert state(stack)["state"] == "never logged in"
     assert refused(stack, "wrong")
     assert may_send(stack, PASSWORD)
     assert state(stack)["state"] == "never logged in"
-    assert count(stack, PASSWORD) == 1
-    assert state(stack)["state"] == "locked by password"
+    assert first_login(stack) == 1
     assert state(stack)["aliases"] == ["countess@example.com"]
     assert count(stack, PASSWORD, "countess@example.com") == 1
 
@@ -160,7 +174,7 @@ def test_the_control_socket_is_for_its_user(stack: Stack) -> None:
 
 def test_a_login_costs_one_argon2id(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever it is, right or wrong, by whichever password; also for somebody who is not there."""
-    assert count(stack, PASSWORD) == 0
+    assert first_login(stack) == 0
     app = add_app(stack, "mail")
     derived = []
     real = Argon2Parameters.derive
@@ -177,6 +191,71 @@ def test_a_login_costs_one_argon2id(stack: Stack, monkeypatch: pytest.MonkeyPatc
     assert refused(stack, "wrong one")
     assert refused(stack, PASSWORD, "nobody@example.com")
     assert derived == [CHEAP] * 4
+
+
+def test_a_first_login_does_not_wait_for_the_wrap(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It costs the check of the settings' hash alone; what is left is done afterwards, once."""
+    stack.deliver(MESSAGE)
+    may_go_on, calls, real = threading.Event(), [], Accounts.lock_first
+
+    def lock_first(self: Accounts, address: str, password: str) -> bool:
+        calls.append(address)
+        assert may_go_on.wait(DEADLINE)
+        return real(self, address, password)
+
+    monkeypatch.setattr(Accounts, "lock_first", lock_first)
+    for _ in range(3):
+        assert count(stack, PASSWORD) == 1
+    assert refused(stack, "wrong one")
+    assert state(stack)["state"] == "never logged in"
+    may_go_on.set()
+    assert first_login(stack) == 1
+    assert calls == [ADA]
+
+
+def test_a_first_login_that_was_cut_off_begins_anew(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> bool:
+        raise StorageUnavailableError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Accounts, "lock_first", full)
+        assert count(stack, PASSWORD) == 0
+        assert state(stack)["state"] == "never logged in"
+    assert first_login(stack) == 0
+
+
+def test_a_stop_finishes_first_logins(stack: Stack) -> None:
+    assert count(stack, PASSWORD) == 0
+    stack.stop()
+    wraps = entry_of(stack).vault.wraps
+    assert set(wraps) == {WrapKind.PASSWORD}
+
+
+def test_a_password_that_is_set_meanwhile_counts(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither may the wrap of the first password take the place of the new one's."""
+    deriving, may_go_on, real = threading.Event(), threading.Event(), Argon2Parameters.derive
+
+    def derive(self: Argon2Parameters, secret: bytes, salt: bytes) -> bytes:
+        if secret == PASSWORD.encode():
+            deriving.set()
+            assert may_go_on.wait(DEADLINE)
+        return real(self, secret, salt)
+
+    stack.deliver(MESSAGE)
+    monkeypatch.setattr(Argon2Parameters, "derive", derive)
+    assert count(stack, PASSWORD) == 1
+    assert deriving.wait(DEADLINE)
+    assert person(stack, "password", ADA, lines=(PASSWORD, NEW))["ok"]
+    may_go_on.set()
+    assert count(stack, NEW) == 1
+    assert refused(stack, PASSWORD)
+    assert set(entry_of(stack).vault.wraps) == {WrapKind.PASSWORD}
 
 
 # App passwords
@@ -313,7 +392,7 @@ def test_the_directory_and_its_key_open_nothing_after_the_first_login(stack: Sta
     provisional = before.vault.wraps[WrapKind.PROVISIONAL]
     # Before, they do, and docs/vault.md says so.
     assert unwrap(provisional, before.vault.owner, machine_secrets()[2])
-    assert count(stack, PASSWORD) == 1
+    assert first_login(stack) == 1
     assert WrapKind.PROVISIONAL not in entry_of(stack).vault.wraps
     for secret in machine_secrets():
         assert not opens(stack, secret)
@@ -334,7 +413,7 @@ def test_the_directory_and_its_key_open_nothing_after_the_first_login(stack: Sta
 
 def test_the_previous_password_opens_nothing(stack: Stack) -> None:
     stack.deliver(MESSAGE)
-    assert count(stack, PASSWORD) == 1
+    assert first_login(stack) == 1
     assert person(stack, "password", ADA, lines=(PASSWORD, NEW))["ok"]
     assert not opens(stack, PASSWORD.encode())
     assert opens(stack, NEW.encode())
@@ -352,8 +431,8 @@ def test_an_app_password_of_another_scope_opens_no_vault(stack: Stack) -> None:
 
 
 def test_another_persons_key_and_wraps_open_nothing(stack: Stack) -> None:
-    assert count(stack, PASSWORD) == 0
-    assert count(stack, PASSWORD, BOB) == 0
+    assert first_login(stack) == 0
+    assert first_login(stack, BOB) == 0
     ada, bob = entry_of(stack), entry_of(stack, BOB)
     blob = bob.vault.wraps[WrapKind.PASSWORD]
     key = DataKey(unwrap(blob, bob.vault.owner, PASSWORD.encode()))
