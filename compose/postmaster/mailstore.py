@@ -9,11 +9,10 @@ from pathlib import Path
 
 from postmaster.crypto import FileKeyStore
 from postmaster.errors import StartError
-from postmaster.imap.connection import Timeouts
 from postmaster.imap.reader import LINE_LIMIT
 from postmaster.imap.server import imap_handler
 from postmaster.lmtp import lmtp_handler
-from postmaster.pop3 import connection as pop3_connection
+from postmaster.pop3.connection import LINE_LIMIT as POP3_LINE_LIMIT
 from postmaster.pop3.connection import pop3_handler
 from postmaster.query import DirectoryClient
 from postmaster.secretfiles import read_token
@@ -89,7 +88,7 @@ async def serving_mailstore(options: MailstoreOptions) -> AsyncIterator[Mailstor
         imap = await stack.enter_async_context(
             listening(
                 "imap",
-                imap_handler(services, Timeouts()),
+                imap_handler(services),
                 host=options.listen,
                 port=options.imap_port,
                 limits=ConnectionLimits(refusal=b"* BYE too many connections\r\n"),
@@ -100,11 +99,11 @@ async def serving_mailstore(options: MailstoreOptions) -> AsyncIterator[Mailstor
         pop3 = await stack.enter_async_context(
             listening(
                 "pop3",
-                pop3_handler(services, pop3_connection.Timeouts()),
+                pop3_handler(services),
                 host=options.listen,
                 port=options.pop3_port,
                 limits=ConnectionLimits(refusal=b"-ERR [SYS/TEMP] too many connections\r\n"),
-                line_limit=pop3_connection.LINE_LIMIT,
+                line_limit=POP3_LINE_LIMIT,
                 tls=tls,
             )
         )

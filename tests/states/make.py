@@ -54,6 +54,7 @@ from postmaster.storage.interface import FlagChange, Mailbox, NewMessage
 from postmaster.storage.spool import Spool
 from postmaster.storage.vaults import VaultStore
 from postmaster.unlocking import HandedOver, KeyFiles
+from tests.keyfiles import make_key_file
 from tests.states.table import rows
 from tests.unit.firstboot.samples import HASH, make_image
 
@@ -284,7 +285,7 @@ async def _leave_mail(paths: Paths, target: Path) -> dict[str, Any]:
     Ada's vault has a key file, as releases before wrapped keys made it, and is closed. Bob's is
     open, as a power cut leaves it, and there is mail that was sealed for it.
     """
-    FileKeyStore(paths.state / "mailstore" / "keys").create(person_id(ADA))
+    make_key_file(paths.state / "mailstore" / "keys", person_id(ADA))
     async with open_mail(paths) as mail:
         for message in MESSAGES:
             await deliver(mail.store, ADA, _traced(ADA, message))

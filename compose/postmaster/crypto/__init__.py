@@ -11,7 +11,6 @@ from postmaster.crypto.keys import (
     PersonId,
     cipher_pragmas,
     person_id,
-    sync_directory,
 )
 from postmaster.crypto.passwords import (
     is_password_hash,
@@ -28,6 +27,5 @@ __all__ = [
     "is_password_hash",
     "person_id",
     "same_token",
-    "sync_directory",
     "verify_password",
 ]

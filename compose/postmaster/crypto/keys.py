@@ -6,7 +6,6 @@ for as long as there are any, see docs/vault.md.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import secrets
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import NewType, Protocol
 
 from postmaster.errors import StorageUnavailableError
+from postmaster.files import sync_directory
 
 PersonId = NewType("PersonId", str)
 """Stable name of a person on disk: 32 lower-case hexadecimal digits."""
@@ -64,9 +64,6 @@ class KeyStore(Protocol):
         Raises StorageUnavailableError when there is one that cannot be read.
         """
 
-    def create(self, person: PersonId) -> DataKey:
-        """Make a new random key, have it safe on disk, and return it; an old one stays."""
-
     def destroy(self, person: PersonId) -> None:
         """Destroy the person's key; its name is gone from the disk on return."""
 
@@ -88,7 +85,7 @@ def cipher_pragmas(key: DataKey) -> tuple[str, ...]:
 
 
 class FileKeyStore:
-    """One file of mode 0600 per key in a directory of its own; never overwritten.
+    """One file of mode 0600 per key in a directory of its own; nothing makes new ones.
 
     Format, version 1: the line `mailstead-key 1 <64 hexadecimal digits>`.
     """
@@ -115,28 +112,6 @@ class FileKeyStore:
                 f"the key file {path} is damaged", "restore it from the backup"
             ) from None
 
-    def create(self, person: PersonId) -> DataKey:
-        """See `KeyStore.create`; the key is on disk, with its directory entry, on return."""
-        key = DataKey.random()
-        path = self._path(person)
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-        try:
-            write_synced(temporary, f"{KEY_FILE_HEADER} {key.secret.hex()}\n".encode())
-            try:
-                # Unlike rename(2), link(2) refuses to replace a key that appeared meanwhile.
-                path.hardlink_to(temporary)
-            except FileExistsError:
-                existing = self.load(person)
-                if existing is None:
-                    raise
-                key = existing
-            finally:
-                temporary.unlink()
-            sync_directory(self._directory)
-        except OSError as error:
-            raise StorageUnavailableError(f"cannot make the key file {path}: {error}") from error
-        return key
-
     def people(self) -> Sequence[PersonId]:
         """Return whose keys there are."""
         try:
@@ -162,26 +137,3 @@ class FileKeyStore:
 
     def _path(self, person: PersonId) -> Path:
         return self._directory / f"{person}.key"
-
-
-def write_synced(path: Path, content: bytes) -> None:
-    """Make a file of mode 0600 whose content is on disk on return; its name may not be yet."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError:
-        with contextlib.suppress(OSError):
-            path.unlink()
-        raise
-
-
-def sync_directory(directory: Path) -> None:
-    """Have the names in a directory survive a power cut."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

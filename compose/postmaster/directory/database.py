@@ -16,9 +16,10 @@ from typing import Any
 
 import apsw
 
-from postmaster.crypto import DataKey, PersonId, person_id, sync_directory
+from postmaster.crypto import DataKey, PersonId, person_id
 from postmaster.crypto.sealing import PublicKey
 from postmaster.crypto.wraps import Owner, Scope, WrapKind
+from postmaster.files import sync_directory
 from postmaster.storage.database import Database
 from postmaster.storage.schema import Migration
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 
+from postmaster.clients import MAX_FAULTS, ClientConnection, Timeouts
 from postmaster.errors import StorageUnavailableError
 from postmaster.imap import commands
 from postmaster.imap.capability import capability_text
@@ -18,34 +18,27 @@ from postmaster.imap.reader import CommandReader, ReadLimits, RefusedLiteral
 from postmaster.imap.registry import Command, Done, News, State, find
 from postmaster.imap.session import Session
 from postmaster.services import Services
-from postmaster.serving import drain, peer_address, place
+from postmaster.serving import place
 from postmaster.storage.interface import OpenMailbox
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["Connection", "Timeouts", "commands"]
+__all__ = ["TIMEOUTS", "Connection", "commands"]
 
-MAX_FAULTS = 20  # BAD answers in a row, then the client is told to go
 COMMAND_BYTES_BEFORE_LOGIN = 8 * 1024
 COMMAND_BYTES = 256 * 1024
 DISCARD_BEFORE_LOGIN = 1024 * 1024
 DISCARD = 1024 * 1024 * 1024
 COPIES_OF_A_LITERAL = 4  # that there are at most while a message is read, taken apart and written
-WRITE_CHUNK = 64 * 1024
 _BEFORE_LOGIN = ReadLimits(
     COMMAND_BYTES_BEFORE_LOGIN, COMMAND_BYTES_BEFORE_LOGIN, DISCARD_BEFORE_LOGIN
 )
 
 
-@dataclass(frozen=True)
-class Timeouts:
-    """How long a client may say nothing, in seconds."""
-
-    before_login: float = 60.0
-    after_login: float = 30 * 60.0  # RFC 3501 5.4: at least 30 minutes
+TIMEOUTS = Timeouts(60.0, 30 * 60.0)  # RFC 3501 5.4: at least 30 minutes
 
 
-class Connection:
+class Connection(ClientConnection):
     """Serves one client; the `Channel` of its session."""
 
     def __init__(
@@ -55,9 +48,7 @@ class Connection:
         services: Services,
         timeouts: Timeouts,
     ) -> None:
-        self.address = peer_address(writer)
-        self._writer = writer
-        self._timeouts = timeouts
+        super().__init__(writer, timeouts)
         self._reader = CommandReader(reader, self._go_on, self._reserve)
         self._session = Session(services, self)
         self._faults = 0
@@ -83,23 +74,6 @@ class Connection:
     async def send(self, *responses: bytes) -> None:
         """See `Channel.send`."""
         await self.stream(piece for response in responses for piece in (response, b"\r\n"))
-
-    async def stream(self, pieces: Iterable[bytes]) -> None:
-        """See `Channel.stream`."""
-        waiting = bytearray()
-        for piece in pieces:
-            waiting += piece[:WRITE_CHUNK]
-            for start in range(WRITE_CHUNK, len(piece), WRITE_CHUNK):
-                await self._flush(waiting)
-                waiting += piece[start : start + WRITE_CHUNK]
-            if len(waiting) >= WRITE_CHUNK:
-                await self._flush(waiting)
-        await self._flush(waiting)
-
-    async def _flush(self, waiting: bytearray) -> None:
-        self._writer.write(bytes(waiting))
-        waiting.clear()
-        await drain(self._writer)
 
     async def ask(self, prompt: bytes) -> bytes | None:
         """See `Channel.ask`."""
@@ -134,7 +108,7 @@ class Connection:
     @property
     def _patience(self) -> float:
         before = self._session.state is State.NOT_AUTHENTICATED
-        return self._timeouts.before_login if before else self._timeouts.after_login
+        return self.timeouts.before_login if before else self.timeouts.after_login
 
     async def _go_on(self) -> None:
         await self.send(b"+ go on")

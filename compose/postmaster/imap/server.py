@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from postmaster.imap.connection import Connection, Timeouts
+from postmaster.clients import Timeouts
+from postmaster.imap.connection import TIMEOUTS, Connection
 from postmaster.services import Services
 
 
 def imap_handler(
-    services: Services, timeouts: Timeouts
+    services: Services, timeouts: Timeouts = TIMEOUTS
 ) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
     """Return the connection handler of an IMAP server."""
 

@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from postmaster import __version__
-from postmaster.errors import DirectoryUnavailableError
+from postmaster.clients import MAX_FAILED_LOGINS, LoginProblem, judge_login
 from postmaster.pop3.maildrop import Entry
 from postmaster.pop3.session import GoodbyeError, Handler, RefusedError, Session
 from postmaster.pop3.wire import END, message_lines
-from postmaster.query import VerdictKind
 from postmaster.sasl import MalformedResponseError, decode_plain
 
 CAPABILITIES = (
@@ -28,7 +27,11 @@ CAPABILITIES = (
     "EXPIRE NEVER",
     f"IMPLEMENTATION Mailstead-{__version__}",
 )
-MAX_FAILURES = 3  # on one connection; the directory counts over all of them
+LOGIN_CODES = {  # RFC 3206, RFC 2449 8.1.1
+    LoginProblem.WRONG: "AUTH",
+    LoginProblem.LIMITED: "LOGIN-DELAY",
+    LoginProblem.UNAVAILABLE: "SYS/TEMP",
+}
 MAX_TOP_LINES = 10_000_000
 COPIES_OF_A_MESSAGE = 3  # in memory, at most, while one is sent
 
@@ -65,7 +68,7 @@ async def capa(session: Session, arguments: bytes) -> str:
     """Tell what the server can do."""
     _none(arguments)
     lines = "".join(f"{line}\r\n" for line in ("+OK this is all", *CAPABILITIES)).encode()
-    await session.channel.send([lines, END])
+    await session.channel.stream([lines, END])
     return ""
 
 
@@ -112,21 +115,13 @@ async def auth(session: Session, arguments: bytes) -> str:
 
 
 async def _log_in(session: Session, name: str, password: str) -> str:
-    directory, address = session.services.directory, session.channel.address
-    try:
-        verdict = await directory.authenticate(name, password, address, "pop3")
-    except DirectoryUnavailableError:
-        raise RefusedError("logins are not possible now, try again later", "SYS/TEMP") from None
-    if verdict.kind is VerdictKind.ACCEPTED and verdict.person is not None:
-        await session.log_in(verdict.person)
+    judged = await judge_login(session.services, name, password, session.channel.address, "pop3")
+    if isinstance(judged, str):
+        await session.log_in(judged)
         return f"{len(session.drop.messages)} messages"
     session.failed_logins += 1
-    ending = GoodbyeError if session.failed_logins >= MAX_FAILURES else RefusedError
-    if verdict.kind is VerdictKind.REJECTED:
-        raise ending("wrong name or password", "AUTH")
-    if verdict.kind is VerdictKind.LIMITED:
-        raise ending("too many failed logins, try again in some minutes", "LOGIN-DELAY")
-    raise ending("logins are not possible now, try again later", "SYS/TEMP")
+    ending = GoodbyeError if session.failed_logins >= MAX_FAILED_LOGINS else RefusedError
+    raise ending(judged.value, LOGIN_CODES[judged])
 
 
 # The maildrop
@@ -217,7 +212,7 @@ async def _tell(session: Session, arguments: bytes, what: Callable[[Entry], str]
             yield f"{number} {what(message)}\r\n".encode()
         yield END
 
-    await session.channel.send(lines())
+    await session.channel.stream(lines())
     return ""
 
 
@@ -227,8 +222,8 @@ async def _send_message(session: Session, number: int, lines: int | None) -> Non
         content = await session.run(lambda box: session.drop.read(box, number))
         if content is None:
             raise RefusedError("the message is gone meanwhile")
-        await session.channel.send([b"+OK here it comes\r\n"])
-        await session.channel.send(message_lines(content.header, content.body or b"", lines))
+        await session.channel.stream([b"+OK here it comes\r\n"])
+        await session.channel.stream(message_lines(content.header, content.body or b"", lines))
 
 
 def _message(session: Session, number: int) -> Entry:

@@ -5,31 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 
+from postmaster.clients import MAX_FAULTS, ClientConnection, Timeouts
 from postmaster.errors import StorageUnavailableError
 from postmaster.pop3.commands import find
 from postmaster.pop3.session import GoodbyeError, RefusedError, Session
 from postmaster.services import Services
-from postmaster.serving import drain, peer_address, place
+from postmaster.serving import place
 
 logger = logging.getLogger(__name__)
 
 LINE_LIMIT = 8 * 1024  # bytes; RFC 5034 4 wants room for long responses
-MAX_FAULTS = 20  # -ERR in a row, then the client is told to go
-WRITE_CHUNK = 64 * 1024
 
 
-@dataclass(frozen=True)
-class Timeouts:
-    """How long a client may say nothing, in seconds."""
-
-    before_login: float = 60.0
-    after_login: float = 10 * 60.0  # RFC 1939 3: at least 10 minutes
+TIMEOUTS = Timeouts(60.0, 10 * 60.0)  # RFC 1939 3: at least 10 minutes
 
 
-class Connection:
+class Connection(ClientConnection):
     """Serves one client; the `Channel` of its session."""
 
     def __init__(
@@ -39,54 +32,38 @@ class Connection:
         services: Services,
         timeouts: Timeouts,
     ) -> None:
-        self.address = peer_address(writer)
+        super().__init__(writer, timeouts)
         self._reader = reader
-        self._writer = writer
-        self._timeouts = timeouts
         self._session = Session(services, self)
         self._faults = 0
 
     async def serve(self) -> None:
         """Talk until the client leaves or has to."""
         try:
-            await self.send([b"+OK Mailstead\r\n"])
+            await self.stream([b"+OK Mailstead\r\n"])
             while not self._session.leaving and await self._one_command():
                 pass
         except GoodbyeError as goodbye:
-            await self.send([f"-ERR {goodbye}\r\n".encode()])
+            await self.stream([f"-ERR {goodbye}\r\n".encode()])
         except TimeoutError:
             with contextlib.suppress(OSError, TimeoutError):
-                await self.send([b"-ERR silent for too long\r\n"])
+                await self.stream([b"-ERR silent for too long\r\n"])
         finally:
             await self._session.close()
 
     # Channel
 
-    async def send(self, pieces: Iterable[bytes]) -> None:
-        """See `Channel.send`."""
-        waiting = bytearray()
-        for piece in pieces:
-            waiting += piece
-            if len(waiting) >= WRITE_CHUNK:
-                await self._flush(waiting)
-        await self._flush(waiting)
-
     async def ask(self, prompt: bytes) -> bytes | None:
         """See `Channel.ask`."""
-        await self.send([b"+ " + prompt + b"\r\n"])
+        await self.stream([b"+ " + prompt + b"\r\n"])
         return await self._line()
-
-    async def _flush(self, waiting: bytearray) -> None:
-        self._writer.write(bytes(waiting))
-        waiting.clear()
-        await drain(self._writer)
 
     # Commands
 
     async def _line(self) -> bytes | None:
         """Return one line without its end; None when the client has gone."""
         before = not self._session.in_transaction
-        patience = self._timeouts.before_login if before else self._timeouts.after_login
+        patience = self.timeouts.before_login if before else self.timeouts.after_login
         try:
             async with asyncio.timeout(patience):
                 line = await self._reader.readuntil(b"\n")
@@ -119,7 +96,7 @@ class Connection:
         except Exception as error:
             logger.error("failure service=pop3 kind=%s %s", type(error).__name__, place(error))
             answer = "-ERR [SYS/TEMP] internal error\r\n"
-        await self.send([answer.encode("ascii", "replace")])
+        await self.stream([answer.encode("ascii", "replace")])
         return True
 
     async def _answer(self, line: bytes) -> str:
@@ -133,7 +110,7 @@ class Connection:
 
 
 def pop3_handler(
-    services: Services, timeouts: Timeouts
+    services: Services, timeouts: Timeouts = TIMEOUTS
 ) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
     """Return the connection handler of a POP3 server."""
 

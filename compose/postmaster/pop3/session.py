@@ -31,7 +31,7 @@ class Channel(Protocol):
 
     address: str  # of the client
 
-    async def send(self, pieces: Iterable[bytes]) -> None:
+    async def stream(self, pieces: Iterable[bytes]) -> None:
         """Send pieces of an answer; waits while the client is slow."""
 
     async def ask(self, prompt: bytes) -> bytes | None:

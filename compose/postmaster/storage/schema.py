@@ -72,76 +72,86 @@ def _first(database: apsw.Connection) -> None:
     )
 
 
+_USAGE = """
+CREATE TABLE usage (                 -- one row
+    bytes INTEGER NOT NULL,          -- of all messages, each copy counted
+    messages INTEGER NOT NULL,
+    warned INTEGER NOT NULL          -- the percentage of the latest warning, 0 for none
+) STRICT;
+INSERT INTO usage (bytes, messages, warned)
+    SELECT coalesce(sum(size), 0), count(*), 0 FROM messages;
+CREATE TRIGGER usage_grows AFTER INSERT ON messages BEGIN
+    UPDATE usage SET bytes = bytes + NEW.size, messages = messages + 1;
+END;
+CREATE TRIGGER usage_shrinks AFTER DELETE ON messages BEGIN
+    UPDATE usage SET bytes = bytes - OLD.size, messages = messages - 1;
+END;
+"""
+
+_SUBSCRIPTIONS = """
+CREATE TABLE subscriptions (         -- of folders that are gone; the others have theirs
+    name TEXT PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+"""
+
+_DELIVERIES = """
+CREATE TABLE deliveries (            -- of late, so that none is kept twice
+    id BLOB PRIMARY KEY,
+    at INTEGER NOT NULL              -- seconds since 1970
+) STRICT, WITHOUT ROWID;
+CREATE INDEX deliveries_by_time ON deliveries(at);
+"""
+
+_TEXTS = """
+CREATE TABLE texts (                 -- folded, see message/searchable.py
+    content INTEGER PRIMARY KEY REFERENCES contents(id) ON DELETE CASCADE,
+    header TEXT NOT NULL,
+    body TEXT                        -- NULL: too long to be kept twice
+) STRICT;
+CREATE TABLE unindexed (             -- contents that `trigrams` does not have yet
+    content INTEGER PRIMARY KEY REFERENCES contents(id) ON DELETE CASCADE
+) STRICT;
+INSERT INTO unindexed (content) SELECT id FROM contents;
+CREATE VIRTUAL TABLE trigrams USING fts5(
+    text, content = '', contentless_delete = 1, detail = none,
+    tokenize = 'trigram case_sensitive 1'
+);
+CREATE VIRTUAL TABLE trigram_terms USING fts5vocab(trigrams, instance);
+CREATE TRIGGER contents_come AFTER INSERT ON contents BEGIN
+    INSERT INTO unindexed (content) VALUES (NEW.id);
+END;
+CREATE TRIGGER contents_go AFTER DELETE ON contents BEGIN
+    DELETE FROM trigrams WHERE rowid = OLD.id;
+END;
+"""
+
+_ATTACHMENTS = """
+CREATE TABLE attachments (           -- large parts, see storage/attachments.py
+    id INTEGER PRIMARY KEY,
+    hash BLOB NOT NULL UNIQUE,       -- SHA-256 of the data
+    data BLOB NOT NULL
+) STRICT;
+CREATE TABLE pieces (                -- what `contents.body` lacks
+    content INTEGER NOT NULL REFERENCES contents(id) ON DELETE CASCADE,
+    at INTEGER NOT NULL,             -- where in the whole body it begins
+    attachment INTEGER NOT NULL REFERENCES attachments(id),
+    PRIMARY KEY (content, at)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX pieces_by_attachment ON pieces(attachment);
+CREATE TRIGGER pieces_go AFTER DELETE ON pieces BEGIN
+    DELETE FROM attachments WHERE id = OLD.attachment
+        AND NOT EXISTS (SELECT 1 FROM pieces WHERE attachment = OLD.attachment);
+END;
+"""
+
+
 def _second(database: apsw.Connection) -> None:
     """Texts and their index, quota, deliveries, and attachments apart; old rows are caught up with.
 
     Triggers do what the release before does not know of when it works with the vault.
     """
-    database.execute(
-        """
-        CREATE TABLE usage (                 -- one row
-            bytes INTEGER NOT NULL,          -- of all messages, each copy counted
-            messages INTEGER NOT NULL,
-            warned INTEGER NOT NULL          -- the percentage of the latest warning, 0 for none
-        ) STRICT;
-        INSERT INTO usage (bytes, messages, warned)
-            SELECT coalesce(sum(size), 0), count(*), 0 FROM messages;
-        CREATE TRIGGER usage_grows AFTER INSERT ON messages BEGIN
-            UPDATE usage SET bytes = bytes + NEW.size, messages = messages + 1;
-        END;
-        CREATE TRIGGER usage_shrinks AFTER DELETE ON messages BEGIN
-            UPDATE usage SET bytes = bytes - OLD.size, messages = messages - 1;
-        END;
-
-        CREATE TABLE subscriptions (         -- of folders that are gone; the others have theirs
-            name TEXT PRIMARY KEY
-        ) STRICT, WITHOUT ROWID;
-
-        CREATE TABLE deliveries (            -- of late, so that none is kept twice
-            id BLOB PRIMARY KEY,
-            at INTEGER NOT NULL              -- seconds since 1970
-        ) STRICT, WITHOUT ROWID;
-        CREATE INDEX deliveries_by_time ON deliveries(at);
-
-        CREATE TABLE texts (                 -- folded, see message/searchable.py
-            content INTEGER PRIMARY KEY REFERENCES contents(id) ON DELETE CASCADE,
-            header TEXT NOT NULL,
-            body TEXT                        -- NULL: too long to be kept twice
-        ) STRICT;
-        CREATE TABLE unindexed (             -- contents that `trigrams` does not have yet
-            content INTEGER PRIMARY KEY REFERENCES contents(id) ON DELETE CASCADE
-        ) STRICT;
-        INSERT INTO unindexed (content) SELECT id FROM contents;
-        CREATE VIRTUAL TABLE trigrams USING fts5(
-            text, content = '', contentless_delete = 1, detail = none,
-            tokenize = 'trigram case_sensitive 1'
-        );
-        CREATE VIRTUAL TABLE trigram_terms USING fts5vocab(trigrams, instance);
-        CREATE TRIGGER contents_come AFTER INSERT ON contents BEGIN
-            INSERT INTO unindexed (content) VALUES (NEW.id);
-        END;
-        CREATE TRIGGER contents_go AFTER DELETE ON contents BEGIN
-            DELETE FROM trigrams WHERE rowid = OLD.id;
-        END;
-
-        CREATE TABLE attachments (           -- large parts, see storage/attachments.py
-            id INTEGER PRIMARY KEY,
-            hash BLOB NOT NULL UNIQUE,       -- SHA-256 of the data
-            data BLOB NOT NULL
-        ) STRICT;
-        CREATE TABLE pieces (                -- what `contents.body` lacks
-            content INTEGER NOT NULL REFERENCES contents(id) ON DELETE CASCADE,
-            at INTEGER NOT NULL,             -- where in the whole body it begins
-            attachment INTEGER NOT NULL REFERENCES attachments(id),
-            PRIMARY KEY (content, at)
-        ) STRICT, WITHOUT ROWID;
-        CREATE INDEX pieces_by_attachment ON pieces(attachment);
-        CREATE TRIGGER pieces_go AFTER DELETE ON pieces BEGIN
-            DELETE FROM attachments WHERE id = OLD.attachment
-                AND NOT EXISTS (SELECT 1 FROM pieces WHERE attachment = OLD.attachment);
-        END;
-        """
-    )
+    for tables in (_USAGE, _SUBSCRIPTIONS, _DELIVERIES, _TEXTS, _ATTACHMENTS):
+        database.execute(tables)
 
 
 def _apart(_database: apsw.Connection) -> None:

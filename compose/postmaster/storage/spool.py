@@ -24,10 +24,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from postmaster.crypto import sync_directory
-from postmaster.crypto.keys import write_synced
 from postmaster.crypto.sealing import PrivateKey, PublicKey, Purpose, SealError, seal, unseal
 from postmaster.errors import StorageFullError, StorageUnavailableError
+from postmaster.files import sync_directory, write_synced
 from postmaster.storage.interface import Arrival
 from postmaster.storage.room import require_room
 

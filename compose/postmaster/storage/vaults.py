@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from postmaster.crypto import DataKey, KeyStore, PersonId, person_id, sync_directory
+from postmaster.crypto import DataKey, KeyStore, PersonId, person_id
 from postmaster.crypto.sealing import PrivateKey, private_key
 from postmaster.delivery import put
 from postmaster.errors import (
@@ -23,6 +23,7 @@ from postmaster.errors import (
     StorageUnavailableError,
     VaultLockedError,
 )
+from postmaster.files import sync_directory
 from postmaster.logs import event, warn
 from postmaster.query import RecipientVault, Unlock
 from postmaster.serving import place

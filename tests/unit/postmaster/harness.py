@@ -11,7 +11,8 @@ import smtplib
 import socket
 import ssl
 import threading
-from collections.abc import Coroutine, Iterator
+import time
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,6 +109,17 @@ def make_files(folder: Path, password_hash: str, certificate: tuple[Path, Path])
     for made in (files.vaults, files.keys, files.spool, files.database):
         made.mkdir()
     return files
+
+
+async def until(condition: Callable[[], object], what: str) -> None:
+    """Return when a condition holds; AssertionError names it after DEADLINE seconds.
+
+    For what happens in this event loop, which goes on meanwhile.
+    """
+    end = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < end, f"waited {DEADLINE:.0f} s for {what}"
+        await asyncio.sleep(0.005)
 
 
 class Stack:

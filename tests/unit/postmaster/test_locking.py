@@ -19,8 +19,9 @@ from postmaster.storage.interface import NewMessage, arrival_time
 from postmaster.storage.spool import Spool
 from postmaster.storage.vault import Vault
 from postmaster.storage.vaults import VaultStore
+from tests.keyfiles import make_key_file
 from tests.states.make import read_mail
-from tests.unit.postmaster.harness import ADA, CANARY, CANARY_PASSWORD, Stack
+from tests.unit.postmaster.harness import ADA, BOB, CANARY, CANARY_PASSWORD, Stack, until
 from tests.unit.postmaster.store import FakeDirectory, Place
 
 MESSAGE = b"Subject: Marmalade\r\n\r\nxylophone-quartz\r\n"
@@ -95,10 +96,12 @@ def test_keys_leave_with_the_grace_period(place: Place) -> None:
         unlock = place.directory.give(ADA)
         await store.unlock(ADA, unlock)
         async with store.open(ADA):
-            await asyncio.sleep(0.2)  # longer than the grace period: a session keeps it open
+            # Whoever comes later and goes shows that the grace period is over.
+            later = place.directory.give(BOB)
+            await store.unlock(BOB, later)
+            await until(lambda: later.key.wiped, "a key without a session")
             assert not unlock.key.wiped
-        while not unlock.key.wiped:
-            await asyncio.sleep(0.01)
+        await until(lambda: unlock.key.wiped, "the key of a session that has ended")
         assert unlock.key.secret == b""
         with pytest.raises(VaultLockedError):
             async with store.open(ADA):
@@ -227,7 +230,7 @@ def test_a_key_file_opens_its_vault_as_before(place: Place) -> None:
     """For as long as it lies there, the release before could open the vault, too."""
 
     async def check() -> None:
-        key = FileKeyStore(place.keys).create(person_id(ADA))
+        key = make_key_file(place.keys, person_id(ADA))
         place.directory.vaults[ADA] = (person_id(ADA), bytes(key.secret))
         store = place.store()
         await deliver(store, ADA, MESSAGE)
@@ -260,8 +263,9 @@ def test_the_mail_of_a_former_vault_is_moved_in(place: Place) -> None:
         await deliver(store, ADA, b"Subject: for the new\r\n\r\n")
         unlock = Unlock(present.vault, present.key, ((old.vault, DataKey(former_key)),))
         await store.unlock(ADA, unlock)
-        while place.directory.emptied != [old.vault] or store._moving:
-            await asyncio.sleep(0.01)
+        await until(
+            lambda: place.directory.emptied == [old.vault] and not store._moving, "the old mail"
+        )
         async with store.open(ADA) as mailbox:
             mail = await mailbox.run(read_mail)
         await store.close()
@@ -294,8 +298,7 @@ def test_moving_goes_on_after_a_crash(place: Place, monkeypatch: pytest.MonkeyPa
             present = place.directory.give(ADA, "b" * 32)
             former = ((old.vault, DataKey(former_key)),)
             await store.unlock(ADA, Unlock(present.vault, present.key, former))
-            while store._moving:
-                await asyncio.sleep(0.01)
+            await until(lambda: not store._moving, "the old mail")
         assert await inbox(store, place) == [MESSAGE]
         assert place.directory.emptied == [old.vault]
         await store.close()
@@ -348,8 +351,8 @@ def test_key_files_are_taken_over_and_go_when_the_key_is_safe(
     running = start()
     key_files = FileKeyStore(running.files.keys)
     running.stop()
-    canary = key_files.create(person_id(CANARY))
-    key = key_files.create(person_id(ADA))
+    canary = make_key_file(running.files.keys, person_id(CANARY))
+    key = make_key_file(running.files.keys, person_id(ADA))
     vault = Vault(running.files.vaults / f"{person_id(ADA)}.vault", key)
     vault.append("INBOX", NewMessage(MESSAGE, frozenset(), arrival_time()))
     vault.close()

@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 from postmaster import logs
 from postmaster.cli import cli
+from postmaster.clients import Timeouts
 from postmaster.errors import StartError
-from postmaster.imap.connection import Timeouts
 from postmaster.imap.server import imap_handler
 from postmaster.query import DirectoryQueries
 from postmaster.services import Services
@@ -60,7 +60,7 @@ def talk(handler: Handler, limits: ConnectionLimits, connections: int) -> list[b
 def silent_imap(seconds: float) -> Handler:
     """Return an IMAP server for clients that never log in."""
     services = Services(cast(MailStore, None), cast(DirectoryQueries, None), 1024)
-    return imap_handler(services, Timeouts(before_login=seconds))
+    return imap_handler(services, Timeouts(before_login=seconds, after_login=60.0))
 
 
 def test_a_connection_too_many_is_told_so() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from postmaster.storage.interface import (
 )
 from postmaster.storage.schema import MIGRATIONS
 from postmaster.storage.vault import Vault
+from tests.keyfiles import make_key_file
 from tests.unit.postmaster.harness import ADA, BOB, RawImap, Stack
 
 PERSON = person_id(ADA)
@@ -36,49 +36,20 @@ def vault(tmp_path: Path) -> Vault:
     return Vault(tmp_path / "a.vault", KEY)
 
 
-def test_a_key_is_made_once_and_stays(tmp_path: Path) -> None:
+def test_a_key_file_is_read_and_destroyed(tmp_path: Path) -> None:
     store = FileKeyStore(tmp_path)
     assert store.load(PERSON) is None
-    key = store.create(PERSON)
-    assert len(key.secret) == 32
-    assert store.create(PERSON) == key
+    assert store.people() == []
+    key = make_key_file(tmp_path, PERSON)
     assert store.load(PERSON) == key
-    (path,) = tmp_path.iterdir()  # no temporary file is left
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert store.people() == [PERSON]
     assert key.secret.hex() not in repr(key)
-
-
-def test_a_key_is_synced_before_it_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    events: list[str] = []
-    real_fsync, real_link = os.fsync, Path.hardlink_to
-
-    def fsync(descriptor: int) -> None:
-        kind = "directory" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file"
-        events.append(f"sync {kind}")
-        real_fsync(descriptor)
-
-    def link(self: Path, target: Path) -> None:
-        events.append("link")
-        real_link(self, target)
-
-    monkeypatch.setattr(os, "fsync", fsync)
-    monkeypatch.setattr(Path, "hardlink_to", link)
-    FileKeyStore(tmp_path).create(PERSON)
-    assert events == ["sync file", "link", "sync directory"]
-
-
-def test_a_crash_while_a_key_is_made_leaves_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def power_cut(_descriptor: int) -> None:
-        raise OSError("the power went")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", power_cut)
-        with pytest.raises(StorageUnavailableError):
-            FileKeyStore(tmp_path).create(PERSON)
-    assert FileKeyStore(tmp_path).load(PERSON) is None
-    assert FileKeyStore(tmp_path).create(PERSON) is not None
+    other_name = tmp_path / "linked"
+    other_name.hardlink_to(tmp_path / f"{PERSON}.key")
+    store.destroy(PERSON)
+    store.destroy(PERSON)
+    assert store.people() == []
+    assert set(other_name.read_bytes()) == {0}  # overwritten, not only unlinked
 
 
 @pytest.mark.parametrize("content", [b"", b"mailstead-key 1 00ff", b"\xff\xfe", b"x" * 80])
@@ -88,8 +59,6 @@ def test_a_damaged_key_is_never_replaced(tmp_path: Path, content: bytes) -> None
     store = FileKeyStore(tmp_path)
     with pytest.raises(StorageUnavailableError, match=r"damaged|cannot read"):
         store.load(PERSON)
-    with pytest.raises(StorageUnavailableError):
-        store.create(PERSON)
     assert path.read_bytes() == content
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from postmaster.errors import DirectoryUnavailableError
+from postmaster.clients import MAX_FAILED_LOGINS, LoginProblem, judge_login
 from postmaster.imap.capability import capability_text
 from postmaster.imap.grammar import Parser
 from postmaster.imap.outcome import GoodbyeError, RefusedError, SyntaxFaultError
 from postmaster.imap.registry import Done, State, command
 from postmaster.imap.session import Session
-from postmaster.query import VerdictKind
 from postmaster.sasl import MalformedResponseError, decode_plain
 
-MAX_FAILURES = 3  # on one connection; the directory counts over all of them
+LOGIN_CODES = {  # RFC 5530 3
+    LoginProblem.WRONG: "AUTHENTICATIONFAILED",
+    LoginProblem.LIMITED: "LIMIT",
+    LoginProblem.UNAVAILABLE: "UNAVAILABLE",
+}
 
 
 @command("LOGIN", State.NOT_AUTHENTICATED)
@@ -52,19 +55,11 @@ async def authenticate(session: Session, parser: Parser) -> Done:
 
 
 async def _log_in(session: Session, name: str, password: str) -> Done:
-    directory, address = session.services.directory, session.channel.address
-    try:
-        verdict = await directory.authenticate(name, password, address, "imap")
-    except DirectoryUnavailableError:
-        raise RefusedError("logins are not possible now, try again later", "UNAVAILABLE") from None
-    if verdict.kind is VerdictKind.ACCEPTED and verdict.person is not None:
-        await session.log_in(verdict.person)
+    judged = await judge_login(session.services, name, password, session.channel.address, "imap")
+    if isinstance(judged, str):
+        await session.log_in(judged)
         return Done("welcome", capability_text(session.services.message_size_limit))
     session.failed_logins += 1
-    if session.failed_logins >= MAX_FAILURES:
+    if session.failed_logins >= MAX_FAILED_LOGINS:
         raise GoodbyeError("too many failed logins")
-    if verdict.kind is VerdictKind.REJECTED:
-        raise RefusedError("wrong name or password", "AUTHENTICATIONFAILED")
-    if verdict.kind is VerdictKind.LIMITED:
-        raise RefusedError("too many failed logins, try again in some minutes", "LIMIT")
-    raise RefusedError("logins are not possible now, try again later", "UNAVAILABLE")
+    raise RefusedError(judged.value, LOGIN_CODES[judged])
