@@ -7,7 +7,8 @@ import os
 import shlex
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,6 +68,62 @@ def run(
             returncode=completed.returncode,
         )
     return completed
+
+
+def run_lines(
+    argv: Sequence[str | Path],
+    line: Callable[[str], None],
+    *,
+    stdin: bytes = b"",
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> Completed:
+    """Run a program that says on the way how far it is: `line` gets each line of its output.
+
+    Lines come without their end. Whatever `line` raises ends the program. There is no deadline:
+    what this is for takes as long as it takes. Returns how it ended, without its output; errors
+    and the rest are as in `run`.
+    """
+    words = tuple(str(word) for word in argv)
+    process = _start(words, env=env, cwd=cwd, capture=True, feed=True)
+    said: list[bytes] = []
+    # Both ends are served beside the reading, so that nobody waits for a full pipe.
+    aside = (
+        threading.Thread(target=_feed, args=(process, stdin), daemon=True),
+        threading.Thread(target=_listen, args=(process, said), daemon=True),
+    )
+    for thread in aside:
+        thread.start()
+    assert process.stdout is not None, "it was started with a pipe"
+    try:
+        for text in process.stdout:
+            line(_text(text).rstrip("\n"))
+        process.wait()
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
+    finally:
+        for thread in aside:
+            thread.join()
+        process.stdout.close()
+    return Completed(words, process.returncode, "", _text(b"".join(said)))
+
+
+def _feed(process: subprocess.Popen[bytes], data: bytes) -> None:
+    assert process.stdin is not None, "it was started with a pipe"
+    with contextlib.suppress(BrokenPipeError), process.stdin:
+        process.stdin.write(data)
+
+
+def _listen(process: subprocess.Popen[bytes], said: list[bytes]) -> None:
+    assert process.stderr is not None, "it was started with a pipe"
+    with process.stderr:
+        # Only what an error shows; a program that complains for days must not fill the memory.
+        for text in process.stderr:
+            said.append(text)
+            del said[: -10 * TAIL_LINES]
 
 
 def _start(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from firstboot.base.errors import UpdateRefusedError
 from firstboot.base.manifest import Manifest
+from firstboot.base.progress import Report, megabytes
 from firstboot.system.secureboot import carries, read_secure_boot, trusted_certificates
 from firstboot.update.decide import (
     Facts,
@@ -35,7 +36,6 @@ from firstboot.update.fetch import (
 from firstboot.update.history import How
 from firstboot.update.install import install
 from firstboot.update.machine import Machine, Slots, read_room, read_slots
-from firstboot.update.progress import Report, megabytes
 from firstboot.update.source import Source
 
 # Steps on the way to one release; more would be a circle.

@@ -15,6 +15,8 @@ from pathlib import Path
 from firstboot.base.errors import ReleaseError, UpdateRefusedError
 from firstboot.base.files import make_directory, write_atomic
 from firstboot.base.manifest import version_key
+from firstboot.base.progress import Report
+from firstboot.base.window import following, random_moment, this_or_next
 from firstboot.update.apply import apply, choose, prepare
 from firstboot.update.decide import (
     Facts,
@@ -27,9 +29,7 @@ from firstboot.update.decide import (
     show_time,
 )
 from firstboot.update.machine import Machine
-from firstboot.update.progress import Report
 from firstboot.update.source import Source
-from firstboot.update.window import following, random_moment, this_or_next
 
 FORMAT = 1
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from firstboot.base.errors import UpdateRefusedError
+from firstboot.base.progress import megabytes
 from firstboot.update.apply import choose, prepare
 from firstboot.update.decide import Request
 from firstboot.update.machine import Machine
-from firstboot.update.progress import megabytes
 from firstboot.update.source import Source
 
 

@@ -267,7 +267,7 @@ def _source(machine: Machine, origin: str | None, version: str | None) -> Iterat
 
 
 def _ask(machine: Machine, prepared: Prepared, *, restart: bool) -> None:
-    from firstboot.update.progress import megabytes
+    from firstboot.base.progress import megabytes
 
     click.echo(prepared.manifest.notes.strip(), err=True)
     question = (

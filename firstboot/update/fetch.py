@@ -25,9 +25,9 @@ from firstboot.base.errors import CommandError, MachineError, UpdateRefusedError
 from firstboot.base.files import make_directory, sync_directory
 from firstboot.base.manifest import Manifest, Part, Role, Transfer
 from firstboot.base.paths import Paths
+from firstboot.base.progress import Meter, Report
 from firstboot.system import rdiff, zstd
 from firstboot.system.http import MissingFileError
-from firstboot.update.progress import Meter, Report
 from firstboot.update.source import Source
 
 _ENDINGS: Mapping[Role, str] = {"verity": "verity", "signature": "sig", "root": "root"}

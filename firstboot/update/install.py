@@ -18,12 +18,12 @@ from __future__ import annotations
 
 from firstboot.base.errors import MachineError, MailsteadError
 from firstboot.base.manifest import Manifest, Role
+from firstboot.base.progress import Report
 from firstboot.system import sysupdate
 from firstboot.update.decide import is_older
 from firstboot.update.fetch import clear, hash_of
 from firstboot.update.history import Attempt, How, begin, conclude, read_history, write_history
 from firstboot.update.machine import Machine, Slots
-from firstboot.update.progress import Report
 
 WRITTEN: tuple[Role, ...] = ("verity", "signature", "root")
 

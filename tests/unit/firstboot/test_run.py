@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
 from firstboot.base.errors import CommandError
-from firstboot.base.run import run
+from firstboot.base.run import run, run_lines
 from firstboot.base.waiting import wait_for
 
 
@@ -114,3 +115,27 @@ def test_interruption_ends_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
     finally:
         signal.signal(signal.SIGALRM, before)
     assert killed == [signal.SIGKILL]
+
+
+def test_lines_come_as_they_are_said() -> None:
+    seen: list[str] = []
+    script = "cat; echo one; echo two >&2; printf three; exit 3"
+    done = run_lines(["sh", "-c", script], seen.append, stdin=b"zero\n")
+    assert seen == ["zero", "one", "three"]
+    assert (done.returncode, done.stderr) == (3, "two\n")
+
+
+def test_who_has_heard_enough_ends_the_program() -> None:
+    def heed(line: str) -> None:
+        raise ValueError(line)
+
+    started = time.monotonic()
+    with pytest.raises(ValueError, match="first"):
+        run_lines(["sh", "-c", "echo first; sleep 60; echo second"], heed)
+    assert time.monotonic() - started < 30
+
+
+def test_much_that_is_said_aside_stops_nobody() -> None:
+    done = run_lines(["sh", "-c", "seq 100000 >&2; exit 1"], lambda _: None, stdin=b"x" * 1_000_000)
+    assert done.stderr.splitlines()[-1] == "100000"
+    assert len(done.stderr.splitlines()) < 1000

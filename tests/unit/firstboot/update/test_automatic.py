@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from firstboot.base.errors import CommandError, UpdateRefusedError
+from firstboot.base.window import DAY
 from firstboot.system.http import TransferError
 from firstboot.update.automatic import (
     Schedule,
@@ -19,7 +20,6 @@ from firstboot.update.automatic import (
 )
 from firstboot.update.fetch import assemble
 from firstboot.update.source import Server
-from firstboot.update.window import DAY
 from tests.unit.firstboot.update.conftest import NOW, Appliance, serve
 from tests.unit.firstboot.update.published import Publisher
 from tests.unit.firstboot.webserver import WebServer

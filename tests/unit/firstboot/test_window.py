@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firstboot.update.window import DAY, following, random_moment, this_or_next
+from firstboot.base.window import DAY, following, random_moment, this_or_next
 
 
 def at(text: str) -> datetime.datetime:

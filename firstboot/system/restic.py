@@ -1,0 +1,353 @@
+"""restic(1): encrypted repositories, with what it says turned into values and errors of ours.
+
+The password goes by standard input. Where the repository is stands in a file, since an address may
+hold credentials; other credentials are in files that the environment names. Versions 0.14 (Debian
+12) to 0.18 (Ubuntu 26.04) are driven: exit codes that tell what failed came with 0.17, so older
+ones are told apart by their message.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from firstboot.base.errors import CommandError, MailsteadError
+from firstboot.base.run import Completed, run, run_lines
+
+PROGRAM = "restic"
+# restic's manual, "Exit codes".
+_INCOMPLETE, _MISSING, _LOCKED, _WRONG_PASSWORD = 3, 10, 11, 12
+_MISSING_SIGNS = ("is there a repository at the following location", "repository does not exist")
+_LOCKED_SIGNS = ("unable to create lock", "repository is already locked")
+_PASSWORD_SIGNS = ("wrong password or no key found",)
+_FULL_SIGNS = ("no space left on device", "disk quota exceeded", "quotaexceeded")
+_REFUSED_SIGNS = (
+    "permission denied",
+    "access denied",
+    "accessdenied",
+    "403 forbidden",
+    "401 unauthorized",
+    "invalidaccesskeyid",
+    "signaturedoesnotmatch",
+    "no such bucket",
+    "host key verification failed",
+)
+_DAMAGE_SIGNS = (
+    "invalid data returned",
+    "ciphertext verification failed",
+    "does not exist",
+    "pack contains errors",
+    "repository contains errors",
+    "does not match id",
+    "not found in repository",
+    "hash mismatch",
+)
+
+
+class BackupError(MailsteadError):
+    """A backup, or something about one, did not succeed; earlier backups are as they were."""
+
+    exit_code = 15
+
+
+class RepositoryMissingError(BackupError):
+    """There is no repository at that place."""
+
+
+class RepositoryLockedError(BackupError):
+    """Another machine is using the repository for something that needs it alone, or needs it."""
+
+
+class WrongPasswordError(BackupError):
+    """There is a repository, and none of its keys is this password."""
+
+
+class RepositoryDamagedError(BackupError):
+    """What is in the repository is not what was written there."""
+
+
+class RepositoryFullError(BackupError):
+    """There is no room left where the repository is."""
+
+
+class RepositoryRefusedError(BackupError):
+    """Whoever keeps the repository does not let us in, or not to that place."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a backup is: bytes and files, done and in all, seconds so far and to go."""
+
+    bytes_done: int
+    bytes_total: int
+    files_done: int
+    files_total: int
+    seconds: int
+    seconds_left: int
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a backup wrote: the snapshot's id, bytes that were new, files and bytes in all."""
+
+    snapshot: str
+    bytes_added: int
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A backup in a repository: its id (64 hexadecimal digits) and time (RFC 3339)."""
+
+    id: str
+    time: str
+    host: str
+    tags: tuple[str, ...]
+    paths: tuple[str, ...]
+
+    @property
+    def short(self) -> str:
+        return self.id[:8]
+
+
+@dataclass(frozen=True)
+class Restic:
+    """A repository, and what it takes to use it.
+
+    `location` is a file with where it is, as restic takes it. `environment` names files with
+    credentials, `options` are restic's own. `cache` is a directory for what it would fetch again
+    and again (encrypted as in the repository), None for none; `temporary` one for packs on their
+    way. `upload_limit` is in KiB a second.
+    """
+
+    location: Path
+    password: bytes = field(repr=False)
+    temporary: Path
+    cache: Path | None = None
+    options: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    upload_limit: int | None = None
+
+    def exists(self) -> bool:
+        """Whether there is a repository; errors other than that there is none are raised."""
+        try:
+            self._run(["cat", "config"])
+        except RepositoryMissingError:
+            return False
+        return True
+
+    def init(self) -> None:
+        """Make the repository, which the password will open."""
+        self._run(["init"])
+
+    def backup(
+        self,
+        folder: Path,
+        *,
+        host: str,
+        tags: Sequence[str] = (),
+        progress: Callable[[Progress], None] = lambda _: None,
+    ) -> Written:
+        """Back up all that is in `folder`, whose files are at the top of the snapshot.
+
+        A file whose size, time and inode are as before is not read again. Raises BackupError also
+        when a file could not be read: the snapshot would lack it.
+        """
+        written: list[Written] = []
+
+        def heed(message: dict[str, Any]) -> None:
+            if message.get("message_type") == "status":
+                progress(_progress(message))
+            elif message.get("message_type") == "summary":
+                written.append(_written(message))
+
+        words = [word for tag in tags for word in ("--tag", tag)]
+        self._stream(["backup", ".", "--host", host, "--ignore-ctime", *words], heed, cwd=folder)
+        if not written or not written[0].snapshot:
+            raise BackupError("restic did not say which snapshot it has made")
+        return written[0]
+
+    def snapshots(self, *, host: str | None = None, tag: str | None = None) -> list[Snapshot]:
+        """All backups in the repository, the oldest first."""
+        chosen = ["--host", host] if host else []
+        chosen += ["--tag", tag] if tag else []
+        listed = json.loads(self._run(["snapshots", "--json", *chosen]).stdout or "null") or []
+        found = [_snapshot(entry) for entry in listed]
+        return sorted(found, key=lambda snapshot: snapshot.time)
+
+    def forget(self, keep: Mapping[str, int], *, host: str, tag: str) -> None:
+        """Let go of the backups of `host` that `keep` (hourly, daily, …) does not ask for."""
+        rules = [f"--keep-{name}={count}" for name, count in keep.items() if count]
+        self._run(["forget", "--prune", "--host", host, "--tag", tag, "--group-by=host", *rules])
+
+    def check(self, *, read_data: str | None = None) -> None:
+        """Check that all that snapshots need is there; RepositoryDamagedError when it is not.
+
+        `read_data`, such as `100%` or `1/10`, says how much of the data is read and hashed, too.
+        """
+        words = [f"--read-data-subset={read_data}"] if read_data else []
+        try:
+            self._run(["check", *words])
+        except (RepositoryLockedError, RepositoryRefusedError, RepositoryMissingError):
+            raise
+        except BackupError as error:
+            raise RepositoryDamagedError(
+                f"the repository has errors: {error.message}",
+                "What is lost there cannot be mended: begin another repository, and keep this one "
+                "for what it still has. The log has all that restic said.",
+            ) from None
+
+    def unlock(self) -> None:
+        """Remove locks of processes that are no more; one is refreshed every five minutes."""
+        self._run(["unlock"])
+
+    def list_files(self, snapshot: str) -> dict[str, int]:
+        """The files of a snapshot by their path from its top, with their sizes."""
+        found: dict[str, int] = {}
+
+        def heed(entry: dict[str, Any]) -> None:
+            if entry.get("type") == "file":
+                found[str(entry["path"]).lstrip("/")] = int(entry.get("size", 0))
+
+        self._stream(["ls", "--json", snapshot], heed)
+        return found
+
+    def restore(
+        self, snapshot: str, target: Path, *, only: Sequence[str] = (), verify: bool = False
+    ) -> None:
+        """Write a snapshot's files below `target`; `only`: of these paths from its top."""
+        chosen = [word for path in only for word in ("--include", f"/{_literal(path)}")]
+        verified = ["--verify"] if verify else []
+        self._run(["restore", snapshot, "--target", target, *verified, *chosen])
+
+    def read(self, snapshot: str, path: str) -> bytes:
+        """The content of a small file of a snapshot."""
+        return self._run(["dump", snapshot, f"/{path}"]).stdout.encode()
+
+    def command(self, *words: str | Path) -> Completed:
+        """Another verb of restic, to its end."""
+        return self._run(words)
+
+    def _argv(self, words: Sequence[str | Path]) -> list[str | Path]:
+        cache = ["--cache-dir", self.cache, "--cleanup-cache"] if self.cache else ["--no-cache"]
+        limit = [f"--limit-upload={self.upload_limit}"] if self.upload_limit else []
+        options = [word for option in self.options for word in ("-o", option)]
+        # What it would say when asking for the password itself goes among its results.
+        where = ["--repository-file", self.location, "--password-file", "/dev/stdin"]
+        return [PROGRAM, *where, *cache, *limit, *options, *words]
+
+    def _environment(self) -> dict[str, str]:
+        handed_on = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        own = {"TMPDIR": str(self.temporary), "LC_ALL": "C.UTF-8", "RESTIC_PROGRESS_FPS": "0.5"}
+        return {"PATH": os.defpath, "HOME": "/root", **handed_on, **own, **self.environment}
+
+    def _run(self, words: Sequence[str | Path]) -> Completed:
+        fed = self.password + b"\n"
+        done = run(self._argv(words), stdin=fed, env=self._environment(), check=False)
+        return _checked(done, str(words[0]))
+
+    def _stream(
+        self,
+        words: Sequence[str | Path],
+        heed: Callable[[dict[str, Any]], None],
+        *,
+        cwd: Path | None = None,
+    ) -> None:
+        """Run a verb whose output is one JSON object a line."""
+
+        def line(text: str) -> None:
+            try:
+                message = json.loads(text)
+            except ValueError:
+                return
+            if isinstance(message, dict):
+                heed(message)
+
+        argv = self._argv(["--json", *words])
+        fed = self.password + b"\n"
+        done = run_lines(argv, line, stdin=fed, env=self._environment(), cwd=cwd)
+        _checked(done, str(words[0]))
+
+
+def _literal(path: str) -> str:
+    """A path as a pattern that stands for itself alone (restic: Go's filepath.Match)."""
+    return "".join(f"\\{c}" if c in "*?[\\" else c for c in path)
+
+
+def _checked(done: Completed, verb: str) -> Completed:
+    """What ended well; otherwise the error that says what failed."""
+    if done.returncode == 0:
+        return done
+    said = _message(done)
+    lowered, code = said.lower(), done.returncode
+
+    def saw(signs: Sequence[str]) -> bool:
+        return any(sign in lowered for sign in signs)
+
+    what = f"restic {verb}: {said}" if said else f"restic {verb} failed with exit code {code}"
+    if code == _WRONG_PASSWORD or saw(_PASSWORD_SIGNS):
+        raise WrongPasswordError(
+            "the repository is there, but this machine's password does not open it",
+            "It may be another machine's repository: choose another place, or restore from it.",
+        )
+    if saw(_FULL_SIGNS):
+        hint = "Make room there, or keep fewer backups (backup.keep in the settings)."
+        raise RepositoryFullError(f"no room left for the backup: {what}", hint)
+    if code == _LOCKED or saw(_LOCKED_SIGNS):
+        hint = "Try again later; a lock that nobody refreshes any more goes after half an hour."
+        raise RepositoryLockedError("somebody else is using the repository", hint)
+    if saw(_REFUSED_SIGNS):
+        hint = "Look at the credentials (mailstead backup targets), and at what they may do there."
+        raise RepositoryRefusedError(f"the repository cannot be entered: {what}", hint)
+    if code == _MISSING or saw(_MISSING_SIGNS):
+        raise RepositoryMissingError("there is no repository at that place")
+    if code == _INCOMPLETE and verb == "backup":
+        raise BackupError(f"not all files could be read: {what}", "Try again.")
+    if saw(_DAMAGE_SIGNS):
+        hint = "mailstead backup verify --all tells how much of it is damaged."
+        raise RepositoryDamagedError(f"the repository is damaged: {what}", hint)
+    raise BackupError(what, "Look at the network, and at what keeps the backups.")
+
+
+def _message(done: Completed) -> str:
+    """The last of what it said, in one line."""
+    lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
+    return " ".join(line.strip() for line in lines if line.strip())[-600:]
+
+
+def _progress(message: Mapping[str, Any]) -> Progress:
+    return Progress(
+        bytes_done=int(message.get("bytes_done", 0)),
+        bytes_total=int(message.get("total_bytes", 0)),
+        files_done=int(message.get("files_done", 0)),
+        files_total=int(message.get("total_files", 0)),
+        seconds=int(message.get("seconds_elapsed", 0)),
+        seconds_left=int(message.get("seconds_remaining", 0)),
+    )
+
+
+def _written(message: Mapping[str, Any]) -> Written:
+    return Written(
+        snapshot=str(message.get("snapshot_id", "")),
+        bytes_added=int(message.get("data_added", 0)),
+        files=int(message.get("total_files_processed", 0)),
+        bytes=int(message.get("total_bytes_processed", 0)),
+    )
+
+
+def _snapshot(entry: Mapping[str, Any]) -> Snapshot:
+    try:
+        return Snapshot(
+            id=str(entry["id"]),
+            time=str(entry["time"]),
+            host=str(entry.get("hostname", "")),
+            tags=tuple(entry.get("tags") or ()),
+            paths=tuple(entry.get("paths") or ()),
+        )
+    except (KeyError, TypeError):
+        raise CommandError("restic gave a list of snapshots that cannot be read") from None
