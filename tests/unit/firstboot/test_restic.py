@@ -147,8 +147,10 @@ def _leave_lock(restic: Restic, locks: Path) -> None:
     """Leave the lock of a restic that was killed while it read from a pipe."""
     password = restic.location.with_name("password")
     password.write_bytes(restic.password)
-    words = ["--no-cache", "--repository-file", restic.location, "--password-file", password]
-    with subprocess.Popen(["restic", *words, "backup", "--stdin"], stdin=PIPE) as process:
+    words = ["--no-cache", "--repository-file", str(restic.location)]
+    with subprocess.Popen(
+        ["restic", *words, f"--password-file={password}", "backup", "--stdin"], stdin=PIPE
+    ) as process:
         try:
             # Written under another name first.
             wait_for(lambda: [*locks.glob("?" * 64)] or None, what="a lock", timeout=60)
