@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from firstboot.console.session import Offers
 
 from firstboot.admin.commands import admin
+from firstboot.backup.commands import backup
 from firstboot.base.errors import MailsteadError, SettingsError
 from firstboot.base.paths import Paths
 from firstboot.certificates.commands import cert
@@ -92,7 +93,7 @@ def mailstead() -> None:
 
     Exit codes: 0 fine, 1 unexpected error, 2 wrong usage, 3 settings, 4 a program failed,
     5 services, 6 release, 7 Docker, 8 machine, 9 out of time, 10 round trip, 11 a check failed,
-    12 an upgrade was refused, 14 no certificate.
+    12 an upgrade was refused, 14 no certificate, 15 a backup or a restore.
     """
 
 
@@ -110,6 +111,7 @@ def boot() -> None:
     credential mailstead.seed, or a file mailstead.yaml on a volume labelled MAILSTEAD or on the
     EFI system partition.
     """
+    from firstboot.backup.putting import restore_waiting
     from firstboot.base.settings import Settings, require_settings
     from firstboot.disk.places import Places
     from firstboot.disk.protect import protect, require_possible
@@ -123,7 +125,7 @@ def boot() -> None:
         require_possible(settings.disk.protection, places)
 
     with _on_console(console.error):
-        run_boot(paths, console, admit)
+        run_boot(paths, console, admit, lambda: restore_waiting(paths))
         try:
             protect(require_settings(paths.settings).disk.protection, places, console)
         except MailsteadError as error:
@@ -358,6 +360,7 @@ def version(as_json: bool) -> None:
 
 for group in (
     admin,
+    backup,
     cert,
     check,
     disk,

@@ -122,6 +122,36 @@ class Paths:
         return self.backup / "recovery.json"
 
     @property
+    def restore(self) -> Path:
+        """A restore on its way; gone when all is in place."""
+        return self.state_partition / "restore"
+
+    @property
+    def restore_plan(self) -> Path:
+        """What the next start puts in place; there only when all of it is staged and verified."""
+        return self.restore / "plan.json"
+
+    @property
+    def staged_snapshot(self) -> Path:
+        """The id of the snapshot that the staging area is from."""
+        return self.restore / "snapshot"
+
+    @property
+    def staging(self) -> Path:
+        """What was fetched of a snapshot, as it will lie below the state."""
+        return self.restore / "new"
+
+    @property
+    def restored_over(self) -> Path:
+        """What a restore has replaced, until it is done."""
+        return self.restore / "old"
+
+    @property
+    def held_settings(self) -> Path:
+        """The settings from before a restore, while it is being put in place."""
+        return self.restore / "settings.yaml"
+
+    @property
     def maintenance_lock(self) -> Path:
         """Held by whatever must be alone: an upgrade, a backup."""
         return self.runtime / "maintenance.lock"

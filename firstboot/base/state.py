@@ -13,6 +13,7 @@ from firstboot.base.errors import ReleaseError
 from firstboot.base.files import write_if_changed
 
 STATE_FORMAT = 2
+RESTORE_HINT = "Install the release that made the backup, restore there, and upgrade step by step."
 
 
 def read_state_format(path: Path) -> int:
@@ -38,10 +39,24 @@ def claim_state(path: Path) -> None:
     Raises ReleaseError when another has written what this one cannot read.
     """
     found = read_state_format(path)
+    require_readable(found, "Start the release that wrote it, or upgrade step by step.")
+    write_if_changed(path, f"{max(found, STATE_FORMAT)}\n")
+
+
+def adopt_format(path: Path, found: int) -> None:
+    """Note that what a release with the number `found` wrote comes into the state.
+
+    Raises ReleaseError as `claim_state` does, and has changed nothing then.
+    """
+    require_readable(found, RESTORE_HINT)
+    write_if_changed(path, f"{max(found, STATE_FORMAT, read_state_format(path))}\n")
+
+
+def require_readable(found: int, hint: str) -> None:
+    """Raise ReleaseError, with `hint`, when this release cannot read a state of format `found`."""
     if abs(found - STATE_FORMAT) > 1:
         raise ReleaseError(
             f"the state has format {found}, this release reads {max(1, STATE_FORMAT - 1)} to "
             f"{STATE_FORMAT + 1}",
-            "Start the release that wrote it, or upgrade step by step.",
+            hint,
         )
-    write_if_changed(path, f"{max(found, STATE_FORMAT)}\n")

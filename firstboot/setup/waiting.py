@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
+from collections.abc import Callable
 
 from firstboot.base.errors import MachineError, MailsteadError
 from firstboot.base.handover import read_given, write_given
@@ -54,14 +55,21 @@ def hold() -> None:
         signal.pause()
 
 
-def wait_for_seed(paths: Paths, console: Console, admit: Admit) -> Seed:
-    """Return the first usable seed, however long it takes.
+def wait_for_seed(
+    paths: Paths, console: Console, admit: Admit, restored: Callable[[], str]
+) -> Seed | str:
+    """Return the first usable seed, or what was `restored` meanwhile, however long it takes.
 
     What is missing or wrong is on the console once, and again only when it changes.
     """
     shown: list[tuple[str, ...]] = []
 
-    def look() -> Seed | None:
+    found: list[Seed | str] = []
+
+    def look() -> bool:
+        if what := restored():
+            found.append(what)
+            return True
         search = find_seed(paths, admit)
         state = tuple(str(error) for error in search.errors)
         _leave_given(search, paths)
@@ -70,9 +78,12 @@ def wait_for_seed(paths: Paths, console: Console, admit: Admit) -> Seed:
         if shown[-1:] != [state] and (search.errors or search.seed is None):
             shown.append(state)
             _tell(search, console)
-        return search.seed
+        if search.seed is not None:
+            found.append(search.seed)
+        return bool(found)
 
-    return wait_for(look, what="a usable seed", timeout=math.inf, interval=POLL_SECONDS)
+    wait_for(look, what="a usable seed", timeout=math.inf, interval=POLL_SECONDS)
+    return found[0]
 
 
 def _connect(paths: Paths, console: Console) -> None:

@@ -122,7 +122,8 @@ class Restic:
     `location` is a file with where it is, as restic takes it. `environment` names files with
     credentials, `options` are restic's own. `cache` is a directory for what it would fetch again
     and again (encrypted as in the repository), None for none; `temporary` one for packs on their
-    way. `upload_limit` is in KiB a second.
+    way. `upload_limit` is in KiB a second. Without
+    `lock` a repository can be read that cannot be written; nobody may prune it meanwhile.
     """
 
     location: Path
@@ -132,6 +133,7 @@ class Restic:
     options: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     upload_limit: int | None = None
+    lock: bool = True
 
     def exists(self) -> bool:
         """Whether there is a repository; errors other than that there is none are raised."""
@@ -237,9 +239,10 @@ class Restic:
         cache = ["--cache-dir", self.cache, "--cleanup-cache"] if self.cache else ["--no-cache"]
         limit = [f"--limit-upload={self.upload_limit}"] if self.upload_limit else []
         options = [word for option in self.options for word in ("-o", option)]
+        unlocked = [] if self.lock else ["--no-lock"]
         # What it would say when asking for the password itself goes among its results.
         where = ["--repository-file", self.location, "--password-file", "/dev/stdin"]
-        return [PROGRAM, *where, *cache, *limit, *options, *words]
+        return [PROGRAM, *where, *cache, *limit, *unlocked, *options, *words]
 
     def _environment(self) -> dict[str, str]:
         handed_on = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from firstboot.backup.keys import read_recovery
+from firstboot.backup.plan import read_plan
 from firstboot.base.errors import MailsteadError
 from firstboot.base.paths import Paths
 from firstboot.base.renewal import read_renewal
@@ -89,6 +90,10 @@ def _read_draft(file: Path) -> object:
 
 def _read_recovery(file: Path) -> object:
     return read_recovery(dataclasses.replace(Paths(), state_partition=file.parents[1]))
+
+
+def _read_plan(file: Path) -> object:
+    return read_plan(dataclasses.replace(Paths(), state_partition=file.parents[1]))
 
 
 def _read_renewal(file: Path) -> object:
@@ -188,6 +193,7 @@ FORMATS = (
     _text("updates/history.json", _JSON, read_history),
     _text("updates/schedule.json", _JSON, read_schedule),
     _text("backup/recovery.json", _JSON, _read_recovery),
+    _text("restore/plan.json", _JSON, _read_plan),
     _text("mail/tls/renewal.json", _JSON, _read_renewal),
     _text("mail/mailstore/keys/ID.key", "^mailstead-key ", _read_key),
     Format(

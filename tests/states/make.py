@@ -27,6 +27,7 @@ from typing import Any
 import click
 
 from firstboot.backup.keys import keep_recovery, known_recovery, repository_password
+from firstboot.backup.plan import Plan, write_plan
 from firstboot.base.compose import StackOptions
 from firstboot.base.files import make_directory, write_atomic
 from firstboot.base.notices import leave_notice
@@ -36,7 +37,7 @@ from firstboot.base.renewal import Renewal, write_renewal
 from firstboot.base.services import read_stack
 from firstboot.base.settings import Settings, parse_settings
 from firstboot.base.stack import write_stack
-from firstboot.base.state import claim_state
+from firstboot.base.state import STATE_FORMAT, claim_state
 from firstboot.disk.places import Places
 from firstboot.disk.recovery import Pending, Record, confirm, read_record
 from firstboot.update.automatic import Schedule, write_schedule
@@ -230,6 +231,9 @@ def make_state(version: str, target: Path) -> None:
         write_renewal(paths.renewal, Renewal(2, now.isoformat(), now.isoformat(), FAILURE))
         repository_password(paths)
         keep_recovery(paths, known_recovery("k1ts", RECOVERY_CODE))
+        write_plan(
+            paths, Plan("0" * 64, now.isoformat(), "everything", STATE_FORMAT, ("mail/dkim",))
+        )
         write_draft(paths, Draft(typed={"hostname": "mail.example.com"}, done=("network",)))
         expected: dict[str, Any] = {
             "version": version,

@@ -14,7 +14,13 @@ from firstboot.disk.places import Places
 
 CHECKOUT = Path(__file__).parents[2]
 # Attributes and variables that name /state or a folder of it, and which one.
-ROOTS = {"state_partition": "", "state": "mail", "updates": "updates", "backup": "backup"}
+ROOTS = {
+    "state_partition": "",
+    "state": "mail",
+    "updates": "updates",
+    "backup": "backup",
+    "restore": "restore",
+}
 
 
 def places() -> frozenset[str]:

@@ -215,7 +215,8 @@ def test_waiting_tells_once_and_goes_on_with_a_corrected_seed(
         return find_seed(where, admit)
 
     monkeypatch.setattr(waiting, "find_seed", look)
-    found = waiting.wait_for_seed(paths, Console(()), admit_all)
+    found = waiting.wait_for_seed(paths, Console(()), admit_all, lambda: "")
+    assert isinstance(found, Seed)
     assert found.settings.hostname == "mail.example.com"
     out = capsys.readouterr().out
     assert out.count("THIS MACHINE HAS NO SETTINGS YET") == 1
@@ -317,6 +318,37 @@ def test_boot_sets_up_once(
     assert progress(capsys) == ["console ready", "setup done"]
     assert paths.settings.read_text() == SETTINGS
     assert paths.state_format.read_text() == f"{STATE_FORMAT}\n"
+
+
+def test_boot_takes_restored_settings_while_it_waits(
+    volumes: Volumes, paths: Paths, programs: FakePrograms, capsys: pytest.CaptureFixture[str]
+) -> None:
+    programs.lsblk(ESP)
+    asked: list[bool] = []
+
+    def restored() -> str:
+        asked.append(paths.settings.exists())
+        if len(asked) < 2:
+            return ""
+        paths.settings.write_text(SETTINGS)
+        return "everything"
+
+    boot.boot(paths, Console(()), admit_all, restored)
+    assert progress(capsys) == ["console ready", "restored everything", "setup done"]
+    assert paths.compose_file.exists()
+
+
+def test_boot_puts_a_restore_in_place_before_anything_is_read(
+    volumes: Volumes, paths: Paths, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths.settings.write_text("of before the restore")
+
+    def restored() -> str:
+        paths.settings.write_text(SETTINGS)
+        return "everything"
+
+    boot.boot(paths, Console(()), admit_all, restored)
+    assert progress(capsys) == ["console ready", "restored everything", "setup done"]
 
 
 def test_boot_notes_the_format_of_the_state(volumes: Volumes, paths: Paths) -> None:

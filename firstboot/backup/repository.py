@@ -1,0 +1,82 @@
+"""Which keys a repository has: the machine's, and the recovery code's under the name of its kit.
+
+The list in the repository is the one record of that. So what a cut, or a place that could not be
+reached, has left undone is done when the repository is next used.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from firstboot.backup.keys import Recovery
+from firstboot.base.errors import CommandError
+from firstboot.base.files import make_directory, write_atomic
+from firstboot.base.paths import Paths
+from firstboot.system.restic import Restic
+
+_KIT = "kit-"
+_HOST = "recovery"
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of a repository. `user` is the name that it was made with; `current` is ours."""
+
+    id: str
+    user: str
+    current: bool
+
+
+def ensure_repository(restic: Restic, recovery: Recovery, paths: Paths) -> None:
+    """Make the repository if there is none, and have the recovery code open it, and no other code.
+
+    To be called, with the machine's own password, before each backup. Raises BackupError's kinds.
+    """
+    if not restic.exists():
+        restic.init()
+    admit_recovery(restic, recovery, paths)
+
+
+def admit_recovery(restic: Restic, recovery: Recovery, paths: Paths) -> bool:
+    """Add the recovery code's key and then take those of older kits away; whether any changed.
+
+    Keys that somebody made by hand stay.
+    """
+    keys = list_keys(restic)
+    wanted = f"{_KIT}{recovery.kit}"
+    missing = all(key.user != wanted for key in keys)
+    if missing:
+        _add(restic, recovery, wanted, paths)
+    stale = [k for k in keys if k.user.startswith(_KIT) and k.user != wanted and not k.current]
+    for key in stale:
+        restic.command("key", "remove", key.id)
+    return missing or bool(stale)
+
+
+def kit_of(restic: Restic) -> str | None:
+    """The name of the kit whose code opens the repository now; None for another password."""
+    for key in list_keys(restic):
+        if key.current and key.user.startswith(_KIT):
+            return key.user.removeprefix(_KIT)
+    return None
+
+
+def list_keys(restic: Restic) -> list[Key]:
+    """All keys of a repository."""
+    listed = json.loads(restic.command("key", "list", "--json").stdout or "null") or []
+    try:
+        return [Key(str(k["id"]), str(k["userName"]), k["current"] is True) for k in listed]
+    except (KeyError, TypeError):
+        raise CommandError("restic gave a list of keys that cannot be read") from None
+
+
+def _add(restic: Restic, recovery: Recovery, user: str, paths: Paths) -> None:
+    make_directory(paths.runtime)
+    with tempfile.TemporaryDirectory(prefix="kit-", dir=paths.runtime) as folder:
+        code = Path(folder) / "code"
+        write_atomic(code, recovery.code, mode=0o600)
+        named = ("--host", _HOST, "--user", user)
+        restic.command("key", "add", *named, "--new-password-file", code)
