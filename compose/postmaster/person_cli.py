@@ -124,6 +124,26 @@ def unlock_old(desk: _Desk, address: str) -> None:
     desk.tell(found, "the next login moves it in")
 
 
+@person.command()
+@click.argument("address")
+@click.pass_obj
+def vaults(desk: _Desk, address: str) -> None:
+    """Show the ids of the vaults of somebody who is not in the settings any more."""
+    found = desk.ask(op="vaults", person=address)
+    desk.tell(found, "\n".join(found["vaults"]))
+
+
+@person.command()
+@click.argument("address")
+@click.pass_obj
+def destroy(desk: _Desk, address: str) -> None:
+    """Destroy every key of somebody who is not in the settings any more, at once.
+
+    Remove the files of the vaults before (`vaults` shows which): nobody can open them afterwards.
+    """
+    desk.tell(desk.ask(op="destroy", person=address), "destroyed")
+
+
 @person.group("app-password")
 def app_password() -> None:
     """Passwords for single programs, each with what it may do."""

@@ -24,6 +24,12 @@ It stays, sealed, until {address} gives one of them: `mailstead user unlock-old 
 New mail, under the new password, begins with an empty mailbox. App passwords stop working."""
 
 
+REMOVE_WARNING = """\
+This destroys all mail of {address} on this machine, {size} in {count} files, and every key of it.
+Nobody can bring it back from here: no password, no recovery code. In backups that were made before
+it is until they expire, locked under the person's password."""
+
+
 @click.group()
 def user() -> None:
     """People's passwords, app passwords and recovery codes.
@@ -72,6 +78,7 @@ def list_people(as_json: bool) -> None:
         if person["sealed"]:
             notes.append("has sealed mail")
         lines.append(f"{person['address']}: {', '.join(notes)}")
+    lines += [f"{address}: not in the settings any more" for address in found.get("left", ())]
     _tell(found, lines, as_json=as_json)
 
 
@@ -130,6 +137,38 @@ def unlock_old(address: str, as_json: bool) -> None:
     secrets = (_secret("Recovery code or old password"),)
     found = _desk().ask(("unlock-old", address), secrets)
     _tell(found, [f"the next login of {address} moves the old mail in"], as_json=as_json)
+
+
+@user.command()
+@click.argument("address")
+@click.option("--yes", is_flag=True, help="Do not ask whether it is meant.")
+@_json
+def remove(address: str, yes: bool, as_json: bool) -> None:
+    """Destroy the mail and the keys of ADDRESS, who is not in the settings any more.
+
+    Says first what is lost, and wants the address typed again. Taking somebody out of the settings
+    alone destroys nothing: put back, the person has everything again.
+    """
+    from firstboot.base.paths import Paths
+    from firstboot.people.desk import PersonError
+    from firstboot.people.remove import destroy, files_of, require_left
+
+    paths, desk = Paths(), _desk()
+    require_left(paths, address)
+    kept = desk.ask(("vaults", address))
+    files = files_of(paths, kept["vaults"])
+    if not kept["known"] and not files:
+        raise PersonError(f"nothing is kept of {address}", "`mailstead user list` shows who left.")
+    if not yes:
+        size = sum(file.stat().st_size for file in files) / (1 << 20)
+        words = REMOVE_WARNING.format(address=address, size=f"{size:.1f} MiB", count=len(files))
+        click.echo(words, err=True)
+        if not sys.stdin.isatty():
+            raise click.UsageError("it wants --yes where nobody can be asked")
+        if click.prompt("Type the address to destroy all of it", err=True) != address:
+            raise PersonError("this is another address: nothing was destroyed")
+    count = destroy(paths, desk, address, kept["vaults"])
+    _tell({"files": count}, [f"the mail and the keys of {address} are destroyed"], as_json=as_json)
 
 
 @user.group("app-password")

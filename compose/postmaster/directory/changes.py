@@ -109,6 +109,20 @@ class Changes:
             raise AccountError("this neither is a recovery code nor a password of the sealed mail")
         return opened
 
+    def vaults(self, address: str) -> tuple[bool, list[str]]:
+        """Return whether anything is known of an address, and which vaults it may have."""
+        entry = self._keys.database.person(address)
+        if entry is None:
+            return False, [person_id(address)]
+        vaults = {vault.owner.vault for vault in (entry.vault, *entry.former)}
+        return True, sorted({*vaults, person_id(address)})
+
+    def destroy(self, address: str) -> bool:
+        """Destroy every key of somebody who has left; say whether there was one."""
+        known = self._keys.database.destroy_person(person_id(address))
+        self._keys.database.forget_log()
+        return known
+
     def entry(self, address: str) -> PersonEntry | None:
         """Return what is known of a person."""
         return self._keys.database.person(address)

@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from postmaster.addresses import normalise
 from postmaster.crypto.wraps import Scope, WrapKind
 from postmaster.directory.changes import Changes
 from postmaster.directory.database import PersonEntry
@@ -53,6 +54,16 @@ class Control:
             raise AccountError(f"there is no {address!r}", "`person list` shows who there is")
         return person
 
+    def left(self, request: Mapping[str, Any]) -> str:
+        """Return the address of somebody who has no mailbox any more. Raises AccountError."""
+        address = normalise(_text(request, "person"))
+        if self.directory.has_mailbox(address):
+            raise AccountError(
+                f"{address} still has a mailbox here",
+                "take the person out of the settings and restart before",
+            )
+        return address
+
     async def run(self, work: Callable[[], T]) -> T:
         """Run what blocks."""
         return await self.authenticator.run(work)
@@ -64,7 +75,9 @@ async def _list(control: Control, _request: Mapping[str, Any]) -> Answer:
         address = person.address
         entry = await control.run(partial(control.keys.database.person, address))
         people.append({"address": address, "aliases": list(person.aliases), **_state(entry)})
-    return {"people": people}
+    known = await control.run(control.keys.database.addresses)
+    left = [address for address in known if not control.directory.has_mailbox(address)]
+    return {"people": people, "left": left}
 
 
 async def _password(control: Control, request: Mapping[str, Any]) -> Answer:
@@ -129,6 +142,19 @@ async def _unlock_old(control: Control, request: Mapping[str, Any]) -> Answer:
     return {"opened": opened}
 
 
+async def _vaults(control: Control, request: Mapping[str, Any]) -> Answer:
+    address = control.left(request)
+    known, vaults = await control.run(lambda: control.changes.vaults(address))
+    return {"known": known, "vaults": vaults}
+
+
+async def _destroy(control: Control, request: Mapping[str, Any]) -> Answer:
+    address = control.left(request)
+    if await control.run(lambda: control.changes.destroy(address)):
+        event(logger, "keys-destroyed", person=address)
+    return {}
+
+
 OPERATIONS: Mapping[str, Callable[[Control, Mapping[str, Any]], Awaitable[Answer]]] = {
     "list": _list,
     "password": _password,  # secret, new
@@ -138,6 +164,8 @@ OPERATIONS: Mapping[str, Callable[[Control, Mapping[str, Any]], Awaitable[Answer
     "app-list": _app_list,
     "app-revoke": _app_revoke,  # id
     "unlock-old": _unlock_old,  # secret
+    "vaults": _vaults,
+    "destroy": _destroy,
 }
 
 

@@ -273,6 +273,20 @@ class DirectoryDatabase:
                 app.id,
             )
 
+    def addresses(self) -> Sequence[str]:
+        """Return the main addresses of all for whom a vault was needed."""
+        return [str(address) for (address,) in self._query("SELECT address FROM people ORDER BY 1")]
+
+    def destroy_person(self, person: PersonId) -> bool:
+        """Destroy all keys of a person and forget who it was; say whether there was one.
+
+        Call `forget_log` afterwards.
+        """
+        with self.writing():
+            for (vault,) in self._query("SELECT vault FROM vaults WHERE person = ?", person):
+                self._destroy_vault(vault)
+            return bool(self._query("DELETE FROM people WHERE person = ? RETURNING 1", person))
+
     def hand_over(self, owner: Owner, sealed: bytes) -> None:
         """Keep a former vault's key, sealed for the present vault."""
         self._query("UPDATE vaults SET handed_over = ? WHERE vault = ?", sealed, owner.vault)
@@ -287,10 +301,13 @@ class DirectoryDatabase:
                 person,
             )
             if known:
-                self._query("DELETE FROM wraps WHERE vault = ?", vault)
-                self._query("DELETE FROM app_passwords WHERE vault = ?", vault)
-                self._query("DELETE FROM vaults WHERE vault = ?", vault)
+                self._destroy_vault(vault)
         return bool(known)
+
+    def _destroy_vault(self, vault: str) -> None:
+        self._query("DELETE FROM wraps WHERE vault = ?", vault)
+        self._query("DELETE FROM app_passwords WHERE vault = ?", vault)
+        self._query("DELETE FROM vaults WHERE vault = ?", vault)
 
     def _query(self, statement: str, *values: apsw.SQLiteValue) -> list[Any]:
         with self._lock:

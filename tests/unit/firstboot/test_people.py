@@ -6,6 +6,7 @@ import json
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 
 from firstboot.base.engine import Container, Engine
 from firstboot.base.errors import EngineError
+from firstboot.base.paths import Paths
 from firstboot.people import commands
 from firstboot.people.commands import user
 from firstboot.people.desk import ContainerDesk, PersonError
@@ -183,3 +185,132 @@ def test_no_answer_is_told(
     monkeypatch.setattr(Engine, "containers", lambda *_: ())
     with pytest.raises(EngineError, match="does not run"):
         desk.ask(("list",))
+
+
+# Somebody who leaves
+
+VAULT, OTHER = "a" * 32, "b" * 32
+SETTINGS = """
+version: 1
+people:
+  - {address: bob@example.com, password_hash: x}
+  - {address: Ada@example.com, password_hash: x}
+"""
+
+
+@dataclass
+class FakeDesk:
+    """A directory that knows of one who has left; it notes what is left when keys go."""
+
+    paths: Paths
+    known: bool = True
+    vaults: tuple[str, ...] = (VAULT,)
+    asked: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    fails: bool = False
+
+    def ask(self, words: Sequence[str], secrets: Sequence[str] = ()) -> dict[str, Any]:
+        assert words[1] == ADA
+        self.asked.append(words[0])
+        if words[0] == "vaults":
+            return {"known": self.known, "vaults": list(self.vaults)}
+        assert words[0] == "destroy"
+        if self.fails:
+            raise PersonError("no room")
+        self.left = names(self.paths)
+        return {}
+
+
+def names(paths: Paths) -> list[str]:
+    return sorted(path.name for path in paths.state.rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeDesk:
+    """A machine with the mail of somebody who has left, and of somebody else."""
+    paths = Paths.below(tmp_path)
+    store = paths.state / "mailstore"
+    for folder in ("vaults", "keys", f"spool/{VAULT}", f"spool/{OTHER}"):
+        (store / folder).mkdir(parents=True)
+    for vault in (VAULT, OTHER):
+        for name in (f"vaults/{vault}.vault", f"vaults/{vault}.vault-wal", f"keys/{vault}.key"):
+            (store / name).write_bytes(b"secret")
+        (store / f"spool/{vault}/{vault}.sealed").write_bytes(b"sealed")
+    paths.settings.write_text(SETTINGS.replace("Ada@", "joan@"))
+    desk = FakeDesk(paths)
+    monkeypatch.setattr(commands, "_desk", lambda: desk)
+    monkeypatch.setattr("firstboot.base.paths.Paths", lambda: paths)
+    return desk
+
+
+OTHERS = [f"{OTHER}.key", f"{OTHER}.sealed", f"{OTHER}.vault", f"{OTHER}.vault-wal"]
+
+
+def test_who_has_left_is_destroyed_files_first(left: FakeDesk) -> None:
+    held = left.paths.state / "held"
+    held.hardlink_to(left.paths.state / f"mailstore/keys/{VAULT}.key")
+    code, output = run("remove", ADA, "--yes", "--json")
+    assert (code, json.loads(output)) == (0, {"ok": True, "files": 4})
+    assert left.asked == ["vaults", "destroy"]
+    assert left.left == [*OTHERS, "held"]
+    assert held.read_bytes() == bytes(6)  # a key is overwritten, not only unlinked
+    assert not (left.paths.state / "mailstore/spool" / VAULT).exists()
+
+
+def test_a_removal_that_was_cut_off_is_finished(left: FakeDesk) -> None:
+    left.fails = True
+    with pytest.raises(PersonError, match="no room"):
+        run("remove", ADA, "--yes")
+    left.fails = False
+    assert run("remove", ADA, "--yes") == (0, f"the mail and the keys of {ADA} are destroyed\n")
+    assert left.left == OTHERS
+    left.known, left.asked = False, []
+    with pytest.raises(PersonError, match="nothing is kept"):
+        run("remove", ADA, "--yes")
+    assert left.asked == ["vaults"]
+
+
+def test_a_removal_says_what_is_lost_and_wants_a_yes(left: FakeDesk) -> None:
+    before = names(left.paths)
+    code, output = run("remove", ADA)
+    assert code == 2
+    assert f"destroys all mail of {ADA}" in output
+    assert "in 4 files" in output
+    assert (names(left.paths), left.asked) == (before, ["vaults"])
+
+
+@pytest.mark.parametrize("typed", ["y", "bob@example.com", ADA])
+def test_a_removal_wants_the_address_typed(
+    left: FakeDesk, monkeypatch: pytest.MonkeyPatch, typed: str
+) -> None:
+    before = names(left.paths)
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _: True)
+    if typed == ADA:
+        assert run("remove", ADA, lines=(typed,))[0] == 0
+        assert names(left.paths) == OTHERS
+        return
+    with pytest.raises(PersonError, match="nothing was destroyed"):
+        run("remove", ADA, lines=(typed,))
+    assert (names(left.paths), left.asked) == (before, ["vaults"])
+
+
+def test_nobody_in_the_settings_is_destroyed(left: FakeDesk) -> None:
+    left.paths.settings.write_text(SETTINGS)
+    with pytest.raises(PersonError, match="still stands in the settings") as caught:
+        run("remove", ADA, "--yes")
+    assert "unset people[1]" in caught.value.hint
+    assert left.asked == []
+
+
+def test_what_is_no_vault_is_no_file(left: FakeDesk) -> None:
+    left.vaults = ("../" * 4 + "etc",)
+    before = names(left.paths)
+    with pytest.raises(PersonError, match="as the id of a vault"):
+        run("remove", ADA, "--yes")
+    assert names(left.paths) == before
+
+
+@pytest.mark.usefixtures("desk")
+def test_the_list_shows_who_has_left(api: FakeApi) -> None:
+    api.answer = {"ok": True, "people": [], "left": [ADA]}
+    assert run("list") == (0, f"{ADA}: not in the settings any more\n")

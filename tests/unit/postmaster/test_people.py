@@ -448,3 +448,46 @@ def test_another_persons_key_and_wraps_open_nothing(stack: Stack) -> None:
 def test_a_canary_has_nothing_to_change(stack: Stack) -> None:
     found = person(stack, "password", "canary@mail.example.com", "--reset", lines=(NEW,))
     assert "there is no" in found["error"]
+
+
+# Somebody who leaves
+
+
+def test_who_has_left_is_destroyed(stack: Stack, files: Files) -> None:
+    stack.deliver(MESSAGE)
+    assert first_login(stack) == 1
+    add_app(stack, "mail")
+    assert person(stack, "password", ADA, "--reset", lines=(NEW,))["sealed"]
+    for command in ("vaults", "destroy"):
+        assert "still has a mailbox" in person(stack, command, ADA)["error"]
+    assert count(stack, NEW) == 0
+    stack.stop()
+    settings = files.settings.read_text()
+    # Her address is an alias of his now, as it is with those who leave.
+    bob = "  - address: bob@example.com"
+    settings = settings.replace("Ada@Example.com", "eve@example.com")
+    files.settings.write_text(settings.replace(bob, f"{bob}\n    aliases: [{ADA}]"))
+    later = Stack(files, grace=0.05)
+    try:
+        assert person(later, "list")["left"] == [ADA]
+        before = entry_of(later)
+        found = person(later, "vaults", "ADA@example.com")
+        owners = {vault.owner.vault for vault in (before.vault, *before.former)}
+        assert (found["known"], set(found["vaults"])) == (True, owners)
+        assert len(owners) == 2
+        assert person(later, "destroy", ADA)["ok"]
+        assert (later.files.database / "directory.db-wal").stat().st_size == 0
+        assert person(later, "list")["left"] == []
+        assert person(later, "vaults", ADA) == {
+            "ok": True,
+            "known": False,
+            "vaults": [before.vault.owner.person],
+        }
+        assert person(later, "destroy", ADA)["ok"]  # again
+        assert count(later, PASSWORD, BOB) == 0
+    finally:
+        later.stop()
+
+
+def test_the_canary_is_not_destroyed(stack: Stack) -> None:
+    assert "still has" in person(stack, "destroy", "canary@mail.example.com")["error"]
