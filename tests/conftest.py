@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.lanes import Lanes, longest_first
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("mailstead")
@@ -24,6 +26,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "campaign: takes too long for each run, see --campaign")
+    # Before the lanes start, which are told of it.
+    seed_of(config)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Lanes:
+    # Its own order would be by the number of tests, which says nothing of how long they take.
+    config.option.loadscopereorder = False
+    return Lanes(config, log)
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -33,7 +43,9 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what only a campaign has the time for; pytest tells how many were deselected."""
+    """Leave out what only a campaign has the time for, and put the rest into the lanes' order."""
+    if hasattr(config, "workerinput"):
+        longest_first(items)
     if config.getoption("--campaign"):
         return
     left_out = [item for item in items if item.get_closest_marker("campaign")]

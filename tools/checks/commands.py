@@ -21,6 +21,8 @@ from tools.vm import reap_leftovers
 
 SUITES = ("unit", "web", "interop", "stack", "boot")
 FAST = ("unit", "web", "interop", "stack")
+# Side by side; each needs up to 4 GiB for a machine.
+LANES = 2
 
 
 class _Counter:
@@ -49,10 +51,11 @@ class _Counter:
 def test(*, base: str, fast: bool, as_json: bool, arguments: tuple[str, ...]) -> int:
     """Run the tests: all, or those of the suites unit, web, interop, stack and boot named first.
 
-    Everything else is handed to pytest, for example:
+    Two lanes run side by side (pytest-xdist). Everything else is handed to pytest, for example:
 
     \b
     tools/forge test unit -k settings
+    tools/forge test unit -n0 --pdb
     tools/forge test boot -x --cuts 20 --seed 7
     """
     named = tuple(itertools.takewhile(SUITES.__contains__, arguments))
@@ -68,7 +71,7 @@ def test(*, base: str, fast: bool, as_json: bool, arguments: tuple[str, ...]) ->
     started = time.monotonic()
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         folders = [f"tests/{suite}" for suite in suites]
-        code = pytest.main([*folders, f"--base={base}", *rest], plugins=[counter])
+        code = pytest.main([*folders, f"--base={base}", f"-n{LANES}", *rest], plugins=[counter])
     if as_json:
         seconds = round(time.monotonic() - started, 1)
         ok = code == pytest.ExitCode.OK

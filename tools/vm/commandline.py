@@ -79,7 +79,7 @@ def qemu_arguments(parts: Parts, netdev: str) -> list[str]:
         *parts.firmware.machine_arguments(),
         *parts.accelerator.arguments,
         *parts.firmware.flash_arguments(disk.variables),
-        *board_arguments(hardware),
+        *board_arguments(hardware, parts.accelerator.cpus),
         *network_arguments(hardware, netdev),
         *drive_arguments([system, *hardware.drives]),
         *smbios_arguments(hardware, connections.folder),

@@ -38,7 +38,6 @@ class Hardware:
     """
 
     memory_mib: int = 2048
-    cpus: int = 2
     disk_interface: DiskInterface = "virtio"
     drives: Sequence[Drive] = ()
     tpm: TpmModel | None = "tpm-crb"
@@ -51,11 +50,11 @@ class Hardware:
     kernel_arguments: str = ""
 
 
-def board_arguments(hardware: Hardware) -> list[str]:
+def board_arguments(hardware: Hardware, cpus: int) -> list[str]:
     """QEMU's arguments for all that is neither disk nor network nor a connection to us."""
     arguments = [
         *("-nodefaults", "-no-user-config", "-display", "none"),
-        *("-m", f"{hardware.memory_mib}M", "-smp", str(hardware.cpus), "-rtc", "base=utc"),
+        *("-m", f"{hardware.memory_mib}M", "-smp", str(cpus), "-rtc", "base=utc"),
         *("-object", "rng-random,id=rng0,filename=/dev/urandom"),
         *("-device", "virtio-rng-pci,rng=rng0"),
         *("-device", hardware.display),

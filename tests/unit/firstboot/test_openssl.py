@@ -43,6 +43,7 @@ def test_a_right_signature(temporary: Path) -> None:
         (MESSAGE, b""),
         (MESSAGE, bytes(10_000)),
     ],
+    ids=["message", "bit", "short", "long", "none", "much longer"],
 )
 def test_a_wrong_signature(message: bytes, signature: bytes) -> None:
     assert not verify(PUBLIC, message, signature)
@@ -51,6 +52,7 @@ def test_a_wrong_signature(message: bytes, signature: bytes) -> None:
 @pytest.mark.parametrize(
     "public_key",
     ["", "not a key", PUBLIC[: len(PUBLIC) // 2]],
+    ids=["none", "words", "half"],
 )
 def test_a_key_that_cannot_be_read_is_no_wrong_signature(public_key: str, temporary: Path) -> None:
     with pytest.raises(CommandError, match="could not verify") as caught:

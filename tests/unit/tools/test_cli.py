@@ -133,7 +133,7 @@ def test_test_hands_on_what_it_does_not_know(
     monkeypatch.setattr(checks, "ensure_for", lambda _verb, _report: [])
     monkeypatch.setattr(checks, "reap_leftovers", lambda: None)
     result = CliRunner().invoke(cli.forge, ["test", *arguments, "--json"])
-    assert calls == [[*folders, "--base=auto", *rest]]
+    assert calls == [[*folders, "--base=auto", f"-n{checks.LANES}", *rest]]
     assert json.loads(result.stdout)["ok"] is True
 
 

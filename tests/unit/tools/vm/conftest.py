@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from firstboot.base.waiting import wait_for
 from tools.vm.accelerator import Accelerator
 from tools.vm.firmware import Firmware
 from tools.vm.ledger import Ledger
@@ -25,7 +26,14 @@ class FakePrograms:
     def calls(self, name: str) -> list[list[str]]:
         """The argument lists that the program was started with."""
         log = self.folder / f"{name}.calls"
-        return [json.loads(line) for line in log.read_text().splitlines()]
+
+        def lines() -> list[str] | None:
+            return (log.exists() and log.read_text().splitlines()) or None
+
+        # It was started, but may not have got so far yet.
+        return [
+            json.loads(line) for line in wait_for(lines, what=f"the start of {name}", timeout=10)
+        ]
 
     def behave(self, how: str) -> None:
         """What the next QEMU does: see programs/qemu.py."""
@@ -55,7 +63,7 @@ def ledger(tmp_path: Path) -> Ledger:
 @pytest.fixture
 def accelerator() -> Accelerator:
     """An accelerator that does not lengthen deadlines."""
-    return Accelerator("fake", ("-accel", "fake"), 1.0)
+    return Accelerator("fake", ("-accel", "fake"), 1.0, 1)
 
 
 @pytest.fixture

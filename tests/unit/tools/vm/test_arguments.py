@@ -68,12 +68,12 @@ def test_drive_with_a_comma_in_its_path() -> None:
 
 
 def test_options_of_the_board() -> None:
-    plain = board_arguments(Hardware(memory_mib=700, cpus=3))
+    plain = board_arguments(Hardware(memory_mib=700), 3)
     assert plain[plain.index("-m") + 1] == "700M"
     assert plain[plain.index("-smp") + 1] == "3"
     assert "-no-reboot" not in plain
     assert "i6300esb" not in plain
-    full = board_arguments(Hardware(watchdog=True, reboots=False, display="virtio-vga"))
+    full = board_arguments(Hardware(watchdog=True, reboots=False, display="virtio-vga"), 1)
     assert {"-no-reboot", "i6300esb", "watchdog=reset", "virtio-vga"} <= set(full)
 
 

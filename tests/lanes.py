@@ -1,0 +1,31 @@
+"""Which tests run side by side: a machine that boots leaves a processor idle most of the time."""
+
+from __future__ import annotations
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+# What shares something dear, such as a machine or a stack, stays in one lane.
+TOGETHER = ("tests/boot/life/", "tests/stack/", "tests/interop/", "tests/web/")
+# It takes longest by far, so that it must not begin last.
+FIRST = "tests/boot/life/"
+
+
+class Lanes(LoadScopeScheduling):  # type: ignore[misc]
+    """Hands each lane, a process of pytest-xdist, one file or one of TOGETHER after the other."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return lane_unit(nodeid)
+
+
+def lane_unit(nodeid: str) -> str:
+    """What is run in one piece with the test: its file, or one of TOGETHER."""
+    for folder in TOGETHER:
+        if nodeid.startswith(folder):
+            return folder
+    return nodeid.partition("::")[0]
+
+
+def longest_first(items: list[pytest.Item]) -> None:
+    """Begin with FIRST; everything else stays in its order."""
+    items.sort(key=lambda item: not item.nodeid.startswith(FIRST))

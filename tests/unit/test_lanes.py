@@ -1,0 +1,20 @@
+"""The lanes keep together what shares something."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.lanes import lane_unit
+
+
+@pytest.mark.parametrize(
+    ("nodeid", "unit"),
+    [
+        ("tests/boot/life/test_a_first_day.py::TestFirstDay::test_x", "tests/boot/life/"),
+        ("tests/boot/test_release.py::TestRelease::test_x[a::b]", "tests/boot/test_release.py"),
+        ("tests/stack/test_logins.py::test_x", "tests/stack/"),
+        ("tests/unit/tools/test_x.py::test_y", "tests/unit/tools/test_x.py"),
+    ],
+)
+def test_what_shares_something_stays_in_one_lane(nodeid: str, unit: str) -> None:
+    assert lane_unit(nodeid) == unit
