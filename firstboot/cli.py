@@ -242,6 +242,9 @@ def _offers(paths: Paths) -> Offers:
 
         return run_wizard(paths, _facts())
 
+    def restore() -> bool:
+        return run(["mailstead", "backup", "restore"], capture=False, check=False).returncode == 0
+
     def show_invitation() -> tuple[str, ...]:
         found = read_invitation(paths.invitation)
         return draw_invitation(found) if found else ()
@@ -272,6 +275,7 @@ def _offers(paths: Paths) -> Offers:
         is_set_up=paths.settings.exists,
         set_up=set_up,
         take_back=lambda: take_back(paths),
+        restore=restore,
         diagnose=diagnose,
         invitation=show_invitation,
         new_code=lambda: ask_for_code(paths.invitation),

@@ -11,14 +11,15 @@ MIB, GIB = 1 << 20, 1 << 30
 
 START = (
     "1  New installation         answer a few questions; what was answered is kept",
-    "2  Restore from a backup    comes with a later version",
+    "2  Restore from a backup    with the recovery kit: all is as it was",
     "3  Diagnose                 find out whether machine and network are fit",
     "4  In a browser             answer the questions there: address and code",
 )
 START_KEYS = "A number chooses.   Esc: back to the log"
-NO_RESTORE = (
-    "A backup cannot be restored yet: this comes with a later version, as backups do.",
-    "Nothing has been changed.",
+RESTORE = (
+    "Have the recovery kit at hand. Ctrl-C leaves; nothing is changed before all of the",
+    "backup is fetched and compared, and what was fetched is kept.",
+    "",
 )
 NO_BROWSER = ("The questions are not served to a browser now.", "Try again in half a minute.")
 BROWSER_KEYS = "n: a new code   Esc: back"

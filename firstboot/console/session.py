@@ -31,13 +31,15 @@ REFUSAL_SECONDS = 5.0
 class Offers:
     """What can be done at a console; all of it is done by other features.
 
-    `set_up` asks the questions and is true when settings were handed over. `invitation` tells
+    `set_up` asks the questions and is true when settings were handed over; `restore` is true when
+    a restore is ready to be put in place. `invitation` tells
     how to do so in a browser. `menu` asks for the administrator's password first.
     """
 
     is_set_up: Callable[[], bool]
     set_up: Callable[[], bool]
     take_back: Callable[[], None]
+    restore: Callable[[], bool]
     diagnose: Callable[[], None]
     invitation: Callable[[], Sequence[str]]
     new_code: Callable[[], None]
@@ -79,15 +81,18 @@ class Session:
                     return key == ENTER
 
     def _before(self) -> None:
-        choices = {"1": self._set_up, "3": self._diagnose, "4": self._show_invitation}
+        choices = {
+            "1": self._set_up,
+            "2": self._restore,
+            "3": self._diagnose,
+            "4": self._show_invitation,
+        }
         while not self.offers.is_set_up():
             lines = screens.start_lines(())
             key = self._ask("Setup", lines, screens.START_KEYS)
             if key in {ESCAPE, GONE, IDLE, "q"}:
                 return
-            if key == "2":
-                self._tell("Restore from a backup", screens.NO_RESTORE)
-            elif key in choices:
+            if key in choices:
                 choices[key]()
         if self._key(IDLE_SECONDS) == ENTER:
             self._after()
@@ -100,6 +105,16 @@ class Session:
             self.offers.take_back()
             if self._key(IDLE_SECONDS) in {GONE, IDLE}:
                 return
+
+    def _restore(self) -> None:
+        self.terminal.clear()
+        self.terminal.write("\n".join(screens.RESTORE) + "\n")
+        if self.offers.restore():
+            with self.seat.left():
+                self._follow()
+            return
+        self.terminal.write("\nPress Enter to go on. ")
+        self._key(IDLE_SECONDS)
 
     def _follow(self) -> bool:
         """Let the log tell how the setup goes; True when the machine has taken the settings.

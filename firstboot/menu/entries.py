@@ -66,13 +66,23 @@ BACKUPS = Text(
     )
 )
 
-RESTORE = Text(
+RESTORE = Menu(
+    "Restore from backup",
     (
-        "Restoring from a backup comes with a later version of Mailstead, together with backups.",
-        "A disk that was moved into another machine needs no backup: it opens there with the "
-        "recovery key.",
-    )
-)
+        Entry("l", "Show the backups", "Asks where the backups are and lists them. Changes "
+              "nothing.", Command(("backup", "restore", "--list"))),
+        Entry("e", "Everything", "Fetches a backup of the whole machine, and puts it in place at "
+              "the next start. It asks for the machine's name first: what came later is lost.",
+              Command(("backup", "restore"))),
+        Entry("p", "One person's mail", "Puts one person's mail back to the time of a backup, at "
+              "the next start. All else stays.",
+              Command(("backup", "restore", "--person", Answer(0, "word")),
+                      questions=("Whose mail? The address, such as ada@example.com",))),
+        Entry("c", "Cancel", "Forgets a restore that was fetched and is not in place yet.",
+              Command(("backup", "restore", "--cancel"))),
+        BACK,
+    ),
+)  # fmt: skip
 
 CERTIFICATES = Menu(
     "Certificates",
@@ -278,7 +288,8 @@ MAIN = Menu(
         Entry("4", "Renew certificates", "Shows the certificate, renews it, changes where it comes "
               "from.",
               CERTIFICATES),
-        Entry("5", "Restore from backup", "Comes with a later version.", RESTORE),
+        Entry("5", "Restore from backup", "Brings back all of the machine, or one person's mail, "
+              "as it was.", RESTORE),
         Entry("s", "Status", "Shows how the machine is: version, services, memory, disk.",
               Command(("status",), pages=True)),
         Entry("c", "Checks", "Finds out whether everything works, with a real message sent and "

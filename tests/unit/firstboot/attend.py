@@ -40,6 +40,11 @@ def main(folder: str) -> None:
         hand_over(paths, SETTINGS)
         return True
 
+    def restore() -> bool:
+        if not paths.restore_plan.exists():
+            show("there is no repository at that place\n")
+        return paths.restore_plan.exists()
+
     def show(text: str) -> None:
         os.write(1, text.encode())
 
@@ -51,6 +56,7 @@ def main(folder: str) -> None:
         is_set_up=paths.settings.exists,
         set_up=set_up,
         take_back=lambda: take_back(paths),
+        restore=restore,
         diagnose=lambda: show("pass  memory\n"),
         invitation=lambda: ("Pairing code:  1234 5678",),
         new_code=lambda: show("\na new code was asked for\n"),

@@ -56,7 +56,7 @@ def test_the_first_screen(paths: Paths) -> None:
         # No line spoils the screen; it is shown afterwards.
         machine.say("a line meanwhile")
         terminal.send("2")
-        terminal.expect("comes with a later version, as backups do")
+        terminal.expect("there is no repository at that place")
         assert "a line meanwhile" not in terminal.text
         terminal.send(ENTER)
         terminal.expect("A number chooses.")
@@ -85,6 +85,22 @@ def test_from_the_questions_to_a_machine_that_is_ready(paths: Paths) -> None:
         terminal.expect("mailstead: settings from the answers")
         paths.settings.write_text(SETTINGS)
         machine.say("containers started")
+        machine.say("ready mail.example.com")
+        terminal.expect("mailstead dns show")
+        terminal.send(ENTER)
+        terminal.expect("Status")
+
+
+def test_from_a_backup_to_a_machine_that_is_ready(paths: Paths) -> None:
+    paths.restore_plan.parent.mkdir()
+    paths.restore_plan.write_text("what attend.py takes for a good restore")
+    with attending(paths) as (terminal, machine):
+        terminal.send(ENTER)
+        terminal.expect("A number chooses.")
+        terminal.send("2")
+        terminal.expect("The machine is being set up.")
+        paths.settings.write_text(SETTINGS)
+        machine.say("restored everything")
         machine.say("ready mail.example.com")
         terminal.expect("mailstead dns show")
         terminal.send(ENTER)
@@ -124,7 +140,7 @@ def test_a_dumb_terminal_takes_lines(paths: Paths) -> None:
         terminal.send("\n")
         terminal.expect("A number chooses.")
         terminal.send("2\n")
-        terminal.expect("comes with a later version, as backups do")
+        terminal.expect("there is no repository at that place")
         assert b"\x1b" not in terminal.raw
 
 

@@ -22,7 +22,7 @@ from firstboot.base.paths import Paths
 from firstboot.base.state import STATE_FORMAT
 from firstboot.system.disk import Disk
 from firstboot.system.restic import BackupError, RepositoryDamagedError, Restic, WrongPasswordError
-from tests.unit.firstboot.backup.conftest import ADA, FILES, SPOOL, VAULT, Backed, files_of, fill
+from tests.unit.firstboot.restore.conftest import ADA, FILES, SPOOL, VAULT, Backed, files_of, fill
 from tests.unit.firstboot.samples import SETTINGS
 
 
