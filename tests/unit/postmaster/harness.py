@@ -125,10 +125,13 @@ async def until(condition: Callable[[], object], what: str) -> None:
 class Stack:
     """Both services in one event loop on a thread of its own, until `stop`."""
 
-    def __init__(self, files: Files, grace: float = GRACE_SECONDS) -> None:
-        """`grace`: seconds that a vault stays open after its last use."""
+    def __init__(
+        self, files: Files, grace: float = GRACE_SECONDS, message_size_limit: int = 256 * 1024
+    ) -> None:
+        """`grace`: seconds that a vault stays open after its last use; the limit is in bytes."""
         self.files = files
         self.grace = grace
+        self.message_size_limit = message_size_limit
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -172,7 +175,7 @@ class Stack:
                     lmtp_port=0,
                     imap_port=0,
                     pop3_port=0,
-                    message_size_limit=256 * 1024,
+                    message_size_limit=self.message_size_limit,
                 )
             )
         )
