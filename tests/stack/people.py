@@ -7,7 +7,9 @@ from tools.stack.example import ADA, Example, Person
 GRACE = Person("grace@example.com", "Grace Hopper")
 # Her password is guessed until it is locked, so no other test may need her.
 JOAN = Person("joan@example.com", "Joan Clarke")
-EXAMPLE = Example("mail.example.com", "example.com", people=(ADA, GRACE, JOAN))
+# Nobody logs in to her mailbox but the one test that needs it locked, without a wait for that.
+VERA = Person("vera@example.com", "Vera Rubin")
+EXAMPLE = Example("mail.example.com", "example.com", people=(ADA, GRACE, JOAN, VERA))
 CANARY = f"canary@{EXAMPLE.hostname}"
 # Somebody elsewhere (RFC 2606); nothing may ever be sent there through us.
 STRANGER = "stranger@example.org"
