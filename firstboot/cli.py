@@ -93,7 +93,8 @@ def mailstead() -> None:
 
     Exit codes: 0 fine, 1 unexpected error, 2 wrong usage, 3 settings, 4 a program failed,
     5 services, 6 release, 7 Docker, 8 machine, 9 out of time, 10 round trip, 11 a check failed,
-    12 an upgrade was refused, 14 no certificate, 15 a backup or a restore.
+    12 an upgrade was refused, 14 no certificate, 15 a vault, 16 the directory, 17 a backup or a
+    restore.
     """
 
 
@@ -305,7 +306,9 @@ def _facts() -> Facts:
 @mailstead.command()
 @_json_option
 def status(as_json: bool) -> None:
-    """Show version, upgrades, containers, ports, memory and disk."""
+    """Show what runs, how full it is, and the backups."""
+    from firstboot.backup.automatic import standings
+    from firstboot.backup.engine import read_machine as read_backups
     from firstboot.base.engine import Engine
     from firstboot.certificates.machine import read_machine as read_certificates
     from firstboot.certificates.status import read_certificate_status
@@ -331,6 +334,11 @@ def status(as_json: bool) -> None:
         protection = read_protection(Places())
         shown["protection"] = protection.as_json()
         blocks.append(columns(protection.rows()))
+    with _as_problem(shown, blocks):
+        backups = standings(read_backups(Paths()))
+        shown["backups"] = [found.as_json() for found in backups]
+        rows = [(f"backup: {found.target}", found.sentence()) for found in backups]
+        blocks.append(columns(rows or [("backup", "NONE: there is no place for backups yet")]))
     click.echo(_dump(shown) if as_json else "\n\n".join(blocks))
 
 

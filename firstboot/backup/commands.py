@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import click
 
+from firstboot.backup.making_commands import MAKING
 from firstboot.backup.restore_commands import restore
 
 
 @click.group()
 def backup() -> None:
-    """Bring back what an encrypted backup holds."""
+    """Make encrypted backups, verify them, restore them.
+
+    What opens a backup leaves the machine only on its owner's recovery kit. Where backups go, when,
+    and how many are kept is in the settings (backup).
+    """
 
 
-backup.add_command(restore)
+for command in (*MAKING, restore):
+    backup.add_command(command)

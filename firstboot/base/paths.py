@@ -152,6 +152,46 @@ class Paths:
         return self.restore / "settings.yaml"
 
     @property
+    def backup_credentials(self) -> Path:
+        """What it takes to get in at each target, a file a target."""
+        return self.backup / "credentials"
+
+    @property
+    def backup_history(self) -> Path:
+        """What became of the backups and their test restores."""
+        return self.backup / "history.json"
+
+    @property
+    def backup_schedule(self) -> Path:
+        """When the next backup by itself is due, and when the owner was last warned."""
+        return self.backup / "schedule.json"
+
+    @property
+    def backup_hashes(self) -> Path:
+        """Hashes of files that have not changed since."""
+        return self.backup / "hashes.json"
+
+    @property
+    def backup_staging(self) -> Path:
+        """What a backup is made of while it is made: links to files, and copies of logs."""
+        return self.backup / "staging"
+
+    @property
+    def backup_scratch(self) -> Path:
+        """Where a sample is restored to be compared."""
+        return self.backup / "scratch"
+
+    @property
+    def backup_temporary(self) -> Path:
+        """Encrypted parts of a backup on their way."""
+        return self.backup / "temporary"
+
+    @property
+    def backup_cache(self) -> Path:
+        """restic's cache, encrypted as its repositories are."""
+        return self.backup / "cache"
+
+    @property
     def maintenance_lock(self) -> Path:
         """Held by whatever must be alone: an upgrade, a backup."""
         return self.runtime / "maintenance.lock"

@@ -22,6 +22,15 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from firstboot.base.backuprules import (
+    DEFAULT_SCHEDULE,
+    age_problem,
+    check_backup,
+    rate_problem,
+    repository_problem,
+    schedule_problem,
+    target_problem,
+)
 from firstboot.base.dnsrules import (
     check_dns,
     public_address_problem,
@@ -228,6 +237,40 @@ class Checks(_Model):
     outside: bool = Field(True, description="true or false")
 
 
+class BackupTarget(_Model):
+    """A place for backups; what it takes to get in there is kept apart from the settings."""
+
+    name: Annotated[str, _checked(target_problem)] = Field(description="a short name such as home")
+    repository: Annotated[str, _checked(repository_problem)] = Field(
+        description="a place such as sftp:user@host:/folder"
+    )
+
+
+class BackupKeep(_Model):
+    """How many backups of each kind a target keeps; 0 for none."""
+
+    hourly: int = Field(0, ge=0, le=1000, description="a number from 0 to 1000")
+    daily: int = Field(7, ge=0, le=1000, description="a number from 0 to 1000")
+    weekly: int = Field(5, ge=0, le=1000, description="a number from 0 to 1000")
+    monthly: int = Field(12, ge=0, le=1000, description="a number from 0 to 1000")
+
+
+class Backup(_Model):
+    """Where backups go, when, and how long they are kept."""
+
+    targets: tuple[BackupTarget, ...] = Field((), description="a list of places for backups")
+    schedule: Annotated[str, _checked(schedule_problem)] = Field(
+        DEFAULT_SCHEDULE, description="a daily time in UTC such as 00:00-02:00, hourly, or off"
+    )
+    keep: BackupKeep = Field(BackupKeep(), description="a mapping with keys such as daily")
+    upload_limit: Annotated[str, _checked(rate_problem)] = Field(
+        "none", description="a rate such as 500K or 5M (bytes a second), or none"
+    )
+    warn_after: Annotated[str, _checked(age_problem)] = Field(
+        "3d", description="an age such as 36h or 3d"
+    )
+
+
 class Settings(_Model):
     """All that an owner decides about a machine."""
 
@@ -246,6 +289,7 @@ class Settings(_Model):
     ssh: Ssh = Field(Ssh(), description="a mapping with keys such as enabled")
     dns: Dns = Field(Dns(), description="a mapping with keys such as addresses")
     checks: Checks = Field(Checks(), description="a mapping with the key outside")
+    backup: Backup = Field(Backup(), description="a mapping with keys such as targets")
 
     @property
     def canary(self) -> str:
@@ -285,6 +329,7 @@ def parse_settings(text: str, source: str, *, kept: bool = False) -> Settings:
         check_ssh(document)
         check_tls(document)
         check_dns(document)
+        check_backup(document)
     if settings is None or document.problems:
         problems, hint = document.shown(source), _HINT
         only_missing = all(problem.missing for problem in document.problems)

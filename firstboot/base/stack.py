@@ -27,7 +27,7 @@ from firstboot.base.services import (
     Service,
     Stack,
 )
-from firstboot.base.settings import Dns, Settings, Tls, dump_settings
+from firstboot.base.settings import Backup, Dns, Settings, Tls, dump_settings
 from firstboot.base.tls import current_certificate, join_pem, leaf_pem
 
 SECRET_BYTES = 32
@@ -204,7 +204,7 @@ def _make_volumes(rendering: _Rendering, service: Service) -> Iterator[Mount]:
 def _secret_material(settings: Settings, stack: Stack, state: Path) -> dict[str, bytes]:
     """The content of every secret that a service wants, but for the certificate's."""
     # Whoever could change the DNS of a domain could have its certificates: no service needs that.
-    hidden = {"tls": Tls(method=settings.tls.method), "dns": Dns()}
+    hidden = {"tls": Tls(method=settings.tls.method), "dns": Dns(), "backup": Backup()}
     shown = settings.model_copy(update=hidden)
     material = {SETTINGS_SECRET: dump_settings(shown).encode()}
     make_directory(state / "secrets", mode=0o700)

@@ -29,6 +29,7 @@ EFFECTS: dict[str, Effect] = {
     "administrator": AT_ONCE,
     "dns": AT_ONCE,
     "checks": AT_ONCE,
+    "backup": AT_ONCE,
     "ssh": Effect(AT_ONCE.when, ("mailstead", "ssh", "apply")),
     "tls": Effect(
         "It counts from now on. What becomes of a new certificate: mailstead cert status",

@@ -18,7 +18,8 @@ from typing import Any
 from firstboot.base.errors import CommandError, MailsteadError
 from firstboot.base.run import Completed, run, run_lines
 
-PROGRAM = "restic"
+# It goes when we go, however that is: what it reads is held still by locks of ours.
+PROGRAM = ("setpriv", "--pdeathsig", "KILL", "restic")
 # restic's manual, "Exit codes".
 _INCOMPLETE, _MISSING, _LOCKED, _WRONG_PASSWORD = 3, 10, 11, 12
 _MISSING_SIGNS = ("is there a repository at the following location", "repository does not exist")
@@ -51,7 +52,7 @@ _DAMAGE_SIGNS = (
 class BackupError(MailsteadError):
     """A backup, or something about one, did not succeed; earlier backups are as they were."""
 
-    exit_code = 15
+    exit_code = 17
 
 
 class RepositoryMissingError(BackupError):
@@ -242,7 +243,7 @@ class Restic:
         unlocked = [] if self.lock else ["--no-lock"]
         # What it would say when asking for the password itself goes among its results.
         where = ["--repository-file", self.location, "--password-file", "/dev/stdin"]
-        return [PROGRAM, *where, *cache, *limit, *unlocked, *options, *words]
+        return [*PROGRAM, *where, *cache, *limit, *unlocked, *options, *words]
 
     def _environment(self) -> dict[str, str]:
         handed_on = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}

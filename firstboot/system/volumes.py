@@ -1,4 +1,4 @@
-"""Volumes that may carry a seed: found with lsblk(8), mounted read-only with mount(8)."""
+"""Volumes that carry a seed or backups: found with lsblk(8), mounted with mount(8)."""
 
 from __future__ import annotations
 
@@ -49,15 +49,15 @@ def list_volumes() -> tuple[Volume, ...]:
 
 
 @contextlib.contextmanager
-def mounted(volume: Volume, *, runtime: Path) -> Iterator[Path]:
-    """The volume's root directory, read-only unless it was mounted before."""
+def mounted(volume: Volume, *, runtime: Path, writable: bool = False) -> Iterator[Path]:
+    """The volume's root directory, read-only unless `writable` or mounted before."""
     if volume.mounted is not None:
         yield volume.mounted
         return
     runtime.mkdir(parents=True, exist_ok=True)
     directory = Path(tempfile.mkdtemp(prefix="volume-", dir=runtime))
     try:
-        options = "ro,nosuid,nodev,noexec"
+        options = f"{'rw' if writable else 'ro'},nosuid,nodev,noexec"
         run(["mount", "--options", options, volume.device, directory], timeout=60)
         try:
             yield directory

@@ -12,8 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from firstboot.backup.automatic import read_schedule as read_backup_schedule
 from firstboot.backup.keys import read_recovery
+from firstboot.backup.manifest import parse_manifest, read_hashes
 from firstboot.backup.plan import read_plan
+from firstboot.base.backups import read_backups
 from firstboot.base.errors import MailsteadError
 from firstboot.base.paths import Paths
 from firstboot.base.renewal import read_renewal
@@ -194,6 +197,10 @@ FORMATS = (
     _text("updates/schedule.json", _JSON, read_schedule),
     _text("backup/recovery.json", _JSON, _read_recovery),
     _text("restore/plan.json", _JSON, _read_plan),
+    _text("backup/history.json", _JSON, read_backups),
+    _text("backup/schedule.json", _JSON, lambda file: read_backup_schedule(file).at),
+    _text("backup/manifest.json", _JSON, lambda file: parse_manifest(file.read_text())),
+    _text("backup/hashes.json", _JSON, read_hashes),
     _text("mail/tls/renewal.json", _JSON, _read_renewal),
     _text("mail/mailstore/keys/ID.key", "^mailstead-key ", _read_key),
     Format(

@@ -26,8 +26,12 @@ from typing import Any
 
 import click
 
+from firstboot.backup.automatic import Schedule as BackupSchedule
+from firstboot.backup.automatic import write_schedule as write_backup_schedule
 from firstboot.backup.keys import keep_recovery, known_recovery, repository_password
+from firstboot.backup.manifest import Manifest, hash_tree
 from firstboot.backup.plan import Plan, write_plan
+from firstboot.base.backups import Entry, note_backup
 from firstboot.base.compose import StackOptions
 from firstboot.base.files import make_directory, write_atomic
 from firstboot.base.notices import leave_notice
@@ -234,6 +238,7 @@ def make_state(version: str, target: Path) -> None:
         write_plan(
             paths, Plan("0" * 64, now.isoformat(), "everything", STATE_FORMAT, ("mail/dkim",))
         )
+        _leave_backups(paths, version, now)
         write_draft(paths, Draft(typed={"hostname": "mail.example.com"}, done=("network",)))
         expected: dict[str, Any] = {
             "version": version,
@@ -261,6 +266,16 @@ def _confirm_recovery_key(paths: Paths, now: datetime.datetime) -> Record:
     record = read_record(places)
     assert record is not None
     return record
+
+
+def _leave_backups(paths: Paths, version: str, now: datetime.datetime) -> None:
+    """A good backup, and when the next one is due."""
+    when = now.isoformat()
+    note_backup(paths.backup_history, Entry("home", "backup", when, checked=True, files=3))
+    write_backup_schedule(paths.backup_schedule, BackupSchedule(at=when, since=when))
+    files = hash_tree(paths.tls, paths.backup_hashes)
+    manifest = Manifest("mail.example.com", version, STATE_FORMAT, when, files)
+    write_atomic(paths.backup / "manifest.json", manifest.dump(), mode=0o600)
 
 
 def _leave_upgrades(paths: Paths, version: str, now: datetime.datetime) -> dict[str, Any]:

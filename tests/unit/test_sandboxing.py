@@ -30,6 +30,8 @@ CEILINGS = {
     "mailstead-ssh.service": 7.5,
     # Restarts the machine when nothing else works: it has to work itself.
     "mailstead-give-up.service": 7.5,
+    # Mounts a disk for backups, and reads what belongs to all users of the services.
+    "mailstead-backup.service": 5.7,
     "mailstead-settle.service": 5.2,
     # Talk to the engine only.
     "mailstead-start.service": 3.8,

@@ -654,3 +654,61 @@ def test_keys_for_updates_of_dns() -> None:
     found = parse_settings(f"{SETTINGS}{more}\n", "x.yaml").dns
     assert (found.publish_key, found.publish_secret) == ("mailstead", TSIG)
     assert TSIG not in repr(found)
+
+
+def with_backup(text: str) -> str:
+    return f"{SETTINGS}backup:\n  {text}\n"
+
+
+def test_backups_have_defaults() -> None:
+    backup = parse_settings(SETTINGS, "seed.yaml").backup
+    assert (backup.targets, backup.schedule, backup.warn_after) == ((), "00:00-02:00", "3d")
+    assert backup.keep.model_dump() == {"hourly": 0, "daily": 7, "weekly": 5, "monthly": 12}
+
+
+@pytest.mark.parametrize(
+    "repository",
+    [
+        "s3:https://s3.example.com/bucket/mail",
+        "s3:http://192.0.2.1:9000/bucket",
+        "sftp:ada@backup.example.com:/srv/mail",
+        "sftp:backup.example.com:mail",
+        "sftp://ada@[2001:db8::1]:2222//srv/mail",
+        "rest:https://backup.example.com/",
+        "rclone:drive:mail/backup",
+        "disk:BACKUP",
+        "disk:usb-1/folder",
+    ],
+)
+def test_places_for_backups(repository: str) -> None:
+    text = with_backup(f'targets: [{{name: home, repository: "{repository}"}}]')
+    assert parse_settings(text, "seed.yaml").backup.targets[0].repository == repository
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('targets: [{name: home, repository: "/srv/mail"}]', "expected a place such as s3:"),
+        ('targets: [{name: home, repository: "sftp:host"}]', "expected sftp:user@host:/folder"),
+        ('targets: [{name: home, repository: "sftp:a@-oX:/b"}]', "expected sftp:user@host"),
+        ('targets: [{name: home, repository: "disk:A/../b"}]', "expected disk:LABEL"),
+        ('targets: [{name: home, repository: "s3:https://s3.example.com"}]', "expected a bucket"),
+        (
+            'targets: [{name: home, repository: "rest:https://example.com@c.example"}]',
+            "without user name",
+        ),
+        ('targets: [{name: home, repository: "rest:ftp://c.example"}]', "such as rest:https://"),
+        ('targets: [{name: "../x", repository: "disk:A"}]', "expected a name of at most 32"),
+        ('targets: [{name: a, repository: "disk:A"}, {name: a, repository: "disk:B"}]', "got it a"),
+        ('targets: [{name: a, repository: "disk:A"}, {name: b, repository: "disk:A"}]', "got it a"),
+        ("schedule: daily", "expected a daily time in UTC such as 00:00-02:00, hourly, or off"),
+        ("keep: {daily: -1}", "expected a number"),
+        ("keep: {hourly: 0, daily: 0, weekly: 0, monthly: 0}", "at least one backup that is kept"),
+        ("upload_limit: 5", "expected text, got 5"),
+        ("upload_limit: 5X", "expected a rate such as 500K"),
+        ("warn_after: soon", "expected an age such as 36h"),
+    ],
+)
+def test_wrong_backups(text: str, problem: str) -> None:
+    (found,) = problems(with_backup(text))
+    assert problem in found
