@@ -14,10 +14,10 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
+from firstboot.base.dkim import ensure_keys
 from firstboot.base.errors import StackError
 from firstboot.dns import formats
 from firstboot.dns.commands import STYLE_NAMES
-from firstboot.dns.dkim import ensure_keys
 from firstboot.dns.records import host_zone, relative_name, wanted_records
 from tests.unit.firstboot.dns.samples import KEYS, PORTS, RSA, records, settings
 
