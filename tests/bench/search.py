@@ -21,7 +21,7 @@ import click
 
 from postmaster.crypto import DataKey
 from postmaster.message.header import header_length
-from postmaster.message.searchable import field_contains, fold, searchable
+from postmaster.message.searchable import field_contains, fold, searchable, searchable_body
 from postmaster.storage.interface import (
     Delivery,
     Mailbox,
@@ -87,10 +87,11 @@ def read_every_message(vault: Mailbox, folder: int, key: TextKey) -> frozenset[i
         for content in read:
             assert content.outline is not None
             raw = content.raw
-            text = searchable(raw, header_length(raw), content.outline)
+            text = searchable(raw, header_length(raw), content.outline, most=0)
+            body = searchable_body(raw, content.outline)
             hit = {
-                TextScope.BODY: wanted in text.body,
-                TextScope.TEXT: wanted in text.body or wanted in text.header,
+                TextScope.BODY: wanted in body,
+                TextScope.TEXT: wanted in body or wanted in text.header,
                 TextScope.FIELD: field_contains(text.header, name, wanted),
             }
             if hit[key.scope]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from postmaster.message.address import Address, parse_addresses
@@ -24,10 +25,13 @@ _LINE_BREAKS = re.compile(r"[\r\n]+")
 
 @dataclass(frozen=True)
 class Searchable:
-    """The folded text of a message; `header` has a line `name: value` for each field."""
+    """The folded text of a message; `header` has a line `name: value` for each field.
+
+    `body` is None where it was too long to be computed in passing.
+    """
 
     header: str = field(repr=False)
-    body: str = field(repr=False)
+    body: str | None = field(repr=False)
 
 
 def fold(text: str) -> str:
@@ -42,13 +46,28 @@ def fold(text: str) -> str:
     return unicodedata.normalize("NFC", _DIACRITICS.sub("", folded))
 
 
-def searchable(raw: bytes, header_length: int, outline: Part) -> Searchable:
-    """Return what is searched of a message; `outline` is its part tree."""
-    parts = (part for part in outline.walk() if part.type == b"TEXT")
+def searchable(
+    raw: bytes, header_length: int, outline: Part, *, most: int | None = None
+) -> Searchable:
+    """Return what is searched of a message; `outline` is its part tree.
+
+    `most`: bytes that text parts may have, as they stand in the message, to be decoded and folded.
+    """
+    size = sum(part.end - part.body for part in _texts(outline))
+    too_long = most is not None and size > most
     return Searchable(
         header=fold("\n".join(_lines(raw[:header_length]))),
-        body=fold("\n".join(part_text(raw, part) for part in parts)),
+        body=None if too_long else searchable_body(raw, outline),
     )
+
+
+def searchable_body(raw: bytes, outline: Part) -> str:
+    """Return the folded text of a message's parts, however long it is."""
+    return fold("\n".join(part_text(raw, part) for part in _texts(outline)))
+
+
+def _texts(outline: Part) -> Iterator[Part]:
+    return (part for part in outline.walk() if part.type == b"TEXT")
 
 
 def field_contains(header: str, name: str, wanted: str) -> bool:

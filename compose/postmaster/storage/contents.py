@@ -13,12 +13,12 @@ from postmaster.message.outline import (
     dump_outline,
     load_outline,
 )
-from postmaster.message.searchable import Searchable, searchable
+from postmaster.message.searchable import Searchable
 from postmaster.storage.attachments import cut, keep_attachments, read_raw, whole_body
 from postmaster.storage.database import Database
 from postmaster.storage.interface import Content
 from postmaster.storage.rows import BATCH, message_of
-from postmaster.storage.texts import keep_text
+from postmaster.storage.texts import keep_text, passing_text
 
 _SELECT_CONTENT = (
     "SELECT m.uid, m.flags, m.internal_date, m.zone, m.size, m.modseq,"
@@ -46,7 +46,7 @@ def examine(raw: bytes) -> NewContent:
     """Compute what is kept of a message."""
     split = header_length(raw)
     outline = parse_message(raw)
-    return NewContent(raw[:split], raw[split:], outline, searchable(raw, split, outline))
+    return NewContent(raw[:split], raw[split:], outline, passing_text(raw, split, outline))
 
 
 def keep_content(database: Database, new: NewContent) -> int:

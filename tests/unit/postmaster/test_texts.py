@@ -117,6 +117,40 @@ def test_a_long_text_is_found_though_it_is_not_kept(
     assert found(vault, TEXT, "yyy") == {2}
 
 
+def test_a_text_too_long_for_the_index_is_found(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A delivery does not compute it, the index does not take it, a search looks at it."""
+    monkeypatch.setattr(texts, "KEPT_CHARACTERS", 100)
+    monkeypatch.setattr(texts, "INDEXED_BYTES", 400)
+    vault.append("INBOX", message("begin " + "x" * 500 + " needle", "marmalade"))
+    vault.append("INBOX", message("y" * 500))
+    with monkeypatch.context() as patched:
+        patched.setattr(texts, "_body", None)  # it is not computed for the index either
+        index_all(vault)
+    assert vault._query("SELECT count(*) FROM trigram_terms WHERE term = 'yyy'", ()) == [(0,)]
+    assert found(vault, BODY, "needle") == {1}
+    assert found(vault, TEXT, "NEEDLE") == {1}
+    assert found(vault, TEXT, "yy") == {2}
+    assert found(vault, TEXT, "marmalade") == {1}
+    assert found(vault, FIELD, "marmalade", "subject") == {1}
+
+
+def test_a_short_text_with_a_large_attachment_is_in_the_index(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(texts, "INDEXED_BYTES", 400)
+    raw = (
+        b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nneedle\r\n--b\r\n"
+        b"Content-Type: application/pdf\r\n\r\n" + b"z" * 1000 + b"\r\n--b--\r\n"
+    )
+    vault.append("INBOX", NewMessage(raw, frozenset(), arrival_time()))
+    index_all(vault)
+    assert vault._query("SELECT count(body) FROM texts", ()) == [(1,)]
+    assert vault._query("SELECT doc FROM trigram_terms WHERE term = 'nee'", ()) == [(1,)]
+    assert found(vault, BODY, "needle") == {1}
+
+
 def test_what_the_release_before_delivers_is_caught_up_with(vault: Vault) -> None:
     vault._query(
         "INSERT INTO contents (size, outline_version, outline, header, body)"
