@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from firstboot.backup.kit_commands import kit
 from firstboot.backup.making_commands import MAKING
 from firstboot.backup.restore_commands import restore
 
@@ -17,5 +18,5 @@ def backup() -> None:
     """
 
 
-for command in (*MAKING, restore):
+for command in (*MAKING, kit, restore):
     backup.add_command(command)

@@ -58,13 +58,27 @@ SETTINGS = Menu(
     ),
 )
 
-BACKUPS = Text(
+BACKUPS = Menu(
+    "Backups",
     (
-        "Backups come with a later version of Mailstead. This version makes none.",
-        "Until then, do not keep the only copy of your mail on this machine: let a mail program "
-        "on another computer keep a copy of its own.",
-    )
-)
+        Entry("s", "How the backups are", "Shows each place, its last good backup and its last "
+              "test restore.",
+              Command(("backup", "list"), pages=True)),
+        Entry("n", "Back up now", "Makes a backup at every place. Mail comes in meanwhile.",
+              Command(("backup", "now"))),
+        Entry("v", "Verify", "Restores a random sample of the newest backups and compares it.",
+              Command(("backup", "verify"))),
+        Entry("k", "Show the recovery kit", "Shows the page with the code that opens the backups. "
+              "Write it down, and keep it away from the machine.",
+              Command(("backup", "kit"), pages=True)),
+        Entry("c", "Confirm the recovery kit", "Shows that the kit was kept.",
+              Command(("backup", "kit", "--confirm", Answer(0, "word")),
+                      questions=("The group of the code that the kit's last line asks for?",))),
+        Entry("x", "Make another code", "Voids the present kit, such as when it was lost.",
+              Command(("backup", "kit", "--new"))),
+        BACK,
+    ),
+)  # fmt: skip
 
 RESTORE = Menu(
     "Restore from backup",
@@ -282,7 +296,8 @@ MAIN = Menu(
     (
         Entry("1", "Initial setup", "Shows the settings, and changes them. Tells what can be "
               "changed later.", SETTINGS),
-        Entry("2", "Set up backups", "Comes with a later version.", BACKUPS),
+        Entry("2", "Set up backups", "Shows, makes and verifies backups; shows the recovery kit.",
+              BACKUPS),
         Entry("3", "Set up auto upgrades", "Chooses whether, when and from where the machine "
               "upgrades itself.", AUTOMATIC),
         Entry("4", "Renew certificates", "Shows the certificate, renews it, changes where it comes "

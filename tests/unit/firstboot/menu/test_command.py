@@ -47,10 +47,10 @@ def test_before_the_first_setup_there_is_nothing_to_choose(call: Any) -> None:
 
 def test_it_shows_the_machines_name_and_ends(call: Any, paths: Paths) -> None:
     paths.settings.write_text(SETTINGS)
-    code, shown = call(typed="2\n\nq\n")
+    code, shown = call(typed="2\nq\nq\n")
     assert code == 0
     assert "Mailstead  mail.example.com" in shown
-    assert "Backups come with a later version" in shown
+    assert "Show the recovery kit" in shown
 
 
 def test_nobody_at_the_other_end_ends_it(call: Any, paths: Paths) -> None:

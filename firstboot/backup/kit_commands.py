@@ -1,0 +1,103 @@
+"""The verb `mailstead backup kit`."""
+
+# ruff: noqa: PLC0415 - commands import what they need when they run, as in firstboot.cli
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from firstboot.backup.engine import Machine
+    from firstboot.backup.keys import Recovery
+    from firstboot.backup.kit import Opening
+
+PAGE = click.Path(dir_okay=False, writable=True, path_type=Path)
+
+
+@click.command()
+@click.option("--new", "renew", is_flag=True, help="Make another code; the old kit is void.")
+@click.option("--confirm", "group", metavar="GROUP", help="Type back the group that is asked for.")
+@click.option("--output", type=PAGE, help="Write the page to this file, for root only.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def kit(*, renew: bool, group: str | None, output: Path | None, yes: bool, as_json: bool) -> None:
+    """Show the recovery kit: the code that opens the backups, and how to restore them.
+
+    Print it, or scan the code, and keep it away from the machine. Each place of backups that can
+    be reached gets the code at once, the others with their next backup. To show that it was kept,
+    give the group that is asked for: mailstead backup kit --confirm GROUP.
+
+    --new makes another code, such as when a kit was lost: it takes the old one's place at every
+    backup there is, also the older ones. What somebody has copied before still opens with it.
+    """
+    from firstboot.backup.engine import read_machine
+    from firstboot.backup.keys import new_recovery, present_recovery
+    from firstboot.backup.kit import confirm, kit_text
+    from firstboot.base.errors import MachineError
+    from firstboot.base.files import write_atomic
+    from firstboot.base.paths import Paths
+    from firstboot.system.maintenance import maintenance
+
+    paths = Paths()
+    if group is not None:
+        if not confirm(paths, group):
+            raise MachineError("that is not the group asked for", "Look at the kit again.")
+        click.echo(json.dumps({"ok": True}) if as_json else "the recovery kit is confirmed")
+        return
+    if renew and not yes:
+        click.confirm("Make another code? The present kit opens nothing any more", abort=True)
+    machine = read_machine(paths)
+    with maintenance(paths.maintenance_lock, "the recovery kit", MachineError):
+        recovery = new_recovery(paths) if renew else present_recovery(paths)
+        openings = _openings(machine, recovery)
+    page = kit_text(machine.settings.hostname, recovery, openings)
+    if output is not None:
+        write_atomic(output, page, mode=0o600)
+    _tell(page, recovery, openings, shown=output is None, as_json=as_json)
+
+
+def _openings(machine: Machine, recovery: Recovery) -> list[Opening]:
+    """Have the code open every place that can be reached."""
+    from firstboot.backup.kit import Opening
+    from firstboot.backup.repository import admit_recovery
+    from firstboot.backup.targets import opened
+    from firstboot.base.errors import MailsteadError
+
+    found = []
+    for target in machine.targets:
+        problem = ""
+        try:
+            with opened(machine.paths, machine.settings.backup, target) as restic:
+                if restic.exists():
+                    admit_recovery(restic, recovery, machine.paths)
+                else:
+                    problem = "the first backup makes it"
+        except MailsteadError as error:
+            problem = error.message
+        found.append(Opening(target.name, target.repository, problem))
+    return found
+
+
+def _tell(
+    page: str, recovery: Recovery, openings: list[Opening], *, shown: bool, as_json: bool
+) -> None:
+    from firstboot.base.errors import CommandError
+    from firstboot.system.qr import draw_qr
+
+    if as_json:
+        places = {opening.name: opening.problem for opening in openings}
+        kept = {"kit": recovery.kit, "group": recovery.group, "confirmed": recovery.confirmed}
+        click.echo(json.dumps({"ok": True, **kept, "places": places, "page": page}, indent=2))
+        return
+    if shown:
+        click.echo(page)
+        try:
+            click.echo("\n".join(draw_qr(recovery.code)))
+        except CommandError as error:
+            click.echo(f"no picture of the code: {error.message}", err=True)
+    if not recovery.confirmed:
+        click.echo(f"Type back group {recovery.group}: mailstead backup kit --confirm GROUP")

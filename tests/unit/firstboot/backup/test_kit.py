@@ -1,0 +1,103 @@
+"""The recovery kit: what its page says is true, tried with the commands that it prints."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from firstboot.backup import engine, kit_commands
+from firstboot.backup.keys import Recovery, present_recovery, read_recovery
+from firstboot.backup.kit import Opening, confirm, kit_text, laptop_lines
+from firstboot.base.codes import new_recovery_code
+from firstboot.base.errors import MachineError
+from firstboot.base.paths import Paths
+from firstboot.base.run import run
+from tests.unit.firstboot.backup.appliance import Appliance
+
+RECOVERY = Recovery("abcd", new_recovery_code(), "2026-11-24T10:00:00+00:00", 3)
+OPENINGS = [
+    Opening("home", "sftp:me@backup.example.com:/mail"),
+    Opening("cloud", "s3:https://s3.example.com/bucket", "it cannot be reached"),
+    Opening("stick", "disk:BACKUP"),
+]
+
+
+def test_the_page_fits_on_paper_and_names_every_place() -> None:
+    page = kit_text("mail.example.com", RECOVERY, OPENINGS)
+    lines = page.splitlines()
+    assert len(lines) <= 60
+    assert all(len(line) <= 86 for line in lines)
+    assert f"    {RECOVERY.code}" in lines
+    for opening in OPENINGS:
+        assert opening.repository in page
+    assert page.count("NOT OPENED BY THIS CODE YET: it cannot be reached") == 1
+    assert "AWS_ACCESS_KEY_ID" in page
+
+
+def test_a_group_typed_back_confirms(paths: Paths) -> None:
+    with pytest.raises(MachineError, match="no recovery kit yet"):
+        confirm(paths, "abcd")
+    made = present_recovery(paths)
+    right = made.groups[made.group - 1]
+    assert not confirm(paths, "")
+    assert not confirm(paths, made.code)
+    assert confirm(paths, f" {right.upper()} ")
+    kept = read_recovery(paths)
+    assert kept is not None
+    assert kept.confirmed
+
+
+def test_a_backup_opens_on_a_laptop_by_what_the_kit_prints(
+    appliance: Appliance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = appliance.machine()
+    entries = engine.back_up(machine, machine.targets, appliance.said.append)
+    assert all(entry.good for entry in entries), appliance.said
+    monkeypatch.setattr("firstboot.base.paths.Paths", lambda: appliance.paths)
+    monkeypatch.setattr(engine, "read_machine", lambda _paths: machine)
+    output = tmp_path / "kit.txt"
+    done = CliRunner().invoke(kit_commands.kit, ["--output", str(output)])
+    assert done.exit_code == 0, done.exception
+    page = output.read_text()
+    assert output.stat().st_mode & 0o777 == 0o600
+    assert "NOT OPENED" not in page
+    commands = re.search(r"\(restic [^\n]*\n((?:  (?:export|restic) [^\n]*\n)+)", page)
+    assert commands is not None
+    script = commands[1].replace("/WHERE/BACKUP/IS/MOUNTED", str(appliance.disk))
+    code = re.search(r"^    (\S{4}(?:-\S{4}){6})$", page, re.MULTILINE)
+    assert code is not None
+    laptop = tmp_path / "laptop"
+    laptop.mkdir()
+    # The shell's own lines, with the code where restic would ask for it.
+    environment = {"PATH": os.environ["PATH"], "HOME": str(laptop)}
+    fed = script.replace("restic ", f"printf '%s\\n' {code[1]} | restic ")
+    run(["sh", "-eu"], stdin=fed, env=environment, cwd=laptop)
+    found = laptop / "mailserver"
+    original = appliance.paths.state_partition
+    vaults = sorted((original / "mail/mailstore/vaults").glob("*.vault"))
+    assert vaults
+    for vault in vaults:
+        assert (found / vault.relative_to(original)).read_bytes() == vault.read_bytes()
+    assert (found / "settings.yaml").read_bytes() == appliance.paths.settings.read_bytes()
+
+
+def test_another_code_takes_the_place_of_the_old_one(
+    appliance: Appliance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = appliance.machine()
+    monkeypatch.setattr("firstboot.base.paths.Paths", lambda: appliance.paths)
+    monkeypatch.setattr(engine, "read_machine", lambda _paths: machine)
+    before = present_recovery(appliance.paths)
+    done = CliRunner().invoke(kit_commands.kit, ["--new", "--yes"])
+    assert done.exit_code == 0, done.exception
+    after = read_recovery(appliance.paths)
+    assert after is not None
+    assert after.code != before.code
+    assert after.code in done.stdout
+    assert before.code not in done.stdout
+    assert "the first backup makes it" in done.stdout
+    assert laptop_lines([])[-1].endswith("--target mailserver")
