@@ -15,10 +15,7 @@ from firstboot.backup.staging import vault_id
 from firstboot.base.paths import Paths
 from firstboot.base.state import claim_state
 from firstboot.system.restic import Restic, Written
-from tests.unit.firstboot.backup.appliance import appliance, state
 from tests.unit.firstboot.samples import SETTINGS
-
-__all__ = ["appliance", "state"]  # fixtures
 
 ADA = "ada@example.com"
 VAULT = f"mail/mailstore/vaults/{vault_id(ADA)}.vault"

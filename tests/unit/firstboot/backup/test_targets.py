@@ -1,0 +1,131 @@
+"""Getting in at targets: a real SSH server, a real REST server, and what is wrong with each."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from firstboot.backup.engine import back_up
+from firstboot.backup.targets import write_credentials
+from firstboot.base.settings import BackupTarget
+from firstboot.base.waiting import wait_for
+from firstboot.system.restic import BackupError
+from tests.unit.firstboot.backup.appliance import Appliance
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def server(argv: list[str], port: int) -> Iterator[None]:
+    """A program that listens on the loopback, until the block ends."""
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+
+        def answers() -> bool:
+            assert process.poll() is None, f"{argv[0]} has ended"
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", port)) == 0
+
+        try:
+            wait_for(answers, what=f"{argv[0]} on port {port}", timeout=60)
+            yield
+        finally:
+            process.terminate()
+
+
+def make_key(path: Path) -> str:
+    argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(path)]
+    subprocess.run(argv, check=True)
+    return path.read_text()
+
+
+@pytest.mark.usefixtures("programs")
+def test_an_ssh_server(appliance: Appliance, tmp_path: Path) -> None:
+    port, folder = free_port(), tmp_path / "ssh"
+    folder.mkdir(mode=0o700)
+    private, _ = make_key(folder / "mine"), make_key(folder / "host")
+    Path("/run/sshd").mkdir(exist_ok=True)
+    options = {
+        "Port": port,
+        "ListenAddress": "127.0.0.1",
+        "HostKey": folder / "host",
+        "AuthorizedKeysFile": folder / "mine.pub",
+        "StrictModes": "no",
+        "UsePAM": "no",
+        "PasswordAuthentication": "no",
+        "PermitRootLogin": "prohibit-password",
+        "PidFile": "none",
+        "Subsystem": "sftp internal-sftp",
+    }
+    config = folder / "sshd_config"
+    config.write_text("".join(f"{name} {value}\n" for name, value in options.items()))
+    place = f"sftp://{getpass.getuser()}@127.0.0.1:{port}/{tmp_path}/far"
+    target = BackupTarget(name="far", repository=place)
+    machine = appliance.machine(targets=(target,))
+    known = f"[127.0.0.1]:{port} {(folder / 'host.pub').read_text()}"
+    with server(["/usr/sbin/sshd", "-D", "-f", str(config)], port):
+        (entry,) = back_up(machine, machine.targets, appliance.said.append)
+        assert "no credentials for far" in entry.reason
+        write_credentials(appliance.paths, target, private + known)
+        (entry,) = back_up(machine, machine.targets, appliance.said.append)
+        assert entry.reason == ""
+        assert (tmp_path / "far" / "config").is_file()
+        # A server that is another one than it was.
+        other = make_key(folder / "other") and (folder / "other.pub").read_text()
+        write_credentials(appliance.paths, target, f"{private}[127.0.0.1]:{port} {other}")
+        (entry,) = back_up(machine, machine.targets, appliance.said.append)
+        assert "Host key verification failed" in entry.reason
+    assert not list((appliance.paths.runtime / "backup").iterdir()), "no key is left in memory"
+
+
+def test_a_rest_server(appliance: Appliance, tmp_path: Path) -> None:
+    port = free_port()
+    target = BackupTarget(name="rest", repository=f"rest:http://127.0.0.1:{port}/mail/")
+    machine = appliance.machine(targets=(target,))
+    argv = ["rclone", "--config", str(tmp_path / "none"), "serve", "restic", "--append-only"]
+    argv += ["--addr", f"127.0.0.1:{port}", "--user", "ada", "--pass", "p:ss/w@rd", str(tmp_path)]
+    with server(argv, port):
+        write_credentials(appliance.paths, target, "ada:p:ss/w@rd\n")
+        (entry,) = back_up(machine, machine.targets, appliance.said.append)
+        assert entry.reason == ""
+        (tmp_path / "mail" / "config").stat()
+        write_credentials(appliance.paths, target, "ada:wrong\n")
+        (entry,) = back_up(machine, machine.targets, appliance.said.append)
+        assert not entry.good
+        assert "wrong" not in entry.reason.replace("wrong password", "")
+
+
+def test_rclone_itself(appliance: Appliance, tmp_path: Path) -> None:
+    target = BackupTarget(name="cloud", repository=f"rclone:far:{tmp_path}/cloud")
+    machine = appliance.machine(targets=(target,))
+    write_credentials(appliance.paths, target, "[far]\ntype = local\n")
+    (entry,) = back_up(machine, machine.targets, appliance.said.append)
+    assert entry.reason == ""
+    assert (tmp_path / "cloud" / "config").is_file()
+
+
+@pytest.mark.parametrize(
+    ("repository", "text"),
+    [
+        ("s3:https://s3.example.com/bucket", "only words"),
+        ("sftp:ada@example.com:/mail", "ssh-ed25519 AAAA a public key"),
+        ("rest:https://example.com/", "two\nlines:"),
+        ("rclone:far:folder", "type = local"),
+        ("disk:BACKUP", "anything"),
+        ("rest:https://example.com/", "a:" + "b" * 100_000),
+    ],
+)
+def test_what_are_no_credentials(appliance: Appliance, repository: str, text: str) -> None:
+    target = BackupTarget(name="home", repository=repository)
+    with pytest.raises(BackupError, match="these are no credentials for home: expected"):
+        write_credentials(appliance.paths, target, text)
+    assert not appliance.paths.backup_credentials.exists()
