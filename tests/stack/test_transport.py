@@ -16,7 +16,7 @@ from firstboot.base.dkim import SELECTORS, ensure_keys
 from firstboot.base.run import run
 from firstboot.base.waiting import wait_for
 from tests.stack.boxes import Boxes
-from tests.stack.mail import Mail, find
+from tests.stack.mail import HELO, Mail, find
 from tests.stack.messages import new_mark, ordinary, with_body
 from tests.stack.people import EXAMPLE, GRACE, STRANGER
 from tools.stack.example import ADA
@@ -60,6 +60,9 @@ def test_what_people_send_is_signed(stack: StackUp, mail: Mail, service: str) ->
         smtp.sendmail(ADA.address, [GRACE.address], ordinary(mark))
     message = mail.fetch(GRACE, mark)
     assert signatures(stack, message) == SIGNED
+    # Where Ada is, and what her program calls her computer, is not told.
+    received = parsed(message).get_all("Received", [])
+    assert [HELO in field or " from " in f" {field}" for field in received] == [False]
     # The mailstore knows by the queue's own field, first of all, what it has got already.
     assert parsed(message).keys()[:3] == ["Return-Path", "Delivered-To", "Received"]
     # Of a changed message nothing verifies.
