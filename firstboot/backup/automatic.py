@@ -53,6 +53,9 @@ def read_schedule(path: Path) -> Schedule:
 
 
 def write_schedule(path: Path, schedule: Schedule) -> None:
+    """Keep it, unless it is kept already: this is asked all day long."""
+    if path.exists() and read_schedule(path) == schedule:
+        return
     make_directory(path.parent, mode=0o700)
     write_atomic(path, json.dumps({"format": FORMAT, **asdict(schedule)}) + "\n")
 
@@ -102,9 +105,11 @@ def later_moment(schedule: str, now: datetime.datetime) -> datetime.datetime:
     if schedule == "hourly":
         # Not a secret: it only spreads the load.
         return now + HOUR + datetime.timedelta(seconds=random.randrange(-300, 300))  # noqa: S311
-    window = following(schedule, this_or_next(schedule, now))
-    if window.begin - now < 12 * HOUR:
-        # One that was late, since the machine was off, does for the window that comes next.
+    window = this_or_next(schedule, now)
+    # One that was late, since the machine was off, does for the window that comes next. One at the
+    # very end of its window may begin some minutes later.
+    late = now - (window.end - DAY) > HOUR and window.begin - now < 12 * HOUR
+    if late or window.begin <= now:
         window = following(schedule, window)
     return random_moment(window, window.begin)
 

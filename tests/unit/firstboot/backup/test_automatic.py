@@ -109,6 +109,14 @@ def test_a_late_backup_does_for_the_next_window() -> None:
     assert later_moment("00:00-02:00", late) - late > DAY
 
 
+@pytest.mark.parametrize("window", ["00:00-02:00", "23:00-02:00", "04:00-02:00"])
+def test_a_backup_at_the_end_of_its_window_does_not_cost_the_next_day(window: str) -> None:
+    for minutes in (-1, 0, 14):
+        now = NOW.replace(hour=2, minute=0) + datetime.timedelta(minutes=minutes)
+        ahead = later_moment(window, now) - now
+        assert datetime.timedelta(minutes=90) < ahead <= DAY + 2 * HOUR
+
+
 def test_off_is_off(appliance: Appliance, made: list[str]) -> None:
     assert not automatic(appliance.machine(schedule="off"), appliance.said.append)
     assert not automatic(appliance.machine(targets=()), appliance.said.append)
