@@ -36,6 +36,8 @@ _REFUSED_SIGNS = (
     "signaturedoesnotmatch",
     "no such bucket",
     "host key verification failed",
+    # ssh's own words may come too late for restic to hand them on.
+    "unable to start the sftp session",
 )
 _DAMAGE_SIGNS = (
     "invalid data returned",
@@ -306,7 +308,10 @@ def _checked(done: Completed, verb: str) -> Completed:
         hint = "Try again later; a lock that nobody refreshes any more goes after half an hour."
         raise RepositoryLockedError("somebody else is using the repository", hint)
     if saw(_REFUSED_SIGNS):
-        hint = "Look at the credentials (mailstead backup targets), and at what they may do there."
+        hint = (
+            "Look at the address and the credentials (mailstead backup targets), at what they may "
+            "do there, and for SFTP at the server's host key, which must be the known one."
+        )
         raise RepositoryRefusedError(f"the repository cannot be entered: {what}", hint)
     if code == _MISSING or saw(_MISSING_SIGNS):
         raise RepositoryMissingError("there is no repository at that place")

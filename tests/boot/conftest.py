@@ -27,11 +27,17 @@ _running: list[Machine] = []
 
 @contextmanager
 def running(machine: Machine) -> Iterator[Machine]:
-    """The machine, powered on, whose evidence is kept when a test fails meanwhile."""
+    """The machine, powered on, whose evidence is kept when a test fails meanwhile.
+
+    Or when what a fixture does with it fails, in which case no test ever sees it.
+    """
     with machine:
         _running.append(machine)
         try:
             yield machine
+        except Exception:
+            keep_evidence(machine, cache_folder("evidence", "before-the-tests"))
+            raise
         finally:
             _running.remove(machine)
 

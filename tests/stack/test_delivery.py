@@ -8,7 +8,7 @@ import smtplib
 import pytest
 
 from firstboot.base.roundtrip import Account, message_difference, round_trip
-from tests.stack.mail import Mail
+from tests.stack.mail import HELO, Mail
 from tests.stack.messages import attachment, new_mark, ordinary, with_body
 from tests.stack.people import EXAMPLE, GRACE, STRANGER
 from tools.stack.example import ADA
@@ -33,7 +33,11 @@ def test_submission_arrives_unchanged(mail: Mail, service: str) -> None:
     message = ordinary(mark)
     with mail.submission(ADA, service) as smtp:
         smtp.sendmail(ADA.address, [GRACE.address], message)
-    assert message_difference(message, mail.fetch(GRACE, mark)) is None
+    fetched = mail.fetch(GRACE, mark)
+    assert message_difference(message, fetched) is None
+    # What her program calls her computer is not told.
+    assert b"Received: " in fetched
+    assert HELO.encode() not in fetched
 
 
 @pytest.mark.parametrize("tls", [False, True])
