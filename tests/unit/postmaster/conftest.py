@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.x509.oid import NameOID
 
+from postmaster.directory import first_logins
 from tests.unit.postmaster.harness import (
     PASSWORD,
     SPARE_PEOPLE,
@@ -21,6 +22,14 @@ from tests.unit.postmaster.harness import (
     Stack,
     make_files,
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_rest() -> Iterator[None]:
+    """What a first login leaves to do is done at once."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(first_logins, "REST_SECONDS", 0.0)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -28,11 +28,11 @@ def wraps(keyring: Keyring) -> set[WrapKind]:
     return set(keyring.entry(ADA).vault.wraps)
 
 
-def first_logins(keyring: Keyring, patience: float) -> FirstLogins:
+def first_logins(keyring: Keyring, *, patience: float, rest: float = 0.0) -> FirstLogins:
     async def run(work: Callable[[], bool]) -> bool:
         return work()
 
-    return FirstLogins(Accounts(keyring), run, patience)
+    return FirstLogins(Accounts(keyring), run, rest=rest, patience=patience)
 
 
 def test_logins_that_wait_go_first(keyring: Keyring) -> None:
@@ -51,6 +51,23 @@ def test_logins_that_wait_go_first(keyring: Keyring) -> None:
     asyncio.run(check())
     assert wraps(keyring) == {WrapKind.PASSWORD}
     assert keyring.open(keyring.entry(ADA).vault, WrapKind.PASSWORD, PASSWORD.encode()) is not None
+
+
+def test_the_next_login_has_the_processor_for_itself(keyring: Keyring) -> None:
+    """A mail program that has read its mail logs in for sending, and must not wait long."""
+
+    async def check() -> None:
+        first = first_logins(keyring, patience=3600, rest=3600)
+        first.note(ADA, PASSWORD)
+        for busy in (True, False):
+            first.set_busy(busy=busy)
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert wraps(keyring) == {WrapKind.PROVISIONAL}
+        await first.finish()
+
+    asyncio.run(check())
+    assert wraps(keyring) == {WrapKind.PASSWORD}
 
 
 def test_where_logins_wait_all_the_time_it_goes_in_between(keyring: Keyring) -> None:
