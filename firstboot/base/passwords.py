@@ -27,13 +27,18 @@ _PHC = re.compile(
 )
 
 
-def hash_password(password: str) -> str:
-    """Make the PHC string of a password: Argon2id, 64 MiB, 3 passes, one lane."""
+def hash_password(password: str, *, memory: int = MAX_MEMORY_KIB, passes: int = 3) -> str:
+    """Make the PHC string of a password: Argon2id, 64 MiB (`memory` KiB), 3 passes, one lane."""
     # Imported here: loading the C library costs time that no other command should pay.
     from argon2 import PasswordHasher, Type  # noqa: PLC0415
 
     hasher = PasswordHasher(
-        time_cost=3, memory_cost=65_536, parallelism=1, hash_len=32, salt_len=16, type=Type.ID
+        time_cost=passes,
+        memory_cost=memory,
+        parallelism=1,
+        hash_len=MIN_HASH_BYTES,
+        salt_len=MIN_SALT_BYTES,
+        type=Type.ID,
     )
     return hasher.hash(password)
 

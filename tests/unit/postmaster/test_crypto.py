@@ -17,7 +17,7 @@ from postmaster.crypto.codes import (
     read_app_password,
     read_recovery_code,
 )
-from postmaster.crypto.passwords import LEAST, Argon2Parameters, tune
+from postmaster.crypto.passwords import LEAST, SLOW, Argon2Parameters, tune
 from postmaster.crypto.sealing import (
     HEADER_BYTES,
     PublicKey,
@@ -149,6 +149,7 @@ def test_the_derivation_is_that_of_rfc_5869() -> None:
 
 def test_tuning_never_goes_below_the_least() -> None:
     assert tune(0.0) == LEAST
+    assert tune(0.0, most=0.0) == SLOW
 
 
 # Seals
