@@ -5,8 +5,15 @@ from __future__ import annotations
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-# What shares something dear, such as a machine or a stack, stays in one lane.
-TOGETHER = ("tests/boot/life/", "tests/stack/", "tests/interop/", "tests/web/")
+# What shares something dear, such as a machine or a stack, stays in one lane. The first that fits
+# counts: the board's tests need no upgraded machine, and have one of their own in another lane.
+TOGETHER = (
+    "tests/boot/life/test_c_board.py",
+    "tests/boot/life/",
+    "tests/stack/",
+    "tests/interop/",
+    "tests/web/",
+)
 # It takes longest by far, so that it must not begin last.
 FIRST = "tests/boot/life/"
 
@@ -28,4 +35,4 @@ def lane_unit(nodeid: str) -> str:
 
 def longest_first(items: list[pytest.Item]) -> None:
     """Begin with FIRST; everything else stays in its order."""
-    items.sort(key=lambda item: not item.nodeid.startswith(FIRST))
+    items.sort(key=lambda item: lane_unit(item.nodeid) != FIRST)

@@ -11,6 +11,7 @@ from tests.lanes import lane_unit
     ("nodeid", "unit"),
     [
         ("tests/boot/life/test_a_first_day.py::TestFirstDay::test_x", "tests/boot/life/"),
+        ("tests/boot/life/test_c_board.py::TestBoard::test_x", "tests/boot/life/test_c_board.py"),
         ("tests/boot/test_release.py::TestRelease::test_x[a::b]", "tests/boot/test_release.py"),
         ("tests/stack/test_logins.py::test_x", "tests/stack/"),
         ("tests/unit/tools/test_x.py::test_y", "tests/unit/tools/test_x.py"),

@@ -30,6 +30,7 @@ class TestBoard:
         assert found.stdout == "0\n"
 
     def test_another_board_needs_the_recovery_key_once(self, life: Life) -> None:
+        life.deliver("before the move")
         old = life.machine
         old.power_button(seconds=60)
         disk = old.disk.clone(life.folder / "moved", same_board=False)
