@@ -56,11 +56,13 @@ def test(*, base: str, fast: bool, as_json: bool, arguments: tuple[str, ...]) ->
     \b
     tools/forge test unit -k settings
     tools/forge test unit -n0 --pdb
+    tools/forge test tests/unit/test_style.py
     tools/forge test boot -x --cuts 20 --seed 7
     """
     named = tuple(itertools.takewhile(SUITES.__contains__, arguments))
     rest = arguments[len(named) :]
-    suites = named or (FAST if fast else SUITES)
+    own = [argument for argument in rest if argument.startswith("tests/")]
+    suites = named or _suites_of(own) or (FAST if fast else SUITES)
     with progress() as report:
         # Some need neither a machine nor an engine.
         for verb in suites if set(suites) <= {"unit", "web", "interop"} else ("test",):
@@ -70,10 +72,16 @@ def test(*, base: str, fast: bool, as_json: bool, arguments: tuple[str, ...]) ->
     counter = _Counter()
     started = time.monotonic()
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
-        folders = [f"tests/{suite}" for suite in suites]
+        # Files that are named stand for themselves.
+        folders = [] if own and not named else [f"tests/{suite}" for suite in suites]
         code = pytest.main([*folders, f"--base={base}", f"-n{LANES}", *rest], plugins=[counter])
     if as_json:
         seconds = round(time.monotonic() - started, 1)
         ok = code == pytest.ExitCode.OK
         click.echo(json.dumps({"ok": ok, **counter.counts, "seconds": seconds}, indent=2))
     return int(code)
+
+
+def _suites_of(paths: list[str]) -> tuple[str, ...]:
+    """The suites that files or folders below tests/ belong to, in their order."""
+    return tuple(suite for suite in SUITES if any(f"tests/{suite}" in path for path in paths))
