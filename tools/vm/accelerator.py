@@ -20,13 +20,13 @@ from typing import Any
 from firstboot.base.errors import MailsteadError
 from tools.vm.console import Console
 from tools.vm.deadline import Deadline
+from tools.vm.emulator import HOST, PROGRAM, Emulator, find_emulator
 from tools.vm.firmware import Firmware, find_firmware
 from tools.vm.ledger import read_boot_id
 from tools.vm.processes import started
 from tools.vm.qmp import monitoring
 from tools.vm.sockets import listening, socket_argument
 
-QEMU = "qemu-system-x86_64"
 FORMAT = 1
 
 # The firmware speaks within 2 s under working KVM.
@@ -40,11 +40,12 @@ _DEAD = frozenset({"STOP", "GUEST_PANICKED", "SHUTDOWN", "RESET"})
 class Accelerator:
     """How QEMU runs guest code.
 
-    `factor` is how much longer than with KVM things may take, `cpus` how many processors a machine
-    gets.
+    `qemu` is how QEMU is started, `factor` is how much longer than with KVM things may take, `cpus`
+    how many processors a machine gets.
     """
 
     name: str
+    qemu: tuple[str, ...]
     arguments: tuple[str, ...]
     factor: float
     cpus: int
@@ -54,15 +55,17 @@ class Accelerator:
         return seconds * self.factor
 
 
-KVM = Accelerator("kvm", ("-accel", "kvm", "-cpu", "host"), 1.0, 2)
-# An estimate on the generous side: an Ubuntu + Docker boot takes about 100 s with it on 2 cores.
-# The plainest processor: emulated vector instructions are slower than code that does without them
-# (SHA-256 takes a third of the time that it takes with `max`, starting Python half). But for AES,
-# which the disk is encrypted with; programs that use its instructions expect those before it, too.
-_PLAIN = "qemu64,+ssse3,+sse4.1,+sse4.2,+aes,+pclmulqdq"
-# One processor: among several, emulation loses track when Linux changes its own code, and about one
-# start of thirty ended in "Oops: int3".
-TCG = Accelerator("tcg", ("-accel", "tcg", "-cpu", _PLAIN), 12.0, 1)
+KVM = Accelerator("kvm", HOST.command, ("-accel", "kvm", "-cpu", "host"), 1.0, 2)
+
+
+def tcg(emulator: Emulator = HOST) -> Accelerator:
+    """Emulation by the given QEMU. The factor is on the generous side, for a busy host.
+
+    One processor: among several, emulation loses track when Linux changes its own code, and about
+    one start of thirty ended in "Oops: int3".
+    """
+    arguments = ("-accel", "tcg", "-cpu", emulator.processor)
+    return Accelerator("tcg", emulator.command, arguments, 12.0, 1)
 
 
 def find_accelerator(*, cache: Path | None = None, device: Path = Path("/dev/kvm")) -> Accelerator:
@@ -73,13 +76,13 @@ def find_accelerator(*, cache: Path | None = None, device: Path = Path("/dev/kvm
         "format": FORMAT,
         "boot_id": read_boot_id(),
         "uid": os.getuid(),
-        "qemu": shutil.which(QEMU),
+        "qemu": shutil.which(PROGRAM),
     }
     remembered = _read_cache(path)
     if remembered.get("key") == key:
-        return KVM if remembered.get("accelerator") == KVM.name else TCG
+        return KVM if remembered.get("accelerator") == KVM.name else tcg(_emulator())
     usable = os.access(device, os.R_OK | os.W_OK) and boots_firmware(KVM, find_firmware())
-    accelerator = KVM if usable else TCG
+    accelerator = KVM if usable else tcg(_emulator())
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".new")
     draft.write_text(json.dumps({"key": key, "accelerator": accelerator.name}))
@@ -108,7 +111,7 @@ def boots_firmware(
         control = stack.enter_context(listening(folder / "qmp"))
         serial = stack.enter_context(listening(folder / "console"))
         argv = [
-            *(QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-m", "256"),
+            *(*accelerator.qemu, "-nodefaults", "-no-user-config", "-display", "none", "-m", "256"),
             *firmware.machine_arguments(),
             *accelerator.arguments,
             *firmware.flash_arguments(variables),
@@ -131,6 +134,10 @@ def cache_folder() -> Path:
     """Where the result is remembered (XDG base directory specification, `$XDG_CACHE_HOME`)."""
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(root) / "mailstead"
+
+
+def _emulator() -> Emulator:
+    return find_emulator(cache_folder() / "build")
 
 
 def _read_cache(path: Path) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from tools.vm.accelerator import QEMU
 from tools.vm.commandline import Parts, qemu_arguments
 from tools.vm.console import Console
 from tools.vm.deadline import Deadline
@@ -52,7 +51,7 @@ def power_on(
         stack.enter_context(running_tpm(parts.disk.tpm, connections.tpm, log=log, ledger=ledger))
     serial = stack.enter_context(listening(connections.console))
     control = stack.enter_context(listening(connections.control))
-    argv = [*link.wrapper, QEMU, *qemu_arguments(parts, link.netdev)]
+    argv = [*link.wrapper, *parts.accelerator.qemu, *qemu_arguments(parts, link.netdev)]
     log = connections.logs / "qemu.log"
     powered_on = time.monotonic()
     qemu = stack.enter_context(started("qemu", argv, log=log, ledger=ledger))

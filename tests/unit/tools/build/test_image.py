@@ -90,7 +90,7 @@ def _add_line(*names: str) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("change", "again"),
     [
-        (_add_line("firstboot/cli.py"), ["appliance"]),
+        (_add_line("firstboot/cli/lazy.py"), ["appliance"]),
         (_add_line("compose/services.yaml"), ["appliance"]),
         (_add_line("images/appliance/mkosi.conf"), ["appliance"]),
         (_add_line("compose/postmaster/cli.py"), ["appliance"]),

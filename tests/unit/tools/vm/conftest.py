@@ -11,6 +11,7 @@ import pytest
 
 from firstboot.base.waiting import wait_for
 from tools.vm.accelerator import Accelerator
+from tools.vm.emulator import PROGRAM
 from tools.vm.firmware import Firmware
 from tools.vm.ledger import Ledger
 
@@ -63,7 +64,7 @@ def ledger(tmp_path: Path) -> Ledger:
 @pytest.fixture
 def accelerator() -> Accelerator:
     """An accelerator that does not lengthen deadlines."""
-    return Accelerator("fake", ("-accel", "fake"), 1.0, 1)
+    return Accelerator("fake", (PROGRAM,), ("-accel", "fake"), 1.0, 1)
 
 
 @pytest.fixture

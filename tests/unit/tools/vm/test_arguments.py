@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.vm.accelerator import TCG
+from tools.vm.accelerator import tcg
 from tools.vm.commandline import Connections, Parts, qemu_arguments
 from tools.vm.disk import Disk
 from tools.vm.errors import VirtualMachineError
@@ -95,7 +95,7 @@ def test_host_ports_are_left_to_the_kernel(ledger: Ledger) -> None:
 def test_whole_command_line(tmp_path: Path, firmware: Firmware) -> None:
     disk = Disk(tmp_path)
     connections = Connections(tmp_path / "run", tmp_path / "logs")
-    parts = Parts(disk, Hardware(tpm=None), UserNetwork(), TCG, firmware, connections)
+    parts = Parts(disk, Hardware(tpm=None), UserNetwork(), tcg(), firmware, connections)
     words = qemu_arguments(parts, "user,id=net0")
     assert words[:2] == ["-machine", "q35"]
     assert "tpmdev=tpm" not in " ".join(words)
