@@ -14,13 +14,15 @@ import pytest
 from firstboot import cli
 from firstboot.base import errors
 from firstboot.base.paths import Paths
+from firstboot.cli import seat, showing, starting
 from tests.unit.firstboot.samples import RELEASE, SETTINGS
 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], paths: Paths) -> Any:
     """Run the command on an appliance of the test: its exit code, output and error output."""
-    monkeypatch.setattr(cli, "Paths", lambda: paths)
+    for module in (starting, seat, showing):
+        monkeypatch.setattr(module, "Paths", lambda: paths)
 
     def call(*arguments: str, stdin: str = "") -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["mailstead", *arguments])
