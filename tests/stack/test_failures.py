@@ -61,6 +61,25 @@ def test_without_the_directory_mail_is_put_off_not_refused(mail: Mail, all_well:
             smtp.rset()
 
 
+def test_people_can_send_soon_after_the_directory_is_back(mail: Mail, all_well: Boxes) -> None:
+    """By itself Postfix would take no submission for a minute after one that met no directory."""
+    all_well.kill("directory")
+    with pytest.raises((smtplib.SMTPException, OSError)), mail.submission(ADA):
+        pass
+    all_well.mend()
+    mark = new_mark()
+
+    def sent() -> bool:
+        try:
+            mail.send(ADA, GRACE.address, ordinary(mark))
+        except (smtplib.SMTPException, OSError):
+            return False
+        return True
+
+    wait_for(sent, what="a message taken", timeout=20)
+    assert mail.fetch(GRACE, mark)
+
+
 def test_what_lmtp_took_survives_a_kill(
     mail: Mail, all_well: Boxes, request: pytest.FixtureRequest
 ) -> None:
