@@ -17,10 +17,13 @@ import jinja2
 
 from firstboot.base.certificate import Certificate
 from firstboot.base.compose import Mount, StackOptions, compose_document, dump_compose
+from firstboot.base.dkim import SELECTORS, ensure_keys, signing_key
 from firstboot.base.errors import StackError
 from firstboot.base.files import make_directory, write_atomic, write_if_changed
 from firstboot.base.release import Release
 from firstboot.base.services import (
+    DIRECTORY_SECRETS,
+    DKIM_SECRET,
     SETTINGS_SECRET,
     SPECIAL_SECRETS,
     TLS_SECRET,
@@ -32,6 +35,7 @@ from firstboot.base.tls import current_certificate, join_pem, leaf_pem
 
 SECRET_BYTES = 32
 CERTIFICATE = "certificate.pem"
+_SELECTORS = tuple(SELECTORS.values())
 
 
 @dataclass
@@ -73,8 +77,8 @@ def write_stack(
     Into `config`: compose.yaml, certificate.pem (what the services show, without its key),
     files/<service>/… and secrets/<service>/…; what an earlier run left there and this one does not
     need is removed. In `state`, which lasts, only what is missing is made: secrets/<name> (64
-    hexadecimal digits), tls/{certificate,key}.pem, and the folders <service>/<folder> of the
-    volumes.
+    hexadecimal digits), tls/{certificate,key}.pem, dkim/<domain>/<selector>.pem, and the folders
+    <service>/<folder> of the volumes.
 
     Raises StackError for a template or a secret that cannot be used, ReleaseError for a service
     whose image the release lacks.
@@ -85,6 +89,7 @@ def write_stack(
     material = _secret_material(settings, stack, state)
     certificate = current_certificate(state / "tls", settings)
     _put_certificate(rendering, stack, certificate)
+    _put_dkim_keys(rendering, settings, stack)
     environment = _environment(templates)
     mounts: dict[str, tuple[Mount, ...]] = {}
     digests: dict[str, str] = {}
@@ -96,7 +101,7 @@ def write_stack(
         digests[service.name] = _digest(data for _, data in made)
         mounts[service.name] = (
             *(mount for mount, _ in made),
-            *_tls_mounts(rendering, service),
+            *_directory_mounts(rendering, service),
             *_make_volumes(rendering, service),
         )
     document = compose_document(stack, release, mounts=mounts, digests=digests, options=options)
@@ -118,22 +123,38 @@ def _put_certificate(rendering: _Rendering, stack: Stack, certificate: Certifica
     """Key and chain in one file for each service, and the certificate for who connects to them."""
     for service in stack.services:
         if TLS_SECRET in service.secrets:
-            file = _tls_directory(rendering, service) / CERTIFICATE
+            file = _secret_directory(rendering, service, TLS_SECRET) / CERTIFICATE
             rendering.put(file, join_pem(certificate), user=service.user)
     rendering.put(rendering.config / CERTIFICATE, leaf_pem(certificate))
 
 
-def _tls_directory(rendering: _Rendering, service: Service) -> Path:
-    return rendering.config / "secrets" / service.name / TLS_SECRET
+def _put_dkim_keys(rendering: _Rendering, settings: Settings, stack: Stack) -> None:
+    """DOMAIN/SELECTOR.key for each service that signs mail."""
+    signers = [service for service in stack.services if DKIM_SECRET in service.secrets]
+    if not signers:
+        return
+    domains = tuple(domain.name for domain in settings.domains)
+    kept = rendering.state / "dkim"
+    for key in ensure_keys(kept, domains):
+        for service in signers:
+            folder = _secret_directory(rendering, service, DKIM_SECRET) / key.domain
+            private = signing_key(kept, key)
+            rendering.put(folder / f"{key.selector}.key", private, user=service.user)
 
 
-def _tls_mounts(rendering: _Rendering, service: Service) -> Iterator[Mount]:
+def _secret_directory(rendering: _Rendering, service: Service, name: str) -> Path:
+    return rendering.config / "secrets" / service.name / name
+
+
+def _directory_mounts(rendering: _Rendering, service: Service) -> Iterator[Mount]:
     """A directory: a file would stay the old one in the container when it is replaced.
 
     It does not count in the service's digest, since a new certificate needs no new container.
     """
-    if TLS_SECRET in service.secrets:
-        yield Mount(_tls_directory(rendering, service), f"/run/secrets/{TLS_SECRET}", True)
+    for name in service.secrets:
+        if name in DIRECTORY_SECRETS:
+            source = _secret_directory(rendering, service, name)
+            yield Mount(source, f"/run/secrets/{name}", read_only=True)
 
 
 def _environment(templates: Path) -> jinja2.Environment:
@@ -160,7 +181,9 @@ def _write_files(
         try:
             if file.template.endswith(".j2"):
                 template = environment.get_template(file.template)
-                text = template.render(settings=settings, stack=stack, service=service)
+                text = template.render(
+                    settings=settings, stack=stack, service=service, selectors=_SELECTORS
+                )
             else:
                 text = (rendering.templates / file.template).read_text(encoding="utf-8")
         except (jinja2.TemplateNotFound, OSError):
@@ -182,7 +205,7 @@ def _write_secrets(
 ) -> Iterator[tuple[Mount, bytes]]:
     """Copy a service's secrets, each readable by this service's user alone."""
     for name in service.secrets:
-        if name == TLS_SECRET:
+        if name in DIRECTORY_SECRETS:
             continue
         path = rendering.config / "secrets" / service.name / name
         rendering.put(path, material[name], user=service.user)

@@ -6,12 +6,12 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from firstboot.base.dkim import ensure_keys
 from firstboot.base.errors import SettingsError
 from firstboot.base.paths import Paths
 from firstboot.base.services import read_stack
 from firstboot.base.settings import Settings, require_settings
 from firstboot.dns.addresses import Addresses, find_addresses
-from firstboot.dns.dkim import ensure_keys
 from firstboot.dns.records import Record, wanted_records
 from firstboot.system.authority import Authorities
 from firstboot.system.dnsclient import Server

@@ -12,10 +12,10 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from firstboot.base.dkim import DkimKey
 from firstboot.base.rules import IPAddress
 from firstboot.base.services import Port
 from firstboot.base.settings import Settings, Tls
-from firstboot.dns.dkim import DkimKey
 
 TTL = 3600
 

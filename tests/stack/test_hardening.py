@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from firstboot.base.services import TLS_SECRET, Service, Stack, read_stack
+from firstboot.base.services import DIRECTORY_SECRETS, Service, Stack, read_stack
 from tests.stack.boxes import Boxes
 from tests.stack.mail import Mail
 from tools.build.source import CHECKOUT
@@ -91,10 +91,11 @@ def test_secrets_are_in_files_of_their_reader(
 ) -> None:
     for name in service.secrets:
         path = stack.home.config / "secrets" / service.name / name
-        if name == TLS_SECRET:
-            path /= "certificate.pem"
-        status = path.stat()
-        assert (status.st_mode & 0o777, status.st_uid) == (0o400, service.user)
+        files = [file for file in path.rglob("*") if file.is_file()]
+        assert bool(files) == (name in DIRECTORY_SECRETS)
+        for file in files or [path]:
+            status = file.stat()
+            assert (status.st_mode & 0o777, status.st_uid) == (0o400, service.user)
     secret = (stack.home.state / "secrets/canary_password").read_text(encoding="ascii")
     found = boxes.inspect(service.name)
     assert secret not in str(found["Config"])

@@ -99,6 +99,19 @@ HOST_PACKAGES: tuple[Package, ...] = (
     Package("mpop", "the same", _CLIENTS, ("mpop",)),
     Package("fetchmail", "the same", _CLIENTS, ("fetchmail",)),
     Package("curl", "the same", _CLIENTS, ("curl",)),
+    # Debian's and Ubuntu's: the archive of Python packages has it as source only.
+    Package(
+        "python3-dkim",
+        "verifying signatures of mail in tests",
+        _for("test"),
+        ("/usr/lib/python3/dist-packages/dkim",),
+    ),
+    Package(
+        "python3-nacl",
+        "the same, for Ed25519",
+        _for("test"),
+        ("/usr/lib/python3/dist-packages/nacl",),
+    ),
     Package("docker.io", "running the containers on the host", _for("stack test"), ("dockerd",)),
     Package(
         "docker-compose-v2",

@@ -14,7 +14,7 @@ from tools.boot.appliance import READY, READY_SECONDS, TROUBLE, read_status
 from tools.build.image import Built
 
 HEALTHY_SECONDS = 90.0
-SERVICES = ["directory", "mailstore", "mta", "redis"]
+SERVICES = ["directory", "mailstore", "mta", "redis", "rspamd"]
 # Where a program might leave something: none of it is below /state.
 OUTSIDE_STATE = ("/etc/intruder", "/var/intruder", "/var/lib/intruder", "/run/intruder")
 

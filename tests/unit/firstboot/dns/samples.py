@@ -5,9 +5,9 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 
+from firstboot.base.dkim import DkimKey
 from firstboot.base.services import Port
 from firstboot.base.settings import Settings, parse_settings
-from firstboot.dns.dkim import DkimKey
 from firstboot.dns.records import Record, wanted_records
 from tests.unit.firstboot.samples import SETTINGS
 

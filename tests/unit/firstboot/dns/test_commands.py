@@ -9,10 +9,10 @@ from ipaddress import ip_address
 import pytest
 from click.testing import CliRunner, Result
 
+from firstboot.base.dkim import DkimKey, ensure_keys
 from firstboot.base.errors import SettingsError
 from firstboot.base.paths import Paths
 from firstboot.dns import commands
-from firstboot.dns.dkim import DkimKey, ensure_keys
 from firstboot.dns.records import wanted_records
 from tests.unit.firstboot.dns.samples import PORTS, published, settings
 from tests.unit.firstboot.dnsserver import Internet

@@ -14,10 +14,10 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
+from firstboot.base.dkim import ensure_keys, signing_key
 from firstboot.base.errors import StackError
 from firstboot.dns import formats
 from firstboot.dns.commands import STYLE_NAMES
-from firstboot.dns.dkim import ensure_keys
 from firstboot.dns.records import host_zone, relative_name, wanted_records
 from tests.unit.firstboot.dns.samples import KEYS, PORTS, RSA, records, settings
 
@@ -208,6 +208,19 @@ def test_public_halves_are_as_the_standards_say(tmp_path: Path) -> None:
     private = serialization.load_pem_private_key(pem, None)
     assert isinstance(private, ed25519.Ed25519PrivateKey)
     ed25519.Ed25519PublicKey.from_public_bytes(data).verify(private.sign(b"mail"), b"mail")
+
+
+def test_the_keys_that_sign_are_those_whose_records_are_shown(tmp_path: Path) -> None:
+    first, second = ensure_keys(tmp_path, ("example.com",))
+    private = serialization.load_pem_private_key(signing_key(tmp_path, first), None)
+    assert isinstance(private, rsa.RSAPrivateKey)
+    public = private.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    assert base64.b64encode(public).decode() == first.public
+    seed = base64.b64decode(signing_key(tmp_path, second))
+    pair = ed25519.Ed25519PrivateKey.from_private_bytes(seed)
+    assert base64.b64encode(pair.public_key().public_bytes_raw()).decode() == second.public
 
 
 def test_damaged_key_is_not_replaced(tmp_path: Path) -> None:

@@ -1,8 +1,7 @@
-"""The keys that a domain's mail will be signed with (DKIM), made once and kept in the state.
+"""The keys that a domain's mail is signed with (DKIM), made once and kept in the state.
 
-Mail is not signed yet. The keys exist already so that their records can be published together with
-the others; a record whose key signs nothing does no harm (RFC 6376, 6.1: only a signature leads
-somebody to look for it).
+Whoever renders the stack and whoever shows the records makes those that are missing: the keys that
+sign and the records that are published are always the same ones.
 """
 
 from __future__ import annotations
@@ -67,11 +66,27 @@ def ensure_keys(folder: Path, domains: tuple[str, ...]) -> tuple[DkimKey, ...]:
         ) from None
 
 
+def signing_key(folder: Path, key: DkimKey) -> bytes:
+    """The private half as Rspamd takes it: RSA in PEM, Ed25519 as its seed in base64."""
+    private = _read_key(_path(folder, key.domain, key.algorithm))
+    if isinstance(private, rsa.RSAPrivateKey):
+        return _pem(private)
+    return base64.b64encode(private.private_bytes_raw())
+
+
+def _path(folder: Path, domain: str, algorithm: Algorithm) -> Path:
+    return folder / domain / f"{SELECTORS[algorithm]}.pem"
+
+
 def _ensure_key(folder: Path, domain: str, algorithm: Algorithm) -> DkimKey:
-    path = folder / domain / f"{SELECTORS[algorithm]}.pem"
+    path = _path(folder, domain, algorithm)
     if not path.exists():
         make_directory(path.parent, mode=0o700)
         write_atomic(path, _pem(_MAKERS[algorithm]()), mode=0o600)
+    return DkimKey(domain, SELECTORS[algorithm], algorithm, _public(_read_key(path)))
+
+
+def _read_key(path: Path) -> PrivateKey:
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), None)
     except (ValueError, TypeError):
@@ -81,7 +96,7 @@ def _ensure_key(folder: Path, domain: str, algorithm: Algorithm) -> DkimKey:
             f"the DKIM key {path} is damaged",
             "Restore it from a backup, or delete it and publish the record of the new one.",
         )
-    return DkimKey(domain, SELECTORS[algorithm], algorithm, _public(key))
+    return key
 
 
 _MAKERS: dict[Algorithm, Callable[[], PrivateKey]] = {

@@ -1,0 +1,156 @@
+"""What leaves is signed, what comes in is judged, and without Rspamd mail waits."""
+
+from __future__ import annotations
+
+import base64
+import email
+import email.policy
+import json
+import smtplib
+from email.message import EmailMessage
+from pathlib import Path
+
+import pytest
+
+from firstboot.base.dkim import SELECTORS, ensure_keys
+from firstboot.base.run import run
+from firstboot.base.waiting import wait_for
+from tests.stack.boxes import Boxes
+from tests.stack.mail import HELO, Mail, find
+from tests.stack.messages import new_mark, ordinary, with_body
+from tests.stack.people import EXAMPLE, GRACE, STRANGER
+from tools.stack.example import ADA
+from tools.stack.lifecycle import StackUp
+
+# The host's own, which has dkimpy.
+PYTHON = "/usr/bin/python3"
+VERIFY = Path(__file__).with_name("verify_dkim.py")
+# By which whoever tries out a spam filter is known to it.
+GTUBE = b"XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X\r\n"
+
+
+def parsed(message: bytes) -> EmailMessage:
+    found = email.message_from_bytes(message, policy=email.policy.default)
+    assert isinstance(found, EmailMessage)
+    return found
+
+
+def signatures(stack: StackUp, message: bytes) -> list[list[str | bool]]:
+    """Domain, selector, algorithm and validity of each signature, by the records of the stack.
+
+    They are those that `mailstead dns` shows: both come from the same keys.
+    """
+    keys = ensure_keys(stack.home.state / "dkim", (EXAMPLE.domain,))
+    records = {f"{key.selector}._domainkey.{key.domain}.": key.text for key in keys}
+    task = {"message": base64.b64encode(message).decode(), "records": records}
+    found: list[list[str | bool]] = json.loads(run([PYTHON, VERIFY], stdin=json.dumps(task)).stdout)
+    return sorted(found)
+
+
+SIGNED = [
+    [EXAMPLE.domain, SELECTORS["ed25519"], "ed25519-sha256", True],
+    [EXAMPLE.domain, SELECTORS["rsa"], "rsa-sha256", True],
+]
+
+
+@pytest.mark.parametrize("service", ["submission", "submissions"])
+def test_what_people_send_is_signed(stack: StackUp, mail: Mail, service: str) -> None:
+    mark = new_mark()
+    with mail.submission(ADA, service) as smtp:
+        smtp.sendmail(ADA.address, [GRACE.address], ordinary(mark))
+    message = mail.fetch(GRACE, mark)
+    assert signatures(stack, message) == SIGNED
+    # Where Ada is, and what her program calls her computer, is not told.
+    received = parsed(message).get_all("Received", [])
+    assert [HELO in field or " from " in f" {field}" for field in received] == [False]
+    # The mailstore knows by the queue's own field, first of all, what it has got already.
+    assert parsed(message).keys()[:3] == ["Return-Path", "Delivered-To", "Received"]
+    # Of a changed message nothing verifies.
+    changed = message.replace(mark.encode(), new_mark().encode())
+    assert {valid for *_, valid in signatures(stack, changed)} == {False}
+
+
+def test_what_others_send_is_not_signed(stack: StackUp, mail: Mail) -> None:
+    """Also when it claims to be from here."""
+    mark = new_mark()
+    mail.receive([GRACE.address], ordinary(mark), sender=ADA.address)
+    assert signatures(stack, mail.fetch(GRACE, mark)) == []
+
+
+def test_only_our_verdicts_are_left(mail: Mail) -> None:
+    mark = new_mark()
+    forged = (
+        f"Authentication-Results: {EXAMPLE.hostname}; dkim=pass header.d=bank.example\r\n"
+        "X-Spam: No\r\nX-Spam-Flag: NO\r\n"
+    ).encode()
+    mail.receive([ADA.address], forged + ordinary(mark, sender=STRANGER))
+    message = parsed(mail.fetch(ADA, mark))
+    assert "X-Spam" not in message
+    assert "X-Spam-Flag" not in message
+    (results,) = message.get_all("Authentication-Results", [])
+    assert results.startswith(f"{EXAMPLE.hostname};")
+    assert "bank.example" not in results
+    assert "spf=" in results
+    assert "dmarc=" in results
+
+
+def test_people_forge_no_verdicts_for_each_other(mail: Mail) -> None:
+    mark = new_mark()
+    forged = f"Authentication-Results: {EXAMPLE.hostname}; dmarc=pass\r\n".encode()
+    mail.send(ADA, GRACE.address, forged + ordinary(mark))
+    assert "Authentication-Results" not in parsed(mail.fetch(GRACE, mark))
+
+
+def test_hopeless_spam_is_refused_in_the_session(mail: Mail) -> None:
+    mark = new_mark()
+    with pytest.raises(smtplib.SMTPDataError) as refused:
+        mail.receive([ADA.address], with_body(mark, GTUBE + mark.encode()))
+    assert refused.value.smtp_code == 554
+    assert b"5.7.1" in refused.value.smtp_error
+    assert mail.count(ADA, mark) == 0
+
+
+def test_likely_spam_goes_to_junk(mail: Mail) -> None:
+    """No date, no ID, no recipient, a subject that shouts: each alone would be nothing."""
+    mark = new_mark()
+    lines = [
+        "From: WIN <win@example.org>",
+        "Reply-To: other@example.net",
+        "Subject: MAKE MONEY FAST!!! $$$ FREE",
+        "",
+        f"Click now {mark}",
+        "",
+    ]
+    mail.receive([ADA.address], "\r\n".join(lines).encode(), sender="win@example.org")
+    with mail.imap(ADA) as imap:
+
+        def junk() -> bytes | None:
+            imap.select("Junk")
+            return next(find(imap, mark), None)
+
+        message = wait_for(junk, what="spam in Junk", timeout=60, interval=0.5)
+        assert parsed(message)["X-Spam"] == "Yes"
+    assert mail.count(ADA, mark) == 0
+
+
+def test_without_rspamd_mail_waits(stack: StackUp, mail: Mail, all_well: Boxes) -> None:
+    """Nothing is taken without a verdict or without a signature."""
+    mark = new_mark()
+    all_well.kill("rspamd")
+    with pytest.raises(smtplib.SMTPException) as put_off:
+        mail.send(ADA, GRACE.address, ordinary(mark))
+    assert _codes(put_off.value) <= {451, 454}
+    with pytest.raises(smtplib.SMTPException) as put_off:
+        mail.receive([GRACE.address], ordinary(mark, sender=STRANGER))
+    assert _codes(put_off.value) <= {451, 454}
+    all_well.mend()
+    mail.send(ADA, GRACE.address, ordinary(mark))
+    assert signatures(stack, mail.fetch(GRACE, mark)) == SIGNED
+    assert mail.count(GRACE, mark) == 1
+
+
+def _codes(error: smtplib.SMTPException) -> set[int]:
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return {code for code, _ in error.recipients.values()}
+    assert isinstance(error, smtplib.SMTPResponseException)
+    return {error.smtp_code}
