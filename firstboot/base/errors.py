@@ -84,6 +84,10 @@ class RoundTripError(MailsteadError):
     exit_code = 10
 
 
+class UnreachableError(RoundTripError):
+    """A server did not answer or refused a step of it, which another try may get through."""
+
+
 class CheckError(MailsteadError):
     """At least one check of `mailstead check` failed."""
 

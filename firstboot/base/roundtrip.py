@@ -16,11 +16,11 @@ import smtplib
 import socket
 import ssl
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from firstboot.base.errors import DeadlineError, RoundTripError
+from firstboot.base.errors import DeadlineError, RoundTripError, UnreachableError
 from firstboot.base.waiting import wait_for
 
 LOOPBACK = "127.0.0.1"
@@ -33,15 +33,8 @@ _NO_CHECK_TIME = ssl.VerifyFlags(0x200000)
 
 # What a server on the way may put in front of a message: RFC 5321, 4.4; RFC 8601, 2; and
 # Postfix's Delivered-To and X-Original-To.
-TRACE_FIELDS = frozenset(
-    {
-        "return-path",
-        "received",
-        "delivered-to",
-        "x-original-to",
-        "authentication-results",
-        "dkim-signature",
-    }
+TRACE_FIELDS = frozenset({"return-path", "received", "delivered-to", "x-original-to"}).union(
+    {"authentication-results", "dkim-signature"}
 )
 
 
@@ -93,11 +86,16 @@ def trusting(certificate: Path | str) -> ssl.SSLContext:
     return context
 
 
-def round_trip(account: Account, *, timeout: float = DELIVERY_SECONDS) -> RoundTrip:
+def round_trip(
+    account: Account,
+    *,
+    timeout: float = DELIVERY_SECONDS,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> RoundTrip:
     """Send one message from an account to itself and get it back.
 
-    `timeout` is how many seconds delivery may take. Raises RoundTripError naming the step that
-    failed; the message is deleted where that is still possible.
+    Delivery may take `timeout` seconds; each look for it calls `meanwhile` first. Raises
+    RoundTripError naming the step that failed; the message is deleted where that is still possible.
     """
     message = make_message(account.address, account.hostname)
     with _step(f"IMAP on port {account.imaps}"), open_imap(account) as imap:
@@ -106,7 +104,7 @@ def round_trip(account: Account, *, timeout: float = DELIVERY_SECONDS) -> RoundT
         with _step(f"submission on port {account.submission}"):
             _submit(account, account.address, message)
         submitted = time.monotonic()
-        uid, fetched = _await_message(imap, first_uid, message, timeout)
+        uid, fetched = _await_message(imap, first_uid, message, timeout, meanwhile)
         delivered = time.monotonic()
         _delete(imap, uid)
         deleted = time.monotonic()
@@ -229,13 +227,18 @@ def _select_inbox(imap: imaplib.IMAP4) -> int:
 
 
 def _await_message(
-    imap: imaplib.IMAP4, first_uid: int, sent: bytes, timeout: float
+    imap: imaplib.IMAP4,
+    first_uid: int,
+    sent: bytes,
+    timeout: float,
+    meanwhile: Callable[[], None],
 ) -> tuple[int, bytes]:
     """Wait for the message that carries our Message-ID; returns its UID and content."""
     mark = sent.partition(b"Message-ID: ")[2].partition(b"\r\n")[0]
     seen: set[int] = set()
 
     def look() -> tuple[int, bytes] | None:
+        meanwhile()
         _ok(imap.noop(), "NOOP")
         for uid in _new_uids(imap, first_uid) - seen:
             content = _fetch(imap, uid)
@@ -291,4 +294,4 @@ def _step(name: str) -> Iterator[None]:
     try:
         yield
     except (smtplib.SMTPException, imaplib.IMAP4.error, OSError, ValueError) as error:
-        raise RoundTripError(f"{name}: {error or type(error).__name__}", HINT) from None
+        raise UnreachableError(f"{name}: {error or type(error).__name__}", HINT) from None

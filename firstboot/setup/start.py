@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from firstboot.base.canary import canary_account
 from firstboot.base.compose import PROJECT
 from firstboot.base.engine import Container, Engine, lacking
-from firstboot.base.errors import DeadlineError, EngineError, SettingsError
+from firstboot.base.errors import DeadlineError, EngineError, SettingsError, UnreachableError
 from firstboot.base.files import sync_directory, write_atomic
 from firstboot.base.paths import Paths
 from firstboot.base.release import Release, read_release
-from firstboot.base.roundtrip import round_trip
+from firstboot.base.roundtrip import RoundTrip, round_trip
 from firstboot.base.services import Port, Stack, read_stack
 from firstboot.base.settings import Settings, read_settings
 from firstboot.base.waiting import wait_for
@@ -23,7 +25,10 @@ from firstboot.system.probe import port_problem
 # For a machine under emulation, where everything takes ten to thirty times as long.
 RUNNING_SECONDS = 300.0
 PORT_SECONDS = 300.0
+# Longer than Postfix waits for its milter before it greets anyway.
+GREETING_SECONDS = 60.0
 MAIL_SECONDS = 300.0
+FLUSH_SECONDS = 20.0
 # Docker starts a container that has ended again, ever more slowly. One that ends so often will not
 # get well by waiting.
 MAX_RESTARTS = 5
@@ -129,10 +134,42 @@ def _containers(machine: _Machine) -> tuple[Container, ...]:
 
 
 def _await_mail(machine: _Machine) -> None:
-    """Send a mail all the way round: it needs every service, and nothing else proves as much."""
+    """Send a mail all the way round: it needs every service, and nothing else proves as much.
+
+    Raises RoundTripError: the last one, when servers on a slow machine have not taken and shown
+    the mail after as many tries as the time allows.
+    """
     account = canary_account(machine.paths, machine.settings, machine.stack)
-    done = round_trip(account, timeout=MAIL_SECONDS)
+    refusals: list[UnreachableError] = []
+
+    def gone_round() -> RoundTrip | None:
+        try:
+            return round_trip(account, timeout=MAIL_SECONDS, meanwhile=_flushing(machine))
+        except UnreachableError as error:
+            refusals.append(error)
+            return None
+
+    try:
+        done = wait_for(gone_round, what="a mail's round", timeout=MAIL_SECONDS, interval=5.0)
+    except DeadlineError:
+        raise refusals[-1] from None
     machine.console.say(f"a mail went round ({done.seconds:.1f} s)")
+
+
+def _flushing(machine: _Machine) -> Callable[[], None]:
+    """What may be called at any time and delivers every FLUSH_SECONDS what the MTA has put off.
+
+    Otherwise a mail that came to the MTA before a service was there would wait a minute or two.
+    """
+    flushed = time.monotonic()
+
+    def flush() -> None:
+        nonlocal flushed
+        if time.monotonic() - flushed >= FLUSH_SECONDS:
+            _flush_queue(machine)
+            flushed = time.monotonic()
+
+    return flush
 
 
 def _flush_queue(machine: _Machine) -> None:
@@ -157,8 +194,9 @@ def _await_port(machine: _Machine, port: Port) -> None:
     def answers() -> bool:
         _containers(machine)
         hostname, certificate = machine.settings.hostname, machine.paths.certificate
-        problems.append(port_problem(port, hostname, certificate))
-        return problems[-1] is None
+        problem = port_problem(port, hostname, certificate, timeout=GREETING_SECONDS)
+        problems.append(problem)
+        return problem is None
 
     what = f"an answer on port {port.published} ({port.name})"
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from firstboot.base.errors import (
     RoundTripError,
     SettingsError,
     StackError,
+    UnreachableError,
 )
 from firstboot.base.paths import Paths
 from firstboot.base.release import Release
@@ -442,7 +444,7 @@ DONE = RoundTrip(1000, 0.1, 0.2, 0.3)
 def ready(volumes: Volumes, paths: Paths, monkeypatch: pytest.MonkeyPatch) -> Paths:
     """A machine that has been set up and whose ports answer."""
     set_up(make_seed(), paths)
-    monkeypatch.setattr(start, "port_problem", lambda *_arguments: None)
+    monkeypatch.setattr(start, "port_problem", lambda *_arguments, **_options: None)
     monkeypatch.setattr(start, "round_trip", lambda *_arguments, **_options: DONE)
     monkeypatch.setattr("os.sync", lambda: None)
     return paths
@@ -509,7 +511,8 @@ def test_start_tells_which_port_does_not_answer(
     ready: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(start, "PORT_SECONDS", 0.0)
-    monkeypatch.setattr(start, "port_problem", lambda *_arguments: "Connection refused")
+    refuse: Callable[..., str] = lambda *_arguments, **_options: "Connection refused"  # noqa: E731
+    monkeypatch.setattr(start, "port_problem", refuse)
     with pytest.raises(EngineError, match=r"port 587 \(submission\) .*: Connection refused"):
         run_start(ready, FakeEngine())
 
@@ -530,6 +533,57 @@ def test_start_is_not_ready_before_a_mail_went_round(
     assert [account.address for account in accounts] == ["canary@mail.example.com"]
     assert "prune" not in engine.calls
     assert "ready mail.example.com" not in progress(capsys)
+
+
+def test_start_tries_again_when_a_server_refuses_at_first(
+    ready: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers: list[RoundTrip | None] = [None, DONE]
+
+    def refuse_once(_account: Account, **_options: object) -> RoundTrip:
+        if done := answers.pop(0):
+            return done
+        raise UnreachableError("submission on port 587: timed out")
+
+    monkeypatch.setattr(start, "round_trip", refuse_once)
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
+    run_start(ready, FakeEngine())
+    assert answers == []
+
+
+def test_start_tells_the_last_refusal_when_its_time_is_over(
+    ready: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_account: Account, **_options: object) -> RoundTrip:
+        raise UnreachableError("submission on port 587: timed out")
+
+    monkeypatch.setattr(start, "round_trip", refuse)
+    monkeypatch.setattr(start, "MAIL_SECONDS", 0.0)
+    with pytest.raises(UnreachableError, match="587: timed out"):
+        run_start(ready, FakeEngine())
+
+
+def test_start_flushes_the_queue_while_it_awaits_the_mail(
+    ready: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = FakeEngine()
+    flushed: list[int] = []
+
+    def look_three_times(
+        _account: Account, *, timeout: float, meanwhile: Callable[[], None]
+    ) -> RoundTrip:
+        assert timeout == start.MAIL_SECONDS
+        for seconds in (0.0, start.FLUSH_SECONDS, 0.0):
+            now[0] += seconds
+            meanwhile()
+            flushed.append(engine.calls.count("mta: postqueue -f"))
+        return DONE
+
+    now = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setattr(start, "round_trip", look_three_times)
+    run_start(ready, engine)
+    assert flushed == [0, 1, 1]
 
 
 def test_start_before_setup(paths: Paths) -> None:
