@@ -1,4 +1,4 @@
-"""What leaves is signed, what comes in is judged, and without Rspamd mail waits."""
+"""What leaves is signed, what comes in is judged, and Rspamd, however it is, stops no mail."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import email
 import email.policy
 import json
 import smtplib
+import time
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def test_what_people_send_is_signed(stack: StackUp, mail: Mail, service: str) ->
     assert signatures(stack, message) == SIGNED
     # Where Ada is, and what her program calls her computer, is not told.
     received = parsed(message).get_all("Received", [])
-    assert [HELO in field or " from " in f" {field}" for field in received] == [False]
+    assert [HELO in field or " from " in f" {field}" for field in received] == [False] * 2
     # The mailstore knows by the queue's own field, first of all, what it has got already.
     assert parsed(message).keys()[:3] == ["Return-Path", "Delivered-To", "Received"]
     # Of a changed message nothing verifies.
@@ -133,24 +134,61 @@ def test_likely_spam_goes_to_junk(mail: Mail) -> None:
     assert mail.count(ADA, mark) == 0
 
 
-def test_without_rspamd_mail_waits(stack: StackUp, mail: Mail, all_well: Boxes) -> None:
-    """Nothing is taken without a verdict or without a signature."""
+def test_a_large_message_costs_little(mail: Mail, boxes: Boxes) -> None:
+    """Ten megabytes of text, which would take a second and 200 MiB to take apart."""
     mark = new_mark()
+    text = b"the quick brown fox asks www.example.net about mail.example.org end.Next\r\n"
+    before = _cpu_seconds(boxes)
+    mail.receive([ADA.address], with_body(mark, text * (10 * (1 << 20) // len(text))))
+    assert _cpu_seconds(boxes) - before < 0.5
+    (results,) = parsed(mail.fetch(ADA, mark)).get_all("Authentication-Results", [])
+    assert results.startswith(f"{EXAMPLE.hostname};")
+
+
+def _cpu_seconds(boxes: Boxes) -> float:
+    stats = boxes.api.stats(boxes.ids["rspamd"], stream=False)
+    nanoseconds: int = stats["cpu_stats"]["cpu_usage"]["total_usage"]
+    return nanoseconds / 1e9
+
+
+def test_it_starts_quietly(stack: StackUp) -> None:
+    """Each start is a few lines of a log that people read."""
+    (container,) = (
+        found for found in stack.engine.containers(stack.home.project) if found.service == "rspamd"
+    )
+    lines = stack.engine.logs(container, lines=500).splitlines()
+    # Which are those of its first process; the others are about messages.
+    (line,) = (line for line in lines if "(main)" in line)
+    assert "is loading configuration" in line
+
+
+def test_while_rspamd_is_dead_mail_is_taken(stack: StackUp, mail: Mail, all_well: Boxes) -> None:
+    """What comes in is delivered without a verdict, also one of its own; what people send waits."""
+    sent, received = new_mark(), new_mark()
+    forged = f"Authentication-Results: {EXAMPLE.hostname}; dmarc=pass\r\n".encode()
     all_well.kill("rspamd")
-    with pytest.raises(smtplib.SMTPException) as put_off:
-        mail.send(ADA, GRACE.address, ordinary(mark))
-    assert _codes(put_off.value) <= {451, 454}
-    with pytest.raises(smtplib.SMTPException) as put_off:
-        mail.receive([GRACE.address], ordinary(mark, sender=STRANGER))
-    assert _codes(put_off.value) <= {451, 454}
+    mail.send(ADA, GRACE.address, ordinary(sent))
+    mail.receive([GRACE.address], forged + ordinary(received, sender=STRANGER))
+    assert "Authentication-Results" not in parsed(mail.fetch(GRACE, received))
+    assert mail.count(GRACE, sent) == 0
     all_well.mend()
-    mail.send(ADA, GRACE.address, ordinary(mark))
-    assert signatures(stack, mail.fetch(GRACE, mark)) == SIGNED
-    assert mail.count(GRACE, mark) == 1
+    # Postfix would try again by itself, within two minutes.
+    assert all_well.run("mta", "postqueue", "-f")[0] == 0
+    assert signatures(stack, mail.fetch(GRACE, sent)) == SIGNED
+    assert mail.count(GRACE, sent) == 1
 
 
-def _codes(error: smtplib.SMTPException) -> set[int]:
-    if isinstance(error, smtplib.SMTPRecipientsRefused):
-        return {code for code, _ in error.recipients.values()}
-    assert isinstance(error, smtplib.SMTPResponseException)
-    return {error.smtp_code}
+def test_while_rspamd_is_stuck_mail_is_taken(stack: StackUp, mail: Mail, all_well: Boxes) -> None:
+    """As it looks from outside when it has started on a slow machine, but not yet answered."""
+    sent, received = new_mark(), new_mark()
+    all_well.api.pause(all_well.ids["rspamd"])
+    try:
+        started = time.monotonic()
+        mail.send(ADA, GRACE.address, ordinary(sent))
+        # Submission does not wait for it at all.
+        assert time.monotonic() - started < 10
+        mail.receive([GRACE.address], ordinary(received, sender=STRANGER))
+        assert mail.fetch(GRACE, received)
+    finally:
+        all_well.api.unpause(all_well.ids["rspamd"])
+    assert signatures(stack, mail.fetch(GRACE, sent)) == SIGNED
