@@ -112,6 +112,12 @@ HOST_PACKAGES: tuple[Package, ...] = (
         _for("test"),
         ("/usr/lib/python3/dist-packages/nacl",),
     ),
+    Package(
+        "python3-authres",
+        "the same, for ARC",
+        _for("test"),
+        ("/usr/lib/python3/dist-packages/authres",),
+    ),
     Package("docker.io", "running the containers on the host", _for("stack test"), ("dockerd",)),
     Package(
         "docker-compose-v2",
