@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import smtplib
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import formatdate, make_msgid
 
 from firstboot.base.roundtrip import Account, open_imap
 from tools.vm import Machine
 
 # Seconds for one answer of an emulated machine.
 TIMEOUT = 120.0
+CLIENT = "client.example"
+SENDER = f"bob@{CLIENT}"
 
 
 def deliver(machine: Machine, recipient: str, marker: str) -> None:
-    """Hand in a message on port 25 as another server would; returns once it was accepted (250)."""
-    message = f"From: bob@example.net\r\nTo: {recipient}\r\nSubject: {marker}\r\n\r\n{marker}\r\n"
+    """Hand in a message on port 25 as another server would; returns once it was accepted (250).
+
+    It has all that decent mail has, or it might be taken for spam; and it comes from a domain that
+    says nothing about who may send for it, since it does not exist (RFC 2606).
+    """
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = SENDER, recipient, marker
+    message["Date"] = formatdate()
+    message["Message-ID"] = make_msgid(domain=CLIENT)
+    message.set_content(f"{marker}\r\n")
     with smtplib.SMTP(
-        "127.0.0.1", machine.ports["smtp"], local_hostname="client.example.net", timeout=TIMEOUT
+        "127.0.0.1", machine.ports["smtp"], local_hostname=CLIENT, timeout=TIMEOUT
     ) as smtp:
-        smtp.sendmail("bob@example.net", [recipient], message)
+        smtp.sendmail(SENDER, [recipient], message.as_bytes(policy=SMTP))
 
 
 def has_message(account: Account, marker: str) -> bool:

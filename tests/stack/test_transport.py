@@ -9,6 +9,7 @@ import json
 import smtplib
 import time
 from email.message import EmailMessage
+from email.utils import formatdate, make_msgid
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,17 @@ def test_hopeless_spam_is_refused_in_the_session(mail: Mail) -> None:
     assert refused.value.smtp_code == 554
     assert b"5.7.1" in refused.value.smtp_error
     assert mail.count(ADA, mark) == 0
+
+
+def test_silent_name_servers_make_no_spam(mail: Mail) -> None:
+    """Here none answers. A mark has its points already, as what spammers track recipients by."""
+    mark = new_mark()
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = STRANGER, ADA.address, mark
+    message["Date"], message["Message-ID"] = formatdate(), make_msgid(domain="example.org")
+    message.set_content(f"{mark}\n")
+    mail.receive([ADA.address], message.as_bytes(policy=email.policy.SMTP))
+    assert "X-Spam" not in parsed(mail.fetch(ADA, mark))
 
 
 def test_likely_spam_goes_to_junk(mail: Mail) -> None:
