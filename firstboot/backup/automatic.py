@@ -15,7 +15,7 @@ from pathlib import Path
 from firstboot.backup.engine import Machine, back_up
 from firstboot.backup.verify import verify
 from firstboot.base.backuprules import age
-from firstboot.base.backups import Entry, Standing, judge, read_backups
+from firstboot.base.backups import Standing, judge, read_backups, sample_failed
 from firstboot.base.files import make_directory, write_atomic
 from firstboot.base.notices import leave_notice
 from firstboot.base.progress import Report
@@ -140,7 +140,7 @@ def warn(machine: Machine) -> tuple[str, ...]:
         for standing in standings(machine)
         if standing.state == "old"
         or (standing.state in {"none", "unverified"} and not patient)
-        or _sample_failed(entries, standing.target)
+        or sample_failed(entries, standing.target)
     ]
     if not wrong:
         return ()
@@ -167,11 +167,6 @@ def _test_restores(machine: Machine, report: Report) -> bool:
             verify(machine, target, report, everything=False)
             done = True
     return done
-
-
-def _sample_failed(entries: tuple[Entry, ...], target: str) -> bool:
-    samples = [e for e in entries if e.target == target and e.kind == "sample"]
-    return bool(samples) and not samples[-1].good
 
 
 def _text(moment: datetime.datetime) -> str:

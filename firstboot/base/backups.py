@@ -57,7 +57,8 @@ class Standing:
     """How things are at a target; times are None where there was none.
 
     `state` is `good`, `none` (there is no backup yet), `old` (it is older than the owner wants) or
-    `unverified` (it was not checked, or no sample of it came back as it was).
+    `unverified` (it was not checked, or no sample of it came back as it was). `reason` is why, or
+    why the last attempt failed.
     """
 
     target: str
@@ -86,7 +87,8 @@ class Standing:
         if self.state == "unverified":
             return f"UNVERIFIED: {text}{self._because()}"
         assert self.last_sample is not None, "it is good"
-        return f"{text}, last test restore {_show(self.last_sample)}"
+        text += f", last test restore {_show(self.last_sample)}"
+        return f"{text}; the last attempt FAILED: {self.reason}" if self.reason else text
 
     def _because(self) -> str:
         return f"; {self.reason}" if self.reason else ""
@@ -118,6 +120,12 @@ def last_good(entries: Sequence[Entry], target: str, kind: Kind) -> Entry | None
     """The newest attempt of a kind at a target that succeeded."""
     found = [entry for entry in entries if (entry.target, entry.kind) == (target, kind)]
     return next((entry for entry in reversed(found) if entry.good), None)
+
+
+def sample_failed(entries: Sequence[Entry], target: str) -> bool:
+    """Whether the last test restore from a target has failed."""
+    samples = [e for e in entries if e.target == target and e.kind == "sample"]
+    return bool(samples) and not samples[-1].good
 
 
 def judge(

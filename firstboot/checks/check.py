@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from firstboot.base.errors import MailsteadError
+from firstboot.checks.backups import check_backups
 from firstboot.checks.hardware import (
     check_clock,
     check_disk,
@@ -87,6 +88,7 @@ CHECKS: tuple[Check, ...] = (
     Check("units", "machine", check_units),
     Check("listeners", "machine", set_up=check_listeners),
     Check("firewall", "machine", set_up=check_firewall),
+    Check("backups", "machine", set_up=check_backups),
     Check("containers", "mail", set_up=check_containers),
     Check("ports", "mail", set_up=check_ports),
     Check("round trip", "mail", set_up=check_round_trip),
