@@ -19,7 +19,7 @@ from pathlib import Path
 from firstboot.backup.contents import BACKED_UP, DIRECTORY, NOT_MAIL, Item, is_half_written
 from firstboot.base.files import make_directory
 from firstboot.base.paths import Paths
-from firstboot.system.restic import BackupError
+from firstboot.system.resticerrors import BackupError
 from firstboot.system.sqlitelocks import Held, hold
 
 _LOGS = ("-wal", "-shm")

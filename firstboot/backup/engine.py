@@ -25,13 +25,8 @@ from firstboot.base.release import Release, read_release
 from firstboot.base.settings import BackupTarget, Settings, require_settings
 from firstboot.base.state import read_state_format
 from firstboot.system.disk import read_disk
-from firstboot.system.restic import (
-    BackupError,
-    Progress,
-    RepositoryLockedError,
-    Restic,
-    Written,
-)
+from firstboot.system.restic import Progress, Restic, Written
+from firstboot.system.resticerrors import BackupError, RepositoryLockedError
 
 TAG = "mailstead"
 _SECONDS_BETWEEN = 5.0

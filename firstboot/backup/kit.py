@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from firstboot.backup.keys import Recovery, keep_recovery, read_recovery
-from firstboot.base.backuprules import disk_place, kind_of
+from firstboot.base.backupplaces import disk_place, kind_of
 from firstboot.base.errors import MachineError
 from firstboot.base.paths import Paths
 

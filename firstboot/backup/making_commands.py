@@ -201,7 +201,7 @@ def automatic(as_json: bool) -> None:
     from firstboot.backup.automatic import warn
     from firstboot.base.notices import send_notices_or_wait
     from firstboot.system.console import find_consoles
-    from firstboot.system.restic import BackupError
+    from firstboot.system.resticerrors import BackupError
 
     machine, lines = _machine(), list[str]()
 
@@ -236,7 +236,7 @@ def _machine() -> Machine:
 def _chosen(machine: Machine, names: tuple[str, ...]) -> tuple[BackupTarget, ...]:
     """The targets that are named, or all; BackupError when there are none."""
     from firstboot.backup.targets import ADD_HINT, find_target
-    from firstboot.system.restic import BackupError
+    from firstboot.system.resticerrors import BackupError
 
     if not machine.targets:
         raise BackupError("the settings name no targets for backups", ADD_HINT)
@@ -248,7 +248,7 @@ def _chosen(machine: Machine, names: tuple[str, ...]) -> tuple[BackupTarget, ...
 def _alone(what: str) -> Iterator[None]:
     """Hold the lock that upgrades respect; ended by SIGTERM as by Ctrl-C, tidily."""
     from firstboot.system.maintenance import maintenance
-    from firstboot.system.restic import BackupError
+    from firstboot.system.resticerrors import BackupError
 
     def stop(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt
@@ -263,7 +263,7 @@ def _alone(what: str) -> Iterator[None]:
 
 def _end(shown: list[dict[str, Any]], failed: list[str], as_json: bool) -> None:
     """Print the result, and end with exit code 17 when something has failed."""
-    from firstboot.system.restic import BackupError
+    from firstboot.system.resticerrors import BackupError
 
     if as_json:
         click.echo(_dump({"ok": not failed, "targets": shown}))

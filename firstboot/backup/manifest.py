@@ -18,7 +18,7 @@ from typing import Any
 
 from firstboot.backup.contents import UNSTEADY
 from firstboot.base.files import write_atomic
-from firstboot.system.restic import BackupError
+from firstboot.system.resticerrors import BackupError
 
 FORMAT = 1
 NAME = "backup/manifest.json"

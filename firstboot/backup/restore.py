@@ -8,11 +8,12 @@ from dataclasses import replace
 from firstboot.backup.keys import keep_recovery, known_recovery, new_kit_name
 from firstboot.backup.plan import Plan, write_plan
 from firstboot.backup.repository import kit_of
-from firstboot.backup.staging import stage_all, stage_person
+from firstboot.backup.staging import stage_all, stage_part, stage_person
 from firstboot.base.codes import read_recovery_code
 from firstboot.base.paths import Paths
 from firstboot.base.progress import Report
-from firstboot.system.restic import BackupError, Restic, Snapshot
+from firstboot.system.restic import Restic, Snapshot
+from firstboot.system.resticerrors import BackupError
 
 LATEST = "latest"
 
@@ -44,17 +45,20 @@ def prepare_restore(
     snapshot: Snapshot,
     paths: Paths,
     *,
-    person: str = "",
+    only: str = "",
     before: Callable[[Plan], None] = lambda _plan: None,
     report: Report = lambda _: None,
 ) -> Plan:
-    """Stage a snapshot, of one `person` or all of it, and have the next start put it in place.
+    """Stage a snapshot, and have the next start put it in place.
 
+    `only` is a person's address or the name of a part (`staging.PARTS`); "" for all of it.
     `before` is called when all is staged; an error of it leaves everything as it was. Interrupted
     anywhere, nothing has changed, and the same call goes on with what was fetched.
     """
-    if person:
-        plan = stage_person(restic, snapshot, paths, person, report)
+    if "@" in only:
+        plan = stage_person(restic, snapshot, paths, only, report)
+    elif only:
+        plan = stage_part(restic, snapshot, paths, only, report)
     else:
         plan = _with_code(restic, stage_all(restic, snapshot, paths, report), paths)
     before(plan)

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from firstboot.backup.opening import Repository
     from firstboot.backup.plan import Plan
-    from firstboot.backup.source import Source
     from firstboot.base.paths import Paths
     from firstboot.system.restic import Restic, Snapshot
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_PLACES = "s3:…, sftp:…, rest:…, rclone:…, disk:LABEL, /folder"
 
 
 @click.command()
@@ -29,14 +30,20 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--from",
     "repository",
     metavar="REPOSITORY",
-    help="Where the backups are: s3:…, sftp:…, rest:…, a folder, or disk:LABEL/FOLDER.",
+    help="Where the backups are: s3:…, sftp:…, rest:…, rclone:…, disk:LABEL, a folder, or the name "
+    "of a target of this machine.",
 )
-@click.option("--access", type=FILE, help="File with what S3 or SFTP asks for.")
+@click.option("--access", type=FILE, help="File with what it takes to get in there.")
 @click.option("--code", "code_file", type=FILE, help="File with the recovery code.")
-@click.option("--person", metavar="ADDRESS", default="", help="Restore this person's mail only.")
+@click.option(
+    "--only",
+    metavar="WHAT",
+    default="",
+    help="Only the mail of this address, or settings, ssh, dkim, certificates, credentials.",
+)
 @click.option("--list", "only_list", is_flag=True, help="Show the backups that there are.")
 @click.option("--cancel", is_flag=True, help="Forget a restore that is not put in place yet.")
-@click.option("--yes", metavar="NAME", help="The machine's name, or ADDRESS; does not ask.")
+@click.option("--yes", metavar="NAME", help="The machine's name, or WHAT of --only; does not ask.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def restore(
     *,
@@ -44,7 +51,7 @@ def restore(
     repository: str | None,
     access: Path | None,
     code_file: Path | None,
-    person: str,
+    only: str,
     only_list: bool,
     cancel: bool,
     yes: str | None,
@@ -62,7 +69,7 @@ def restore(
     On a machine that is set up, everything that came after the backup is lost: new mail, changed
     passwords and settings. So its name has to be typed.
     """
-    from firstboot.backup.source import opened
+    from firstboot.backup.opening import open_repository
     from firstboot.base.errors import MachineError
     from firstboot.base.paths import Paths
     from firstboot.system.maintenance import maintenance
@@ -72,60 +79,71 @@ def restore(
         if cancel:
             _cancel(paths, as_json=as_json)
             return
-        source = _source(paths, repository, access, code_file)
-        with opened(source, paths) as restic:
+        chosen_place = _repository(paths, repository, access, code_file)
+        with open_repository(paths, chosen_place) as restic:
+            restic.require()
             snapshots = restic.snapshots()
             if only_list:
                 _show(snapshots, as_json=as_json)
                 return
             chosen = _choose(snapshots, snapshot, asked=repository is None)
-            plan = _prepare(restic, chosen, paths, person=person, yes=yes)
+            plan = _prepare(restic, chosen, paths, only=only, yes=yes)
     _tell(plan, paths, as_json=as_json)
 
 
-def _prepare(
-    restic: Restic, chosen: Snapshot, paths: Paths, *, person: str, yes: str | None
-) -> Plan:
+def _prepare(restic: Restic, chosen: Snapshot, paths: Paths, *, only: str, yes: str | None) -> Plan:
     from firstboot.backup.restore import prepare_restore
 
     if paths.settings.exists():
-        _agree(chosen, paths, person, yes)
+        _agree(chosen, paths, only, yes)
     return prepare_restore(
         restic,
         chosen,
         paths,
-        person=person,
+        only=only,
         report=lambda line: click.echo(f"restore: {line}", err=True),
     )
 
 
-def _agree(chosen: Snapshot, paths: Paths, person: str, yes: str | None) -> None:
+def _agree(chosen: Snapshot, paths: Paths, only: str, yes: str | None) -> None:
     """Have the name of what is replaced typed."""
     from firstboot.base.errors import MachineError
     from firstboot.base.settings import require_settings
 
-    name = person or require_settings(paths.settings).hostname
+    name = only or require_settings(paths.settings).hostname
     if yes is None:
-        what = f"the mail of {person}" if person else "ALL mail, settings and passwords"
+        everything = "ALL mail, settings and passwords"
+        what = f"the mail of {only}" if "@" in only else only or everything
         click.echo(f"This puts {what} back to {chosen.time}. What came later is lost.", err=True)
         yes = str(click.prompt(f"Type {name} to go on", default="", show_default=False, err=True))
     if yes.strip().lower() != name.lower():
         raise MachineError(f"that is not {name}", "Nothing was changed.")
 
 
-def _source(
-    paths: Paths, repository: str | None, access: Path | None, code_file: Path | None
-) -> Source:
-    from firstboot.backup.source import Source, asks_for
+def _repository(
+    paths: Paths, given: str | None, access: Path | None, code_file: Path | None
+) -> Repository:
+    """What was given or is asked for; of a target of this machine all is known."""
+    from firstboot.backup.credentials import question, typed
+    from firstboot.backup.opening import Repository
+    from firstboot.backup.targets import target_repository
+    from firstboot.base.backupplaces import kind_of
+    from firstboot.base.settings import read_settings
 
-    place = repository or _ask("Where are the backups (s3:…, sftp:…, rest:…, disk:LABEL, folder)")
-    if access is not None:
-        granted = access.read_text(encoding="utf-8")
-    elif repository is None and (wanted := asks_for(place)):
-        granted = _ask(wanted, secret=True)
-    else:
-        granted = ""
-    return Source(place, _code(paths, code_file), granted)
+    settings = read_settings(paths.settings)
+    targets = {target.name: target for target in settings.backup.targets} if settings else {}
+    place = given or _ask(f"Where are the backups ({', '.join([_PLACES, *targets])})")
+    if place in targets and access is None and code_file is None:
+        return target_repository(paths, targets[place])
+    place = targets[place].repository if place in targets else place
+    credentials = access.read_text(encoding="utf-8") if access is not None else ""
+    try:
+        kind = kind_of(place)
+    except ValueError:
+        raise click.UsageError(f"expected a place such as {_PLACES}, got {place!r}") from None
+    if access is None and given is None and question(kind):
+        credentials = typed(kind, _ask(question(kind), secret=True))
+    return Repository(place, _code(paths, code_file), credentials)
 
 
 def _code(paths: Paths, code_file: Path | None) -> bytes:

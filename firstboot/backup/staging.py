@@ -12,11 +12,12 @@ from firstboot.backup.plan import Plan
 from firstboot.base.errors import MachineError
 from firstboot.base.files import make_directory, write_atomic
 from firstboot.base.paths import Paths
-from firstboot.base.progress import MIB, Report, megabytes
+from firstboot.base.progress import MIB, Meter, Report, megabytes
 from firstboot.base.settings import parse_settings
 from firstboot.base.state import RESTORE_HINT, require_readable
 from firstboot.system.disk import read_disk
-from firstboot.system.restic import BackupError, Restic, Snapshot
+from firstboot.system.restic import Restic, Snapshot
+from firstboot.system.resticerrors import BackupError
 
 FORMAT_FILE, SETTINGS = "format", "settings.yaml"
 # What belongs to a machine or its disk, or is on its way; docs/backup.md gives the reasons.
@@ -27,6 +28,14 @@ _STAYS = (
 # Folders whose content is put in place piece by piece, since not all of it is in a backup.
 _DIVIDED = frozenset({"mail", "backup"})
 _ROOM_LEFT = 256 * MIB
+# What can go back by itself, since nothing else has to be of the same time.
+PARTS = {
+    "settings": "settings.yaml",
+    "ssh": "ssh",
+    "dkim": "mail/dkim",
+    "certificates": "mail/tls",
+    "credentials": "backup/credentials",
+}
 
 
 def stage_all(
@@ -35,8 +44,7 @@ def stage_all(
     """Fetch all of a snapshot; see `_fetch` for the errors. Nothing is put in place by this."""
     state_format, files = _examine(restic, snapshot)
     _fetch(restic, snapshot, paths, files, report, only=())
-    text = (paths.staging / SETTINGS).read_text(encoding="utf-8")
-    parse_settings(text, f"the settings in the backup of {snapshot.time}")
+    _require_settings(paths, snapshot)
     put = sorted({_unit(name) for name in files if PurePosixPath(name).parts[0] not in _STAYS})
     return Plan(snapshot.id, snapshot.time, "everything", state_format, tuple(put))
 
@@ -75,6 +83,32 @@ def stage_person(
     remove = tuple(name for name in _with_log(vault)[1:] if name not in mine)
     put = (*(name for name in only if name != spool), *absent)
     return Plan(snapshot.id, snapshot.time, f"the mail of {address}", state_format, put, remove)
+
+
+def stage_part(
+    restic: Restic, snapshot: Snapshot, paths: Paths, name: str, report: Report = lambda _: None
+) -> Plan:
+    """Fetch one of `PARTS`. MachineError for another name, BackupError when there is none."""
+    path = PARTS.get(name)
+    if path is None:
+        raise MachineError(
+            f"{name!r} cannot be restored by itself",
+            f"What can: a person's mail, by its address; {', '.join(PARTS)}.",
+        )
+    state_format, files = _examine(restic, snapshot)
+    mine = {n: size for n, size in files.items() if n == path or n.startswith(f"{path}/")}
+    if not mine:
+        raise BackupError(f"the backup of {snapshot.time} has no {name}", "Choose another one.")
+    _fetch(restic, snapshot, paths, mine, report, only=[path])
+    if path == SETTINGS:
+        _require_settings(paths, snapshot)
+    return Plan(snapshot.id, snapshot.time, name, state_format, (path,))
+
+
+def _require_settings(paths: Paths, snapshot: Snapshot) -> None:
+    """Raise SettingsError when the settings that were fetched cannot be used."""
+    text = (paths.staging / SETTINGS).read_text(encoding="utf-8")
+    parse_settings(text, f"the settings in the backup of {snapshot.time}")
 
 
 def vault_id(address: str) -> str:
@@ -125,9 +159,11 @@ def _fetch(
         shutil.rmtree(paths.staging, ignore_errors=True)
         write_atomic(paths.staged_snapshot, snapshot.id, mode=0o600)
     _require_room(paths, files)
-    report(f"fetching {len(files)} files, {megabytes(sum(files.values()))}")
+    size = sum(files.values())
+    report(f"fetching {len(files)} files, {megabytes(size)}; then all of it is read again")
     make_directory(paths.staging, mode=0o700)
-    restic.restore(snapshot.id, paths.staging, only=tuple(only), verify=True)
+    meter = Meter(report, "fetched", size)
+    restic.restore(snapshot.id, paths.staging, only=tuple(only), verify=True, progress=meter)
     wrong = [name for name, size in files.items() if _size(paths, name) != size]
     if wrong:
         raise BackupError(

@@ -20,7 +20,8 @@ from firstboot.base.files import make_directory
 from firstboot.base.progress import Report, megabytes
 from firstboot.base.settings import BackupTarget
 from firstboot.system.disk import read_disk
-from firstboot.system.restic import BackupError, RepositoryDamagedError, Restic, Snapshot
+from firstboot.system.restic import Restic, Snapshot
+from firstboot.system.resticerrors import BackupError, RepositoryDamagedError
 
 MOST_FILES = 200
 MOST_BYTES = 512 * 1024 * 1024

@@ -22,12 +22,12 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from firstboot.base.backupplaces import repository_problem
 from firstboot.base.backuprules import (
     DEFAULT_SCHEDULE,
     age_problem,
     check_backup,
     rate_problem,
-    repository_problem,
     schedule_problem,
     target_problem,
 )

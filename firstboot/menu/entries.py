@@ -90,7 +90,7 @@ RESTORE = Menu(
               Command(("backup", "restore"))),
         Entry("p", "One person's mail", "Puts one person's mail back to the time of a backup, at "
               "the next start. All else stays.",
-              Command(("backup", "restore", "--person", Answer(0, "word")),
+              Command(("backup", "restore", "--only", Answer(0, "word")),
                       questions=("Whose mail? The address, such as ada@example.com",))),
         Entry("c", "Cancel", "Forgets a restore that was fetched and is not in place yet.",
               Command(("backup", "restore", "--cancel"))),

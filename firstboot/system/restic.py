@@ -2,8 +2,7 @@
 
 The password goes by standard input. Where the repository is stands in a file, since an address may
 hold credentials; other credentials are in files that the environment names. Versions 0.14 (Debian
-12) to 0.18 (Ubuntu 26.04) are driven: exit codes that tell what failed came with 0.17, so older
-ones are told apart by their message.
+12) to 0.18 (Ubuntu 26.04) are driven; older ones than 0.17 do not tell how far a restore is.
 """
 
 from __future__ import annotations
@@ -11,74 +10,28 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from firstboot.base.errors import CommandError, MailsteadError
+from firstboot.base.errors import CommandError
 from firstboot.base.run import Completed, run, run_lines
+from firstboot.system.resticerrors import (
+    BackupError,
+    RepositoryDamagedError,
+    RepositoryLockedError,
+    RepositoryMissingError,
+    RepositoryRefusedError,
+    checked,
+)
 
 # It goes when we go, however that is: what it reads is held still by locks of ours.
 PROGRAM = ("setpriv", "--pdeathsig", "KILL", "restic")
-# restic's manual, "Exit codes".
-_INCOMPLETE, _MISSING, _LOCKED, _WRONG_PASSWORD = 3, 10, 11, 12
-_MISSING_SIGNS = ("is there a repository at the following location", "repository does not exist")
-_LOCKED_SIGNS = ("unable to create lock", "repository is already locked")
-_PASSWORD_SIGNS = ("wrong password or no key found",)
-_FULL_SIGNS = ("no space left on device", "disk quota exceeded", "quotaexceeded")
-_REFUSED_SIGNS = (
-    "permission denied",
-    "access denied",
-    "accessdenied",
-    "403 forbidden",
-    "401 unauthorized",
-    "invalidaccesskeyid",
-    "signaturedoesnotmatch",
-    "no such bucket",
-    "host key verification failed",
-    # ssh's own words may come too late for restic to hand them on.
-    "unable to start the sftp session",
-)
-_DAMAGE_SIGNS = (
-    "invalid data returned",
-    "ciphertext verification failed",
-    "does not exist",
-    "pack contains errors",
-    "repository contains errors",
-    "does not match id",
-    "not found in repository",
-    "hash mismatch",
-)
-
-
-class BackupError(MailsteadError):
-    """A backup, or something about one, did not succeed; earlier backups are as they were."""
-
-    exit_code = 17
-
-
-class RepositoryMissingError(BackupError):
-    """There is no repository at that place."""
-
-
-class RepositoryLockedError(BackupError):
-    """Another machine is using the repository for something that needs it alone, or needs it."""
-
-
-class WrongPasswordError(BackupError):
-    """There is a repository, and none of its keys is this password."""
-
-
-class RepositoryDamagedError(BackupError):
-    """What is in the repository is not what was written there."""
-
-
-class RepositoryFullError(BackupError):
-    """There is no room left where the repository is."""
-
-
-class RepositoryRefusedError(BackupError):
-    """Whoever keeps the repository does not let us in, or not to that place."""
+# A key takes a second, on slow machines ten; the rest is for networks.
+ANSWER_SECONDS = 120
+_TRIES_AGAIN = "retrying after"
+# `restic features`; unknown before 0.17, and without effect once it is no choice any more.
+_FIRST_ANSWER = {"RESTIC_FEATURES": "backend-error-redesign=false"}
 
 
 @dataclass(frozen=True)
@@ -141,14 +94,41 @@ class Restic:
     def exists(self) -> bool:
         """Whether there is a repository; errors other than that there is none are raised."""
         try:
-            self._run(["cat", "config"])
+            self.require()
         except RepositoryMissingError:
             return False
         return True
 
+    def require(self) -> None:
+        """Raise RepositoryMissingError when there is no repository, and what else is wrong there.
+
+        Since 0.17 restic tries for a quarter of an hour, also where it is told that nobody knows
+        its key or bucket. Here such words count at once, and `ANSWER_SECONDS` are enough for none.
+        """
+        said: list[str] = []
+
+        def heed(text: str) -> None:
+            said.append(text)
+            if _TRIES_AGAIN in text:
+                try:
+                    checked(Completed((), 1, "", text), "cat")
+                except (RepositoryMissingError, RepositoryRefusedError):
+                    raise
+                except BackupError:
+                    # Such as a network that is away; it may come back.
+                    return
+
+        # What it complains about goes to standard error, which is not read while it runs.
+        shell = ["timeout", str(ANSWER_SECONDS), "sh", "-c", 'exec "$@" 2>&1', "sh"]
+        argv, fed = [*shell, *self._argv(["cat", "config"])], self.password + b"\n"
+        done = run_lines(argv, heed, stdin=fed, env=self._environment())
+        checked(replace(done, stderr="\n".join(said)), "cat")
+
     def init(self) -> None:
-        """Make the repository, which the password will open."""
-        self._run(["init"])
+        """Make the repository, which the password will open; a bucket that is missing, too."""
+        fed, environment = self.password + b"\n", {**self._environment(), **_FIRST_ANSWER}
+        done = run(self._argv(["init"]), stdin=fed, env=environment, check=False)
+        checked(done, "init")
 
     def backup(
         self,
@@ -223,12 +203,27 @@ class Restic:
         return found
 
     def restore(
-        self, snapshot: str, target: Path, *, only: Sequence[str] = (), verify: bool = False
+        self,
+        snapshot: str,
+        target: Path,
+        *,
+        only: Sequence[str] = (),
+        verify: bool = False,
+        progress: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """Write a snapshot's files below `target`; `only`: of these paths from its top."""
+        """Write a snapshot's files below `target`; `only`: of these paths from its top.
+
+        `progress` is told the bytes that are there. `verify` reads all of it again.
+        """
+
+        def heed(message: dict[str, Any]) -> None:
+            if message.get("message_type") in {"status", "summary"}:
+                present = ("bytes_restored", "bytes_skipped")
+                progress(sum(int(message.get(name, 0)) for name in present))
+
         chosen = [word for path in only for word in ("--include", f"/{_literal(path)}")]
         verified = ["--verify"] if verify else []
-        self._run(["restore", snapshot, "--target", target, *verified, *chosen])
+        self._stream(["restore", snapshot, "--target", target, *verified, *chosen], heed)
 
     def read(self, snapshot: str, path: str) -> bytes:
         """The content of a small file of a snapshot."""
@@ -255,7 +250,7 @@ class Restic:
     def _run(self, words: Sequence[str | Path]) -> Completed:
         fed = self.password + b"\n"
         done = run(self._argv(words), stdin=fed, env=self._environment(), check=False)
-        return _checked(done, str(words[0]))
+        return checked(done, str(words[0]))
 
     def _stream(
         self,
@@ -277,56 +272,12 @@ class Restic:
         argv = self._argv(["--json", *words])
         fed = self.password + b"\n"
         done = run_lines(argv, line, stdin=fed, env=self._environment(), cwd=cwd)
-        _checked(done, str(words[0]))
+        checked(done, str(words[0]))
 
 
 def _literal(path: str) -> str:
     """A path as a pattern that stands for itself alone (restic: Go's filepath.Match)."""
     return "".join(f"\\{c}" if c in "*?[\\" else c for c in path)
-
-
-def _checked(done: Completed, verb: str) -> Completed:
-    """What ended well; otherwise the error that says what failed."""
-    if done.returncode == 0:
-        return done
-    said = _message(done)
-    lowered, code = said.lower(), done.returncode
-
-    def saw(signs: Sequence[str]) -> bool:
-        return any(sign in lowered for sign in signs)
-
-    what = f"restic {verb}: {said}" if said else f"restic {verb} failed with exit code {code}"
-    if code == _WRONG_PASSWORD or saw(_PASSWORD_SIGNS):
-        raise WrongPasswordError(
-            "the repository is there, but this machine's password does not open it",
-            "It may be another machine's repository: choose another place, or restore from it.",
-        )
-    if saw(_FULL_SIGNS):
-        hint = "Make room there, or keep fewer backups (backup.keep in the settings)."
-        raise RepositoryFullError(f"no room left for the backup: {what}", hint)
-    if code == _LOCKED or saw(_LOCKED_SIGNS):
-        hint = "Try again later; a lock that nobody refreshes any more goes after half an hour."
-        raise RepositoryLockedError("somebody else is using the repository", hint)
-    if saw(_REFUSED_SIGNS):
-        hint = (
-            "Look at the address and the credentials (mailstead backup targets), at what they may "
-            "do there, and for SFTP at the server's host key, which must be the known one."
-        )
-        raise RepositoryRefusedError(f"the repository cannot be entered: {what}", hint)
-    if code == _MISSING or saw(_MISSING_SIGNS):
-        raise RepositoryMissingError("there is no repository at that place")
-    if code == _INCOMPLETE and verb == "backup":
-        raise BackupError(f"not all files could be read: {what}", "Try again.")
-    if saw(_DAMAGE_SIGNS):
-        hint = "mailstead backup verify --all tells how much of it is damaged."
-        raise RepositoryDamagedError(f"the repository is damaged: {what}", hint)
-    raise BackupError(what, "Look at the network, and at what keeps the backups.")
-
-
-def _message(done: Completed) -> str:
-    """The last of what it said, in one line."""
-    lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
-    return " ".join(line.strip() for line in lines if line.strip())[-600:]
 
 
 def _progress(message: Mapping[str, Any]) -> Progress:

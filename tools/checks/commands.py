@@ -15,6 +15,7 @@ import pytest
 from tools.build.base import AUTO
 from tools.build.source import CHECKOUT
 from tools.host.packages import ensure_for
+from tools.host.restic import use_restic
 from tools.options import base_option, json_option
 from tools.progress import progress
 from tools.vm import reap_leftovers
@@ -67,6 +68,8 @@ def test(*, base: str, fast: bool, as_json: bool, arguments: tuple[str, ...]) ->
         # Some need neither a machine nor an engine.
         for verb in suites if set(suites) <= {"unit", "web", "interop"} else ("test",):
             ensure_for(verb, report)
+        if "unit" in suites:
+            use_restic(report=report)
         reap_leftovers()
     os.chdir(CHECKOUT)
     counter = _Counter()

@@ -71,7 +71,7 @@ HOST_PACKAGES: tuple[Package, ...] = (
     Package("knot", "a name server for tests of DNS", _for("unit test"), ("knotd",)),
     Package("nftables", "checking the firewall's rules", _for("unit test"), ("nft",)),
     Package("lego", "a client of certificate authorities", _for("unit test"), ("lego",)),
-    Package("restic", "backups in tests", _for("unit test"), ("restic",)),
+    Package("restic", "backups in tests", _for("unit test"), ("restic",), {"debian/bookworm": ""}),
     Package("rclone", "servers for the backups of tests", _for("unit test"), ("rclone",)),
     Package("pebble", "a certificate authority for tests", _for("unit test"), ("pebble",)),
     Package("qemu-system-x86", "running the image", _MACHINE, ("qemu-system-x86_64",)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,9 @@ class FakePrograms:
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePrograms:
     directory = tmp_path / "programs"
     directory.mkdir()
-    monkeypatch.setenv("PATH", f"{directory}:/usr/bin:/bin")
+    # The restic that `tools/forge test` has chosen, which need not be the host's.
+    restic = Path(shutil.which("restic") or "/usr/bin/restic").parent
+    monkeypatch.setenv("PATH", f"{directory}:{restic}:/usr/bin:/bin")
     return FakePrograms(directory)
 
 

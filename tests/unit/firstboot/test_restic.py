@@ -11,17 +11,17 @@ from subprocess import PIPE
 import pytest
 
 from firstboot.base.waiting import wait_for
-from firstboot.system.restic import (
+from firstboot.system.restic import Progress, Restic
+from firstboot.system.resticerrors import (
     BackupError,
-    Progress,
     RepositoryDamagedError,
     RepositoryFullError,
     RepositoryLockedError,
     RepositoryMissingError,
     RepositoryRefusedError,
-    Restic,
     WrongPasswordError,
 )
+from tests.unit.firstboot.repositories import make_repository
 
 HOST, TAG = "mail.example.com", "mailstead"
 MARKER = b"a sentence that nobody else may read"
@@ -35,7 +35,7 @@ def restic(tmp_path: Path) -> Restic:
     location.write_text(f"{tmp_path / 'repository'}\n")
     (tmp_path / "temporary").mkdir()
     made = Restic(location, b"a long password", tmp_path / "temporary")
-    made.init()
+    make_repository(tmp_path / "repository", {"machine": made.password})
     return made
 
 
@@ -98,6 +98,9 @@ def test_there_is_no_repository(restic: Restic, tmp_path: Path) -> None:
     assert not restic.exists()
     with pytest.raises(RepositoryMissingError):
         restic.snapshots()
+    restic.init()
+    assert restic.exists()
+    assert restic.snapshots() == []
 
 
 def test_a_wrong_password_is_told(restic: Restic, folder: Path) -> None:

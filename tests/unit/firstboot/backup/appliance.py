@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from firstboot.backup.engine import Machine
+from firstboot.backup.keys import present_recovery, repository_password
 from firstboot.base.paths import Paths
 from firstboot.base.release import read_release
 from firstboot.base.settings import Backup, BackupTarget, require_settings
 from tests.states.make import SETTINGS, copy_tree, lay_out, make_state
 from tests.unit.firstboot.conftest import FakePrograms
+from tests.unit.firstboot.repositories import make_repository
 
 NOW = datetime.datetime(2030, 1, 2, 12, 0, tzinfo=datetime.UTC)
 HOST = "mail.example.com"
@@ -22,7 +24,10 @@ LABEL = "BACKUP"
 
 @dataclass
 class Appliance:
-    """A set-up machine that backs up to a disk labelled BACKUP, at the time `now`."""
+    """A set-up machine that backs up to a disk labelled BACKUP, at the time `now`.
+
+    There is an empty repository there, which the machine and its recovery kit open.
+    """
 
     paths: Paths
     disk: Path
@@ -32,6 +37,11 @@ class Appliance:
     @property
     def repository(self) -> Path:
         return self.disk / "mailstead-backup"
+
+    def make_repository(self, folder: Path) -> None:
+        recovery = present_recovery(self.paths)
+        code = {f"kit-{recovery.kit}": recovery.code.encode()}
+        make_repository(folder, {"machine": repository_password(self.paths), **code})
 
     def machine(self, **backup: object) -> Machine:
         settings = require_settings(self.paths.settings)
@@ -71,4 +81,6 @@ def appliance(state: Path, tmp_path: Path, programs: FakePrograms) -> Appliance:
     disk = tmp_path / "disk"
     disk.mkdir()
     programs.lsblk({"path": "/dev/sdz1", "label": LABEL, "fstype": "ext4", "mountpoint": str(disk)})
-    return Appliance(paths, disk)
+    made = Appliance(paths, disk)
+    made.make_repository(made.repository)
+    return made

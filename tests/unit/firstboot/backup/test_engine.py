@@ -20,7 +20,7 @@ from firstboot.backup.verify import verify
 from firstboot.base.backups import read_backups
 from firstboot.base.errors import MailsteadError
 from firstboot.base.settings import BackupTarget
-from firstboot.system.restic import BackupError
+from firstboot.system.resticerrors import BackupError
 from tests.states.make import ADA, BOB, copy_tree, lay_out, open_mail
 from tests.unit.firstboot.backup.appliance import HOST, LABEL, Appliance
 
@@ -130,7 +130,7 @@ def test_no_room_is_told_before_anything_is_done(
     machine = appliance.machine()
     with pytest.raises(BackupError, match="a backup needs"):
         back_up(machine, machine.targets, appliance.said.append)
-    assert not appliance.repository.exists()
+    assert appliance.packs() == []
 
 
 def test_another_password_is_told_and_harms_nothing(appliance: Appliance) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,7 @@ def test_another_code_takes_the_place_of_the_old_one(
     monkeypatch.setattr("firstboot.base.paths.Paths", lambda: appliance.paths)
     monkeypatch.setattr(engine, "read_machine", lambda _paths: machine)
     before = present_recovery(appliance.paths)
+    shutil.rmtree(appliance.repository)
     done = CliRunner().invoke(kit_commands.kit, ["--new", "--yes"])
     assert done.exit_code == 0, done.exception
     after = read_recovery(appliance.paths)

@@ -14,7 +14,7 @@ from firstboot.base.backups import read_backups
 from firstboot.base.errors import MailsteadError, UpdateRefusedError
 from firstboot.base.paths import Paths
 from firstboot.system.maintenance import maintenance
-from firstboot.system.restic import BackupError
+from firstboot.system.resticerrors import BackupError
 from tests.unit.firstboot.backup.appliance import LABEL, Appliance
 
 S3 = "[default]\naws_access_key_id = AKIA\naws_secret_access_key = s3cret-word\n"

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import getpass
-import socket
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,32 +11,9 @@ import pytest
 from firstboot.backup.engine import back_up
 from firstboot.backup.targets import write_credentials
 from firstboot.base.settings import BackupTarget
-from firstboot.base.waiting import wait_for
-from firstboot.system.restic import BackupError
+from firstboot.system.resticerrors import BackupError
 from tests.unit.firstboot.backup.appliance import Appliance
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def server(argv: list[str], port: int) -> Iterator[None]:
-    """A program that listens on the loopback, until the block ends."""
-    with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-
-        def answers() -> bool:
-            assert process.poll() is None, f"{argv[0]} has ended"
-            with socket.socket() as probe:
-                return probe.connect_ex(("127.0.0.1", port)) == 0
-
-        try:
-            wait_for(answers, what=f"{argv[0]} on port {port}", timeout=60)
-            yield
-        finally:
-            process.terminate()
+from tests.unit.firstboot.backup.servers import free_port, server
 
 
 def make_key(path: Path) -> str:

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from firstboot.backup.keys import Recovery, present_recovery, repository_password
-from firstboot.backup.repository import ensure_repository
 from firstboot.backup.staging import vault_id
 from firstboot.base.paths import Paths
 from firstboot.base.state import claim_state
 from firstboot.system.restic import Restic, Written
+from tests.unit.firstboot.repositories import make_repository
 from tests.unit.firstboot.samples import SETTINGS
 
 ADA = "ada@example.com"
@@ -63,13 +63,14 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def first_backup(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Made once, since each use of a repository derives a key for half a second."""
+    """Made once for all tests, which copy it."""
     root = tmp_path_factory.mktemp("backed")
     paths = machine(root / "old")
     fill(paths, {**FILES, **LOCAL, "settings.yaml": SETTINGS.encode()})
     claim_state(paths.state_format)
     made = _backed(root)
-    ensure_repository(made.restic, made.recovery, paths)
+    code = {f"kit-{made.recovery.kit}": made.recovery.code.encode()}
+    make_repository(made.folder, {"machine": made.restic.password, **code})
     made.back_up()
     return root
 

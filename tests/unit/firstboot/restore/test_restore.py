@@ -12,23 +12,26 @@ from click.testing import CliRunner, Result
 
 from firstboot import cli
 from firstboot.backup import staging
-from firstboot.backup.keys import new_recovery, read_recovery
+from firstboot.backup.keys import new_recovery, read_recovery, repository_password
+from firstboot.backup.opening import Repository
 from firstboot.backup.plan import read_plan
 from firstboot.backup.putting import put_in_place
 from firstboot.backup.repository import admit_recovery, kit_of, list_keys
 from firstboot.backup.restore import choose_snapshot, prepare_restore
+from firstboot.base.codes import new_recovery_code
 from firstboot.base.errors import MachineError, MailsteadError, ReleaseError, SettingsError
 from firstboot.base.paths import Paths
 from firstboot.base.state import STATE_FORMAT
 from firstboot.system.disk import Disk
-from firstboot.system.restic import BackupError, RepositoryDamagedError, Restic, WrongPasswordError
+from firstboot.system.restic import Restic
+from firstboot.system.resticerrors import BackupError, RepositoryDamagedError, WrongPasswordError
 from tests.unit.firstboot.restore.conftest import ADA, FILES, SPOOL, VAULT, Backed, files_of, fill
 from tests.unit.firstboot.samples import SETTINGS
 
 
-def restore(restic: Restic, paths: Paths, wanted: str = "latest", person: str = "") -> None:
+def restore(restic: Restic, paths: Paths, wanted: str = "latest", only: str = "") -> None:
     chosen = choose_snapshot(restic.snapshots(), wanted)
-    prepare_restore(restic, chosen, paths, person=person)
+    prepare_restore(restic, chosen, paths, only=only)
 
 
 def test_everything_comes_back_byte_for_byte_on_new_hardware(backed: Backed, fresh: Paths) -> None:
@@ -122,7 +125,7 @@ def test_one_person_goes_back_and_nobody_else(backed: Backed) -> None:
     }
     fill(paths, after)
     (paths.state_partition / f"{SPOOL}/1.sealed").unlink()
-    restore(backed.restic, paths, person=ADA.upper())
+    restore(backed.restic, paths, only=ADA.upper())
     assert files_of(paths)[VAULT] == b"damaged"
     put_in_place(paths)
     found = files_of(paths)
@@ -137,9 +140,32 @@ def test_one_person_goes_back_and_nobody_else(backed: Backed) -> None:
 
 def test_a_person_without_a_vault_is_refused(backed: Backed, fresh: Paths) -> None:
     with pytest.raises(MachineError, match="no vault of bob"):
-        restore(backed.restic, backed.paths, person="bob@example.com")
+        restore(backed.restic, backed.paths, only="bob@example.com")
     with pytest.raises(MachineError, match="no vault of ada"):
-        restore(backed.by_code(), fresh, person=ADA)
+        restore(backed.by_code(), fresh, only=ADA)
+
+
+def test_one_part_goes_back_and_nothing_else(backed: Backed) -> None:
+    paths = backed.paths
+    after = {"mail/dkim/example.com/m1.pem": b"lost", "mail/dkim/new/m1.pem": b"since", VAULT: b"x"}
+    fill(paths, after)
+    restore(backed.restic, paths, only="dkim")
+    put_in_place(paths)
+    found = files_of(paths)
+    assert found["mail/dkim/example.com/m1.pem"] == FILES["mail/dkim/example.com/m1.pem"]
+    assert "mail/dkim/new/m1.pem" not in found
+    assert found[VAULT] == b"x"
+    fill(paths, {"settings.yaml": SETTINGS.encode() + b"# later\n"})
+    restore(backed.restic, paths, only="settings")
+    put_in_place(paths)
+    assert files_of(paths)["settings.yaml"] == SETTINGS.encode()
+
+
+def test_what_is_no_part_is_refused(backed: Backed) -> None:
+    with pytest.raises(MachineError, match="'directory' cannot be restored by itself"):
+        restore(backed.restic, backed.paths, only="directory")
+    with pytest.raises(BackupError, match="has no credentials"):
+        restore(backed.restic, backed.paths, only="credentials")
 
 
 def test_an_interrupted_fetch_goes_on(
@@ -247,9 +273,37 @@ def test_the_command_restores_on_new_hardware(
     found = json.loads(done.stdout)
     assert (found["ok"], found["what"], found["at_next_start"]) == (True, "everything", False)
     assert backed.recovery.code not in done.stdout + done.stderr
-    assert list(fresh.runtime.glob("backup-*")) == []
+    assert list((fresh.runtime / "backup").iterdir()) == []
     put_in_place(fresh)
     assert files_of(fresh)[VAULT] == FILES[VAULT]
+
+
+def test_a_place_that_is_none(fresh: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = command(fresh, monkeypatch, typed="ftp:nowhere\n")
+    assert done.exit_code == 2
+    assert "expected a place such as s3:" in done.stderr
+    code, user = new_recovery_code(), "ada"
+    done = command(fresh, monkeypatch, typed=f"rest:https://{user}@example.com/\n-\n{code}\n")
+    assert isinstance(done.exception, BackupError)
+    assert "without user name and password" in str(done.exception)
+
+
+def test_a_target_of_this_machine_needs_no_more(
+    backed: Backed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = "{name: home, repository: 'rest:http://[::1]:1/'}"
+    before = backed.paths.settings.read_text()
+    backed.paths.settings.write_text(f"{before}backup: {{targets: [{target}]}}\n")
+    seen: list[Repository] = []
+
+    def note(_paths: Paths, repository: Repository) -> None:
+        seen.append(repository)
+        raise BackupError("seen")
+
+    monkeypatch.setattr("firstboot.backup.opening.open_repository", note)
+    done = command(backed.paths, monkeypatch, "--from", "home", "--list")
+    assert str(done.exception) == "seen"
+    assert seen == [Repository("rest:http://[::1]:1/", repository_password(backed.paths))]
 
 
 def test_the_command_lists(
@@ -297,4 +351,4 @@ def test_no_repository(
     done = command(fresh, monkeypatch, typed=typed)
     assert isinstance(done.exception, BackupError)
     assert "no repository" in str(done.exception)
-    assert list(fresh.runtime.glob("backup-*")) == []
+    assert list((fresh.runtime / "backup").iterdir()) == []

@@ -1,0 +1,84 @@
+"""Real servers that backups go to, on the loopback."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import boto3
+
+from firstboot.base.waiting import wait_for
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def server(
+    argv: list[str], port: int, environment: Mapping[str, str] | None = None
+) -> Iterator[None]:
+    """A program that listens on the loopback, until the block ends."""
+    with subprocess.Popen(
+        argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
+    ) as process:
+
+        def answers() -> bool:
+            assert process.poll() is None, f"{argv[0]} has ended"
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", port)) == 0
+
+        try:
+            wait_for(answers, what=f"{argv[0]} on port {port}", timeout=60)
+            yield
+        finally:
+            process.terminate()
+
+
+@dataclass(frozen=True)
+class S3:
+    """A server that speaks S3 and checks signatures; `key` and `secret` are a user's."""
+
+    address: str
+    key: str
+    secret: str = field(repr=False)
+
+    @property
+    def credentials(self) -> str:
+        """In the form of AWS."""
+        names = {"aws_access_key_id": self.key, "aws_secret_access_key": self.secret}
+        return "[default]\n" + "".join(f"{name} = {value}\n" for name, value in names.items())
+
+    def client(self, service: str = "s3") -> Any:
+        return boto3.client(
+            service,
+            endpoint_url=self.address,
+            region_name="us-east-1",
+            aws_access_key_id=self.key,
+            aws_secret_access_key=self.secret,
+        )
+
+
+@contextmanager
+def s3_server() -> Iterator[S3]:
+    """moto's server; one user, who may do everything, and nobody else gets in."""
+    port = free_port()
+    # The first three calls make the user (moto's manual, "IAM-like access control").
+    environment = {**os.environ, "INITIAL_NO_AUTH_ACTION_COUNT": "3"}
+    argv = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with server(argv, port, environment):
+        anybody = S3(f"http://127.0.0.1:{port}", "nobody", "nothing").client("iam")
+        anybody.create_user(UserName="mail")
+        document = '{"Version": "2012-10-17", "Statement": ['
+        document += '{"Effect": "Allow", "Action": "*", "Resource": "*"}]}'
+        anybody.put_user_policy(UserName="mail", PolicyName="all", PolicyDocument=document)
+        made = anybody.create_access_key(UserName="mail")["AccessKey"]
+        yield S3(f"http://127.0.0.1:{port}", made["AccessKeyId"], made["SecretAccessKey"])
