@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from firstboot.base.certificate import Certificate
 from firstboot.base.errors import CommandError
+from firstboot.base.firewall import CHALLENGE_HTTPS, HTTPS
 from firstboot.base.renewal import (
     LONGEST_PAUSE,
     CertificateError,
@@ -25,7 +26,7 @@ from firstboot.base.tls import Facts, certificate_facts, read_installed, write_i
 from firstboot.certificates.machine import Machine, put_to_use
 from firstboot.system.clock import is_synchronized
 from firstboot.system.lego import PORTS, SECONDS, AuthorityError, obtain, obtained
-from firstboot.system.nftables import opened
+from firstboot.system.nftables import diverted, opened
 
 Report = Callable[[str], None]
 
@@ -170,9 +171,11 @@ def _require_usable(machine: Machine, certificate: Certificate, now: datetime.da
 def answering(machine: Machine) -> contextlib.AbstractContextManager[None]:
     """Let the authority reach whoever answers its challenge: lego, while it runs.
 
-    When a service of the stack has taken the port, this is the place to tell it what to answer.
+    443 belongs to a service of the stack, and is lego's for as long as that takes.
     """
     port = PORTS.get(machine.settings.tls.challenge)
+    if port == HTTPS:
+        return diverted(HTTPS, CHALLENGE_HTTPS, int(SECONDS))
     return opened(port, int(SECONDS)) if port else contextlib.nullcontext()
 
 

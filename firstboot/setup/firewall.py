@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from firstboot.base.errors import SettingsError
-from firstboot.base.firewall import Opening, open_ports
+from firstboot.base.firewall import HTTPS, SETUP_HTTPS, Opening, open_ports
 from firstboot.base.paths import Paths
 from firstboot.base.services import read_stack
 from firstboot.base.settings import read_settings
@@ -17,10 +17,13 @@ def raise_firewall(paths: Paths) -> tuple[Opening, ...]:
     settings that cannot be used nothing is open: nothing runs then, and the console says why.
     """
     stack = read_stack(paths.services)
+    diversions: dict[int, int] = {}
     try:
         settings = read_settings(paths.settings)
         openings = open_ports(settings, stack, setting_up=settings is None)
+        if settings is None:
+            diversions = {HTTPS: SETUP_HTTPS}
     except SettingsError:
         openings = ()
-    apply_rules(openings, paths.firewall)
+    apply_rules(openings, paths.firewall, diversions)
     return openings

@@ -20,6 +20,7 @@ from pathlib import Path
 from firstboot.base.certificate import Certificate
 from firstboot.base.errors import CommandError
 from firstboot.base.files import make_directory, write_atomic
+from firstboot.base.firewall import CHALLENGE_HTTPS, HTTPS
 from firstboot.base.renewal import CertificateError
 from firstboot.base.run import run
 from firstboot.base.tls import split_pem
@@ -67,7 +68,8 @@ class Order:
 
     `folder` is lego's own, which lasts; `trust` is a PEM file with the roots by which the authority
     itself is known (None: those of the system). `listen` is the address that the challenge is
-    answered at, if not all addresses of the machine and the port that the authority asks.
+    answered at, if not all addresses of the machine and the port that the authority asks, or what
+    that is diverted to.
     """
 
     folder: Path
@@ -155,7 +157,8 @@ def _challenge(order: Order) -> list[str]:
     if order.challenge == "dns-01":
         return ["--dns", order.dns_provider or ""]
     kind = "tls" if order.challenge == "tls-alpn-01" else "http"
-    return [f"--{kind}", f"--{kind}.port", order.listen or f":{PORTS[order.challenge]}"]
+    port = CHALLENGE_HTTPS if PORTS[order.challenge] == HTTPS else PORTS[order.challenge]
+    return [f"--{kind}", f"--{kind}.port", order.listen or f":{port}"]
 
 
 @contextlib.contextmanager

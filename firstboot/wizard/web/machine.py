@@ -11,11 +11,12 @@ import signal
 import threading
 from collections.abc import Callable
 
+from firstboot.base.firewall import HTTPS
 from firstboot.base.paths import Paths
 from firstboot.base.questions.model import Facts
 from firstboot.wizard.web.progress import await_questions
 
-# It ends by itself long before that; the kernel closes the port should it not be able to.
+# It ends by itself long before that; the kernel gives the port back should it not be able to.
 KEPT_OPEN_SECONDS = 4 * 3600
 
 
@@ -29,7 +30,7 @@ def serve_setup(paths: Paths, facts: Callable[[], Facts]) -> None:
     if not await_questions(paths, ended):
         return
     from firstboot.system.addresses import reachable_addresses
-    from firstboot.system.nftables import opened
+    from firstboot.system.nftables import diverted
     from firstboot.wizard.web.records import find_records
     from firstboot.wizard.web.service import Service, Surroundings
 
@@ -38,6 +39,6 @@ def serve_setup(paths: Paths, facts: Callable[[], Facts]) -> None:
         facts(),
         addresses=reachable_addresses,
         records=find_records,
-        kept_open=lambda port: opened(port, KEPT_OPEN_SECONDS),
+        kept_open=lambda port: diverted(HTTPS, port, KEPT_OPEN_SECONDS),
     )
     Service(surroundings, ended).run()

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import hashes
 
 from firstboot.base.certificate import ensure_certificate
 from firstboot.base.errors import MailsteadError
+from firstboot.base.firewall import HTTPS, SETUP_HTTPS
 from firstboot.base.paths import Paths
 from firstboot.base.questions.model import Facts
 from firstboot.wizard.web.app import make_app
@@ -40,8 +41,8 @@ UNSEEN_SECONDS = 1800.0
 class Surroundings:
     """What the web wizard takes from the machine; `host` and ports are others in tests.
 
-    `addresses` may raise a MailsteadError, which counts as none. `kept_open` lets others reach a
-    port while it lasts, once the machine has its settings.
+    `addresses` may raise a MailsteadError, which counts as none. `kept_open` lets others reach the
+    pages at 443 while it lasts, once the machine has its settings; before, the firewall does.
     """
 
     paths: Paths
@@ -50,7 +51,7 @@ class Surroundings:
     records: Callable[[], tuple[DnsRecord, ...]]
     kept_open: Callable[[int], AbstractContextManager[None]]
     host: str = ""
-    https_port: int = 443
+    https_port: int = SETUP_HTTPS  # not 443: the service that has it starts while we serve
     http_port: int = 80
 
 
@@ -129,7 +130,7 @@ class Service:
             self._looked, self._found = now, ()
             with contextlib.suppress(MailsteadError):
                 self._found = self.around.addresses()
-        port = "" if self.ports[0] == 443 else f":{self.ports[0]}"
+        port = "" if self.ports[0] in {HTTPS, SETUP_HTTPS} else f":{self.ports[0]}"
         return tuple(f"https://{f'[{ip}]' if ':' in ip else ip}{port}" for ip in self._found)
 
     def _finished(self, wizard: Wizard) -> bool:

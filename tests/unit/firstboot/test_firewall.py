@@ -7,6 +7,7 @@ import ctypes
 import functools
 import os
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from firstboot.base.firewall import PASSING, TABLE, Opening, open_ports, render_
 from firstboot.base.run import run
 from firstboot.base.services import parse_stack, read_stack
 from firstboot.base.settings import parse_settings
-from firstboot.system.nftables import apply_rules, opened, rules_problem
+from firstboot.system.nftables import apply_rules, diverted, opened, rules_problem
 from tests.unit.firstboot.conftest import FakePrograms
 from tests.unit.firstboot.samples import SERVICES, SETTINGS
 from tools.build.source import CHECKOUT
@@ -204,3 +205,45 @@ def test_packets_meet_the_rules(cable: Cable) -> None:
         assert cable.seen(80) == {80: openly}
         cable.nft("-f", "-", stdin=rules)
         assert cable.seen(80) == {80: refused}
+
+
+def answers(listener: socket.socket, text: bytes) -> None:
+    """Say `text` to whoever connects, until the listener is closed."""
+    with contextlib.suppress(OSError):
+        while True:
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(text)
+
+
+def heard(address: str, port: int) -> bytes:
+    with socket.create_connection((address, port), timeout=3) as connection:
+        return connection.recv(16)
+
+
+def test_a_port_can_be_diverted_though_somebody_has_it(cable: Cable, tmp_path: Path) -> None:
+    """As 443, which is a container's, for the setup's pages and for an authority's questions."""
+    with contextlib.ExitStack() as stack:
+        for port, text in ((443, b"service"), (8443, b"setup"), (8444, b"lego")):
+            listener = stack.enter_context(inside(cable.machine, functools.partial(listen, port)))
+            threading.Thread(target=answers, args=(listener, text), daemon=True).start()
+
+        def outside(port: int) -> set[bytes]:
+            return inside(cable.outside, lambda: {heard(ip, port) for ip in ADDRESSES})
+
+        cable.nft("-f", "-", stdin=render_rules([Opening(443)], {443: 8443}))
+        assert outside(443) == {b"setup"}
+        assert cable.seen(8443) == {8443: ("refused", "refused")}
+        cable.nft("-f", "-", stdin=render_rules([Opening(443)]))
+        assert outside(443) == {b"service"}
+        record = tmp_path / "firewall"
+        inside(cable.machine, lambda: apply_rules([Opening(443)], record))
+        with contextlib.ExitStack() as while_it_lasts:
+            inside(
+                cable.machine,
+                lambda: while_it_lasts.enter_context(diverted(443, 8444, 60)),
+            )
+            assert outside(443) == {b"lego"}
+            assert inside(cable.machine, lambda: rules_problem(record)) is None
+            inside(cable.machine, while_it_lasts.close)
+        assert outside(443) == {b"service"}

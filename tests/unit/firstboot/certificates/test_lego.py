@@ -48,10 +48,10 @@ def test_secrets_go_by_files_which_are_gone_afterwards(
     ("challenge", "words"),
     [
         ("http-01", ["--http", "--http.port", ":80"]),
-        ("tls-alpn-01", ["--tls", "--tls.port", ":443"]),
+        ("tls-alpn-01", ["--tls", "--tls.port", ":8444"]),
     ],
 )
-def test_challenges_are_answered_where_an_authority_asks(
+def test_challenges_are_answered_where_an_authority_gets_to(
     programs: FakePrograms, tmp_path: Path, challenge: str, words: list[str]
 ) -> None:
     programs.add("lego", "exit 1")

@@ -60,10 +60,14 @@ def test_a_certificate_is_fetched_and_put_to_use(
     assert seen.count(b"BEGIN CERTIFICATE") == 1
     assert engine.told == [("mta", ("postfix", "reload"))]
     assert read_renewal(found.paths.renewal) == Renewal()
-    port = {"http-01": "80", "tls-alpn-01": "443"}[challenge]
-    assert [call[:2] + call[-1:] for call in programs.calls if call[0] == "nft"] == [
-        ["nft", "add", f"{{ {port} timeout 900s }}"],
-        ["nft", "delete", f"{{ {port} }}"],
+    # 443 is a container's, so that lego answers elsewhere.
+    name, key, added = {
+        "http-01": ("passing", "80", "80 timeout 900s"),
+        "tls-alpn-01": ("diverted", "443", "443 timeout 900s : 8444"),
+    }[challenge]
+    assert [call for call in programs.calls if call[0] == "nft"] == [
+        ["nft", "add", "element", "inet", "mailstead", name, f"{{ {added} }}"],
+        ["nft", "delete", "element", "inet", "mailstead", name, f"{{ {key} }}"],
     ]
 
 
