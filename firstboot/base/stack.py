@@ -32,6 +32,7 @@ from firstboot.base.services import (
 )
 from firstboot.base.settings import Backup, Dns, Settings, Tls, dump_settings
 from firstboot.base.tls import current_certificate, join_pem, leaf_pem
+from firstboot.base.web import read_web
 
 SECRET_BYTES = 32
 CERTIFICATE = "certificate.pem"
@@ -182,7 +183,11 @@ def _write_files(
             if file.template.endswith(".j2"):
                 template = environment.get_template(file.template)
                 text = template.render(
-                    settings=settings, stack=stack, service=service, selectors=_SELECTORS
+                    settings=settings,
+                    stack=stack,
+                    service=service,
+                    selectors=_SELECTORS,
+                    web=read_web(settings, stack),
                 )
             else:
                 text = (rendering.templates / file.template).read_text(encoding="utf-8")

@@ -24,6 +24,7 @@ from firstboot.base.renewal import (
 )
 from firstboot.base.tls import Facts, certificate_facts, read_installed, write_installed
 from firstboot.certificates.machine import Machine, put_to_use
+from firstboot.certificates.names import time_to_look
 from firstboot.system.clock import is_synchronized
 from firstboot.system.lego import PORTS, SECONDS, AuthorityError, obtain, obtained
 from firstboot.system.nftables import diverted, opened
@@ -49,18 +50,32 @@ def renew(machine: Machine, report: Report, *, by_hand: bool = False, force: boo
         report("took the certificate that was fetched before")
         return True
     facts = installed_facts(machine)
-    if facts is not None and now < due(facts) and not force:
+    record = read_renewal(machine.paths.renewal)
+    good = facts is not None and now < due(facts) and not force
+    further = _further(machine, record, now, good=good, by_hand=by_hand)
+    if facts is not None and good and all(facts.covers(name) for name in further):
         report(f"the certificate is good; to be renewed from {show(due(facts))} on")
         return False
-    record = read_renewal(machine.paths.renewal)
     until = waits_until(record, now)
     if until is not None and (record.limited or not by_hand):
         raise CertificateError(
             f"no attempt before {show(until)}: {record.reason}",
             "The authority has set this time." if record.limited else "",
         )
-    _attempt(machine, record, facts, now, report)
+    _attempt(machine, record, facts, further, now=now, report=report)
     return True
+
+
+def _further(
+    machine: Machine, before: Renewal, now: datetime.datetime, *, good: bool, by_hand: bool
+) -> tuple[str, ...]:
+    """The names besides the host's to ask for; looked up now and then while all is good.
+
+    When a renewal that is due has failed, the host's name comes first, and alone.
+    """
+    if good:
+        return machine.further() if by_hand or time_to_look(now) else ()
+    return () if before.failures else machine.further()
 
 
 def refuse_wrong_clock(machine: Machine, now: datetime.datetime) -> None:
@@ -86,6 +101,8 @@ def _attempt(
     machine: Machine,
     before: Renewal,
     facts: Facts | None,
+    further: tuple[str, ...],
+    *,
     now: datetime.datetime,
     report: Report,
 ) -> None:
@@ -104,8 +121,9 @@ def _attempt(
     report(f"asking {machine.settings.tls.directory} for a certificate …")
     try:
         with answering(machine):
-            certificate = obtain(machine.order(), machine.paths.runtime)
-        _require_usable(machine, certificate, now)
+            order = machine.order(further)
+            certificate = obtain(order, machine.paths.runtime)
+        _require_usable(order.names, certificate, now)
     except AuthorityError as error:
         reason = _with_clock(error)
         write_renewal(machine.paths.renewal, _failed(record, error, str(reason), now))
@@ -160,9 +178,11 @@ def _take(machine: Machine, certificate: Certificate, report: Report) -> None:
         report("services that run will show it when they are started anew")
 
 
-def _require_usable(machine: Machine, certificate: Certificate, now: datetime.datetime) -> None:
+def _require_usable(
+    names: tuple[str, ...], certificate: Certificate, now: datetime.datetime
+) -> None:
     facts = certificate_facts(certificate.certificate)
-    if missing := [name for name in machine.names if not facts.covers(name)]:
+    if missing := [name for name in names if not facts.covers(name)]:
         raise CertificateError(f"the authority's certificate is not for {', '.join(missing)}")
     if facts.ends <= now:
         raise CertificateError(f"the authority's certificate has ended {show(facts.ends)}")

@@ -53,7 +53,7 @@ def cloudflare(records: Sequence[Record]) -> str:
     """A file for Cloudflare's import: a zone file of full names; nothing goes through its proxy."""
     lines = []
     for record in _publishable(records):
-        tags = " ; cf_tags=cf-proxied:false" if record.kind == "address" else ""
+        tags = " ; cf_tags=cf-proxied:false" if record.kind in {"address", "web"} else ""
         lines.append(f"{_line(record, f'{record.name}.')}{tags}")
     return "\n".join(lines)
 
@@ -136,7 +136,7 @@ def rdata(record: Record) -> str:
     """A record's content as it stands in a zone file."""
     if record.type == "TXT":
         return " ".join(_quoted(part) for part in _parts(record.data.encode()))
-    if record.type in {"MX", "SRV", "PTR"}:
+    if record.type in {"CNAME", "MX", "SRV", "PTR"}:
         return f"{record.data}."
     return record.data
 

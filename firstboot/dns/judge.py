@@ -54,6 +54,7 @@ _PREFIXES: dict[Kind, str] = {
     "helo-spf": "v=spf1",
     "dmarc": "v=dmarc1",
     "tls-report": "v=tlsrptv1",
+    "mta-sts": "v=stsv1",
 }
 
 
@@ -161,7 +162,10 @@ _JUDGES: dict[Kind, Callable[[Record, Sequence[str], Collection[str]], Finding |
     "dkim": _dkim,
     "dmarc": _dmarc,
     "tls-report": _tls_report,
+    "mta-sts": _same,
     "service": _service,
+    "service-path": _same,
+    "web": _same,
     "caa": _caa,
     "reverse": _same,
 }

@@ -11,6 +11,7 @@ from firstboot.base.errors import SettingsError
 from firstboot.base.paths import Paths
 from firstboot.base.services import read_stack
 from firstboot.base.settings import Settings, require_settings
+from firstboot.base.web import read_web
 from firstboot.dns.addresses import Addresses, find_addresses
 from firstboot.dns.records import Record, wanted_records
 from firstboot.system.authority import Authorities
@@ -74,5 +75,7 @@ def read_plan(paths: Paths, authorities: Authorities) -> Plan:
     addresses = find_addresses(settings, outgoing_addresses, authorities.lookup)
     domains = tuple(domain.name for domain in settings.domains)
     keys = ensure_keys(paths.state / "dkim", domains)
-    ports = read_stack(paths.services).ports
-    return Plan(settings, addresses, wanted_records(settings, ports, addresses.ips, keys))
+    stack = read_stack(paths.services)
+    web = read_web(settings, stack)
+    records = wanted_records(settings, stack.ports, addresses.ips, keys, web)
+    return Plan(settings, addresses, records)

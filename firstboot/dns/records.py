@@ -1,8 +1,8 @@
 """Every DNS record that a machine's settings ask for, as values; no I/O.
 
 `wanted_records` is the one place that knows them. Only what the machine serves is asked for: a
-record that leads to nothing breaks mail programs, and a policy (MTA-STS) that is not served stops
-mail.
+record that leads to nothing breaks mail programs, and so does a policy (MTA-STS) that nobody
+serves.
 """
 
 from __future__ import annotations
@@ -16,17 +16,34 @@ from firstboot.base.dkim import DkimKey
 from firstboot.base.rules import IPAddress
 from firstboot.base.services import Port
 from firstboot.base.settings import Settings, Tls
+from firstboot.base.web import HTTPS, Web
 
 TTL = 3600
 
 Kind = Literal[
-    "address", "mx", "spf", "helo-spf", "dkim", "dmarc", "tls-report", "service", "caa", "reverse"
+    "address",
+    "mx",
+    "spf",
+    "helo-spf",
+    "dkim",
+    "dmarc",
+    "tls-report",
+    "mta-sts",
+    "service",
+    "service-path",
+    "web",
+    "caa",
+    "reverse",
 ]
 Need = Literal["required", "recommended"]
 
 # How mail programs find a service (RFC 6186, RFC 8314): IANA's name of the port, and whether it is
 # the better one of its kind (a lower number is tried first).
 SERVICES = {"submissions": 0, "imaps": 0, "pop3s": 10, "submission": 10}
+
+# What is found by https (RFC 6764 for calendars and contacts, of which it also wants a path).
+DAV_SERVICES = ("caldavs", "carddavs")
+DAV_PATH = "path=/dav/"
 
 # Authorities by the domain of their ACME directory, which is also what CAA records name them by.
 AUTHORITIES = ("letsencrypt.org",)
@@ -62,8 +79,11 @@ def wanted_records(
     ports: Collection[Port],
     addresses: Sequence[IPAddress],
     keys: Sequence[DkimKey],
+    web: Web | None = None,
 ) -> tuple[Record, ...]:
     """All records: of the host, then of each domain, then of the addresses.
+
+    `web` is what is served by https, if anything.
 
     Without an IPv4 address there is an A record all the same, with no data: most servers have
     nothing but IPv4.
@@ -71,6 +91,8 @@ def wanted_records(
     found = [*_host(settings, addresses)]
     for domain in settings.domains:
         found += _domain(domain.name, settings.hostname, ports, addresses, keys)
+        if web is not None:
+            found += _web(domain.name, web, ports)
     found += _reverse(settings.hostname, addresses)
     return tuple(found)
 
@@ -143,6 +165,28 @@ def _domain(
             data = f"{SERVICES[port.name]} 1 {port.published} {host}"
             name = f"_{port.name}._tcp.{domain}"
             yield Record("service", name, "SRV", data, domain, "recommended", why)
+
+
+def _web(domain: str, web: Web, ports: Collection[Port]) -> Iterator[Record]:
+    """What leads to port 443: an alias for each name, so that the address stands in one place."""
+    port = next(port.published for port in ports if port.name == HTTPS)
+    why = "Mail programs fetch their settings there, so that nobody has to type them."
+    yield Record("web", f"autoconfig.{domain}", "CNAME", web.hostname, domain, "recommended", why)
+    why = "Outlook finds its settings by it."
+    name, data = f"_autodiscover._tcp.{domain}", f"0 1 {port} {web.hostname}"
+    yield Record("service", name, "SRV", data, domain, "recommended", why)
+    if web.dav:
+        why = "Programs find calendars and contacts by it, from the mail address alone."
+        for service in DAV_SERVICES:
+            name = f"_{service}._tcp.{domain}"
+            yield Record("service", name, "SRV", data, domain, "recommended", why)
+            yield Record("service-path", name, "TXT", DAV_PATH, domain, "recommended", why)
+    if web.policy:
+        why = "Others fetch there that mail to this domain has to be encrypted."
+        yield Record("web", f"mta-sts.{domain}", "CNAME", web.hostname, domain, "recommended", why)
+        why = "Says that there is such a policy, and when it has changed."
+        text = f"v=STSv1; id={web.policy_id}"
+        yield Record("mta-sts", f"_mta-sts.{domain}", "TXT", text, domain, "recommended", why)
 
 
 def _reverse(host: str, addresses: Sequence[IPAddress]) -> Iterator[Record]:

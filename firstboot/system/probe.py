@@ -1,7 +1,8 @@
-"""Whether a mail port answers: a greeting from the server behind it, not just an open socket.
+"""Whether a port answers: a greeting from the server behind it, not just an open socket.
 
 Docker's proxy accepts connections as soon as a container exists, so that a connection alone says
-nothing. Servers of SMTP, IMAP and POP3 speak first (RFC 5321, 3.1; RFC 9051, 7.1.1; RFC 1939, 4).
+nothing. Servers of SMTP, IMAP and POP3 speak first (RFC 5321, 3.1; RFC 9051, 7.1.1; RFC 1939, 4);
+those of HTTP answer.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from firstboot.base.roundtrip import LOOPBACK, trusting
 from firstboot.base.services import Port
+from firstboot.base.web import HTTPS
 
 
 def port_problem(
@@ -24,6 +26,9 @@ def port_problem(
                 return _greeting_problem(plain)
             context = trusting(certificate)
             with context.wrap_socket(plain, server_hostname=hostname) as encrypted:
+                if port.name == HTTPS:
+                    head = f"HEAD / HTTP/1.1\r\nHost: {hostname}\r\nConnection: close\r\n\r\n"
+                    encrypted.sendall(head.encode("ascii"))
                 return _greeting_problem(encrypted)
     except TimeoutError:
         return f"no answer within {timeout:g} s"

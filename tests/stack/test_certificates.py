@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import smtplib
+import socket
 import ssl
 from collections.abc import Iterator
 
@@ -16,19 +17,24 @@ from firstboot.base.stack import write_certificate
 from firstboot.base.tls import certificate_facts
 from firstboot.base.waiting import wait_for
 from tests.stack.boxes import Boxes
-from tests.stack.mail import Mail
+from tests.stack.mail import SECONDS, Mail
 from tests.stack.messages import new_mark, ordinary
 from tests.stack.people import GRACE
 from tools.stack.example import ADA
 from tools.stack.lifecycle import StackUp
+from tools.stack.ports import LOOPBACK
 
-SERVICES = ("smtp", "submission", "submissions", "imaps")
+SERVICES = ("smtp", "submission", "submissions", "imaps", "https")
 
 
 @contextlib.contextmanager
 def connected(mail: Mail, service: str) -> Iterator[ssl.SSLSocket]:
     """A connection to a port, with TLS."""
-    if service == "imaps":
+    if service == "https":
+        address = (LOOPBACK, mail.stack.ports[service])
+        with socket.create_connection(address, SECONDS) as plain:
+            yield mail.context.wrap_socket(plain, server_hostname=mail.stack.hostname)
+    elif service == "imaps":
         with mail.imap_connection() as imap:
             yield _encrypted(imap.socket())
     else:

@@ -139,5 +139,5 @@ def test_a_message_ends_where_its_sender_ends_it(mail: Mail) -> None:
 def test_the_first_person_is_told(stack: StackUp) -> None:
     told = stack.to_json()
     assert told["person"]["address"] == EXAMPLE.people[0].address
-    assert set(told["ports"]) == {"imaps", "pop3s", "smtp", "submission", "submissions"}
+    assert set(told["ports"]) == {"https", "imaps", "pop3s", "smtp", "submission", "submissions"}
     assert stack.password_file.stat().st_mode & 0o777 == 0o600

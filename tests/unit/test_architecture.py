@@ -29,11 +29,12 @@ PROCESS_CALL = re.compile(
     r"|asyncio\.(subprocess\b.*|create_subprocess_\w+)"
 )
 # Names that nobody can register (RFC 2606, RFC 6761), addresses for documentation (RFC 5737,
-# RFC 3849), pages that explain something to people, names of XML's vocabularies, and the authority
-# that certificates come from unless the settings name another one.
+# RFC 3849), pages that explain something to people, names of XML's vocabularies, containers and
+# sockets, and the authority that certificates come from unless the settings name another one.
 HARMLESS_HOST = re.compile(
     r"(.+\.)?(test|example|invalid|localhost|example\.(com|net|org))|127\.0\.0\.1|\[::1\]"
     r"|192\.0\.2\.\d+|\[2001:db8:[0-9a-f:]*\]"
+    r"|schemas\.microsoft\.com|www\.apple\.com|calendarserver\.org|dav|unix"
     r"|www\.(apache|freedesktop|w3)\.org|acme-v02\.api\.letsencrypt\.org"
 )
 

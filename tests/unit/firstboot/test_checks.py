@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -172,6 +173,26 @@ def test_comparison() -> None:
 def test_ports_that_answer(machine: Machine) -> None:
     for port in machine.stack.ports:
         assert port_problem(port, HOSTNAME, machine.paths.certificate) is None
+
+
+def test_a_web_server_answers_and_does_not_greet(machine: Machine) -> None:
+    """It is asked for something; a mail server would not be."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(machine.paths.tls / "certificate.pem", machine.paths.tls / "key.pem")
+    asked: list[bytes] = []
+
+    def answer(listener: socket.socket) -> None:
+        with context.wrap_socket(listener.accept()[0], server_side=True) as connection:
+            asked.append(connection.recv(1000))
+            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = Port("https", 443, listener.getsockname()[1], "implicit")
+        thread = threading.Thread(target=answer, args=(listener,))
+        thread.start()
+        assert port_problem(port, HOSTNAME, machine.paths.certificate) is None
+        thread.join()
+    assert asked[0].startswith(f"HEAD / HTTP/1.1\r\nHost: {HOSTNAME}\r\n".encode())
 
 
 def test_port_that_is_closed(machine: Machine, server: MailServer) -> None:

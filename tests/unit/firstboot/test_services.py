@@ -76,6 +76,7 @@ def test_the_real_services() -> None:
         "submission": 587,
         "imaps": 993,
         "pop3s": 995,
+        "https": 443,
     }
     for service in stack.services:
         for file in service.files:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
+from dataclasses import replace
 
 from firstboot.base.dkim import DkimKey
-from firstboot.base.services import Port
+from firstboot.base.services import Port, Stack, parse_stack
 from firstboot.base.settings import Settings, parse_settings
+from firstboot.base.web import Web, read_web
 from firstboot.dns.records import Record, wanted_records
-from tests.unit.firstboot.samples import SETTINGS
+from tests.unit.firstboot.samples import SERVICES, SETTINGS
 
 ADDRESSES = ("192.0.2.10", "2001:db8::10")
 PORTS = (
@@ -17,6 +19,7 @@ PORTS = (
     Port("submission", 587, 587, "starttls"),
     Port("submissions", 465, 465, "implicit"),
     Port("imaps", 993, 993, "implicit"),
+    Port("https", 443, 443, "implicit"),
 )
 RSA = "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A" * 12
 KEYS = (
@@ -36,7 +39,16 @@ def records(
     addresses: Sequence[str] = ADDRESSES, hostname: str = "mail.example.com"
 ) -> tuple[Record, ...]:
     ips = tuple(map(ipaddress.ip_address, addresses))
-    return wanted_records(settings(hostname=hostname), PORTS, ips, KEYS)
+    found = settings(hostname=hostname)
+    return wanted_records(found, PORTS, ips, KEYS, web(found))
+
+
+def web(found: Settings) -> Web:
+    """What a machine with these settings serves by https."""
+    service = replace(parse_stack(SERVICES, "services").services[0], name="dav", ports=PORTS)
+    made = read_web(found, Stack((), (service,)))
+    assert made is not None
+    return made
 
 
 def record(kind: str, name: str = "", type_: str = "") -> Record:
@@ -57,7 +69,7 @@ def published(wanted: Sequence[Record] = ()) -> str:
             if found.type == "TXT":
                 half = len(data) // 2
                 data = f'"{data[:half]}" "{data[half:]}"'
-            elif found.type in {"MX", "SRV"}:
+            elif found.type in {"CNAME", "MX", "SRV"}:
                 data += "."
             lines.append(f"{found.name}. 60 {found.type} {data}")
     return "\n".join(lines) + "\n"

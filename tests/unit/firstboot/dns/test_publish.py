@@ -62,9 +62,9 @@ def steps(found: Publication) -> dict[str, Step]:
 def test_everything_that_is_missing_is_added_once(server: Knot) -> None:
     wanted = records()
     found = plan_publication(wanted, server.server)
-    assert len(found.steps) == 12
+    assert len(found.steps) == 18
     assert all(step.add and not step.remove for step in found.steps)
-    assert go(found, server) == ["published in zone example.com: 12 sets of records"]
+    assert go(found, server) == ["published in zone example.com: 18 sets of records"]
     assert server.values("example.com", "MX") == ["10 mail.example.com"]
     assert server.values("example.com", "TXT") == ["site-verification=1", "v=spf1 mx ~all"]
     for record in wanted:

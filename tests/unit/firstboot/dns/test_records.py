@@ -19,7 +19,7 @@ from firstboot.base.errors import StackError
 from firstboot.dns import formats
 from firstboot.dns.commands import STYLE_NAMES
 from firstboot.dns.records import host_zone, relative_name, wanted_records
-from tests.unit.firstboot.dns.samples import KEYS, PORTS, RSA, records, settings
+from tests.unit.firstboot.dns.samples import KEYS, PORTS, RSA, records, settings, web
 
 
 def test_every_record() -> None:
@@ -41,6 +41,12 @@ def test_every_record() -> None:
         ("_submissions._tcp.example.com", "SRV", "0 1 465 mail.example.com", "recommended"),
         ("_submission._tcp.example.com", "SRV", "10 1 587 mail.example.com", "recommended"),
         ("_imaps._tcp.example.com", "SRV", "0 1 993 mail.example.com", "recommended"),
+        ("autoconfig.example.com", "CNAME", "mail.example.com", "recommended"),
+        ("_autodiscover._tcp.example.com", "SRV", "0 1 443 mail.example.com", "recommended"),
+        ("_caldavs._tcp.example.com", "SRV", "0 1 443 mail.example.com", "recommended"),
+        ("_caldavs._tcp.example.com", "TXT", "path=/dav/", "recommended"),
+        ("_carddavs._tcp.example.com", "SRV", "0 1 443 mail.example.com", "recommended"),
+        ("_carddavs._tcp.example.com", "TXT", "path=/dav/", "recommended"),
         ("10.2.0.192.in-addr.arpa", "PTR", "mail.example.com", "required"),
         (f"0.1.{'0.' * 22}8.b.d.0.1.0.0.2.ip6.arpa", "PTR", "mail.example.com", "required"),
     ]
@@ -51,6 +57,26 @@ def test_only_what_is_served_has_an_srv_record() -> None:
     ips = (ipaddress.ip_address("192.0.2.10"),)
     found = wanted_records(settings(), PORTS[:1], ips, ())
     assert [record for record in found if record.type == "SRV"] == []
+
+
+def test_a_policy_for_encryption_needs_certificates_that_everybody_trusts() -> None:
+    """MTA-STS: with a certificate that others do not trust, no mail would come."""
+    assert [found for found in records() if "mta-sts" in found.name] == []
+    trusted = settings("tls: {method: acme}\n")
+    found = {
+        record.name: record
+        for record in wanted_records(trusted, PORTS, (), (), web(trusted))
+        if "mta-sts" in record.name
+    }
+    assert found["mta-sts.example.com"].data == "mail.example.com"
+    assert found["mta-sts.example.com"].type == "CNAME"
+    policy = web(trusted).policy
+    assert policy.splitlines()[:3] == ["version: STSv1", "mode: enforce", "mx: mail.example.com"]
+    assert re.fullmatch(r"v=STSv1; id=[0-9a-f]{32}", found["_mta-sts.example.com"].data)
+    # Others look at the policy again only when the record has another id.
+    elsewhere = settings("tls: {method: acme}\n", hostname="mx.example.com")
+    assert web(elsewhere).policy_id != web(trusted).policy_id
+    assert web(trusted).names == ("autoconfig.example.com", "mta-sts.example.com")
 
 
 def test_each_domain_has_its_own() -> None:
@@ -136,7 +162,7 @@ def test_cloudflare_does_not_proxy_mail() -> None:
     assert not any("PTR" in line for line in lines)
     text = "\n".join(lines)
     parsed = dns.zone.from_text(text, origin="example.com.", check_origin=False)
-    assert len(parsed.nodes) == 9
+    assert len(parsed.nodes) == 13
 
 
 def test_form_of_providers() -> None:
@@ -156,7 +182,7 @@ def test_plain_lines() -> None:
 def test_route53_replaces_nothing() -> None:
     (batch,) = [json.loads(text) for text in [formats.route53(records())]]
     assert {change["Action"] for change in batch["Changes"]} == {"CREATE"}
-    assert len(batch["Changes"]) == 12
+    assert len(batch["Changes"]) == 18
 
 
 def test_nsupdate() -> None:
