@@ -99,6 +99,7 @@ def directory(
 @click.option("--lmtp-port", default=health.LMTP_PORT, show_default=True)
 @click.option("--imap-port", default=health.IMAPS_PORT, show_default=True)
 @click.option("--pop3-port", default=health.POP3S_PORT, show_default=True)
+@click.option("--dav-port", default=health.DESK_PORT, show_default=True)
 @click.option(
     "--message-size-limit", default=50 * 1024 * 1024, show_default=True, help="Bytes of a message."
 )
@@ -114,9 +115,10 @@ def mailstore(
     lmtp_port: int,
     imap_port: int,
     pop3_port: int,
+    dav_port: int,
     message_size_limit: int,
 ) -> None:
-    """Keep everybody's mail: take it by LMTP, serve it by IMAP and POP3."""
+    """Keep everybody's mail: take it by LMTP, serve it by IMAP and POP3. Keep what `dav` serves."""
     from postmaster.mailstore import MailstoreOptions, serving_mailstore  # noqa: PLC0415
 
     directory_host, directory_port = _host_port(directory)
@@ -132,9 +134,29 @@ def mailstore(
         lmtp_port=lmtp_port,
         imap_port=imap_port,
         pop3_port=pop3_port,
+        dav_port=dav_port,
         message_size_limit=message_size_limit,
     )
     _serve(lambda: _until_stopped(serving_mailstore(options)))
+
+
+@cli.command()
+@click.option("--mailstore", default="mailstore:4003", metavar="HOST:PORT", show_default=True)
+@click.option("--listen", default="", help="Address to listen on.  [default: every IPv4 address]")
+@click.option("--port", default=health.DAV_PORT, show_default=True)
+def dav(*, mailstore: str, listen: str, port: int) -> None:
+    """Serve calendars and contacts, which the mail store keeps, to the proxy."""
+    from postmaster.dav.link import Address  # noqa: PLC0415
+    from postmaster.dav.server import DavOptions, keep_quiet, serving_dav  # noqa: PLC0415
+
+    async def serve() -> None:
+        from postmaster.serving import until_stopped  # noqa: PLC0415
+
+        keep_quiet()
+        with serving_dav(DavOptions(listen, port, Address(*_host_port(mailstore)))):
+            await until_stopped()
+
+    _serve(serve)
 
 
 @cli.command("health")

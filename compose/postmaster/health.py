@@ -1,4 +1,4 @@
-"""Cheap health checks of the two services: each port must answer in its own protocol.
+"""Cheap health checks of the services: each port must answer in its own protocol.
 
 Standard library only, so that the check starts fast; see `__main__`.
 """
@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 
 TIMEOUT = 5.0  # seconds for each port
 SOCKETMAP_PORT, AUTH_PORT, QUERY_PORT = 4000, 4001, 4002
-LMTP_PORT, IMAPS_PORT, POP3S_PORT = 24, 993, 995
+LMTP_PORT, IMAPS_PORT, POP3S_PORT, DESK_PORT = 24, 993, 995, 4003
+DAV_PORT = 5232
 NOBODY = "nobody@invalid"  # RFC 2606: never a real domain
 
 
@@ -54,6 +55,18 @@ def check_pop3s(host: str, port: int) -> None:
     _expect(answer == b"+OK M", "pop3s", answer)
 
 
+def check_desk(host: str, port: int) -> None:
+    """A question without sense is answered (`dav.protocol`)."""
+    answer = _exchange(host, port, b"\0\0\0\2{}", 5)
+    _expect(answer[4:] == b"{", "desk", answer)
+
+
+def check_dav(host: str, port: int) -> None:
+    """Whoever has not logged in is told that this is HTTP."""
+    answer = _exchange(host, port, b"OPTIONS / HTTP/1.0\r\n\r\n", 5)
+    _expect(answer == b"HTTP/", "dav", answer)
+
+
 Check = Callable[[str, int], None]
 CHECKS: Mapping[str, tuple[tuple[Check, int], ...]] = {
     "directory": (
@@ -61,7 +74,13 @@ CHECKS: Mapping[str, tuple[tuple[Check, int], ...]] = {
         (check_auth, AUTH_PORT),
         (check_query, QUERY_PORT),
     ),
-    "mailstore": ((check_lmtp, LMTP_PORT), (check_imaps, IMAPS_PORT), (check_pop3s, POP3S_PORT)),
+    "mailstore": (
+        (check_lmtp, LMTP_PORT),
+        (check_imaps, IMAPS_PORT),
+        (check_pop3s, POP3S_PORT),
+        (check_desk, DESK_PORT),
+    ),
+    "dav": ((check_dav, DAV_PORT),),
 }
 
 

@@ -1,4 +1,4 @@
-"""The `mailstore` service: LMTP in, IMAP and POP3 out, over one store of vaults."""
+"""The `mailstore` service: LMTP in, IMAP and POP3 out, and what `dav` keeps, over the vaults."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from postmaster.crypto import FileKeyStore
+from postmaster.dav.desk import desk_handler
 from postmaster.errors import StartError
 from postmaster.imap.reader import LINE_LIMIT
 from postmaster.imap.server import imap_handler
@@ -18,10 +19,11 @@ from postmaster.query import DirectoryClient
 from postmaster.secretfiles import read_token
 from postmaster.services import Services
 from postmaster.serving import ConnectionLimits, listening
+from postmaster.storage.collection_store import CollectionStore
 from postmaster.storage.spool import Spool
 from postmaster.storage.vaults import GRACE_SECONDS, VaultStore
 from postmaster.tls import server_context
-from postmaster.unlocking import HandedOver, KeyFiles, UnlockingDirectory
+from postmaster.unlocking import HandedOver, KeyedDirectory, KeyFiles, UnlockingDirectory
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class MailstoreOptions:
     lmtp_port: int
     imap_port: int
     pop3_port: int
+    dav_port: int
     message_size_limit: int  # bytes
     grace: float = GRACE_SECONDS  # that a vault stays open after its last use
 
@@ -50,6 +53,7 @@ class MailstorePorts:
     lmtp: int
     imap: int
     pop3: int
+    dav: int
 
 
 @asynccontextmanager
@@ -63,6 +67,7 @@ async def serving_mailstore(options: MailstoreOptions) -> AsyncIterator[Mailstor
     client = DirectoryClient(options.directory_host, options.directory_port, token)
     files = FileKeyStore(options.keys)
     key_files = KeyFiles(files, client)
+    collections = CollectionStore(options.vaults, quota_of=client.quota)
     store = VaultStore(
         options.vaults,
         Spool(options.spool),
@@ -70,10 +75,12 @@ async def serving_mailstore(options: MailstoreOptions) -> AsyncIterator[Mailstor
         files,
         grace=options.grace,
         quota_of=client.quota,
+        collections=collections,
     )
     directory = UnlockingDirectory(client, key_files, store)
     services = Services(store, directory, options.message_size_limit)
     async with AsyncExitStack() as stack:
+        stack.push_async_callback(collections.close)
         stack.push_async_callback(store.close)
         await stack.enter_async_context(key_files.watched())
         lmtp = await stack.enter_async_context(
@@ -107,4 +114,13 @@ async def serving_mailstore(options: MailstoreOptions) -> AsyncIterator[Mailstor
                 tls=tls,
             )
         )
-        yield MailstorePorts(lmtp, imap, pop3)
+        dav = await stack.enter_async_context(
+            listening(
+                "dav",
+                desk_handler(collections, KeyedDirectory(client, key_files)),
+                host=options.listen,
+                port=options.dav_port,
+                limits=ConnectionLimits(),
+            )
+        )
+        yield MailstorePorts(lmtp, imap, pop3, dav)

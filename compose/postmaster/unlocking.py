@@ -108,6 +108,23 @@ class HandedOver:
         await self._directory.moved(person, vault)
 
 
+class KeyedDirectory:
+    """`DirectoryQueries` for calendars and contacts: the verdict comes with their key."""
+
+    def __init__(self, directory: DirectoryQueries, key_files: KeyFiles) -> None:
+        self._directory = directory
+        self._key_files = key_files
+
+    async def authenticate(self, login: str, password: str, address: str, service: str) -> Verdict:
+        """See `DirectoryQueries.authenticate`."""
+        await self._key_files.ensure()
+        return await self._directory.authenticate(login, password, address, service)
+
+    async def resolve(self, address: str) -> str | None:
+        """See `DirectoryQueries.resolve`."""
+        return await self._directory.resolve(address)
+
+
 class UnlockingDirectory:
     """`DirectoryQueries` for the protocols: a login that is right opens the vault."""
 

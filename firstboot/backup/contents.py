@@ -49,7 +49,7 @@ BACKED_UP: tuple[Item, ...] = (
     Item("mail/mta/spool/", "files", "mail that was accepted and not delivered yet"),
     Item("mail/mailstore/spool/", "files", "sealed mail"),
     Item("mail/mailstore/keys/", "files", "keys of vaults from before wraps"),
-    Item("mail/mailstore/vaults/", "databases", "everybody's mail"),
+    Item("mail/mailstore/vaults/", "databases", "everybody's mail, calendars and contacts"),
     Item(DIRECTORY, "databases", "the wraps, without which no vault opens"),
 )
 

@@ -42,6 +42,7 @@ def files_of(paths: Paths, vaults: Sequence[str]) -> list[Path]:
         if not _VAULT.fullmatch(vault):
             raise PersonError(f"the directory gave {vault!r} as the id of a vault")
         found += sorted((store / "vaults").glob(f"{vault}.vault*"))
+        found += sorted((store / "vaults").glob(f"{vault}.dav*"))
         found += sorted((store / "spool" / vault).glob("*"))
         found += sorted((store / "keys").glob(f"{vault}.key"))
     return found

@@ -30,9 +30,11 @@ from firstboot.wizard.draft import read_draft
 from postmaster.crypto import DataKey, FileKeyStore, PersonId, person_id
 from postmaster.crypto.passwords import LEAST
 from postmaster.crypto.sealing import MAGIC, SealError, private_key
+from postmaster.crypto.wraps import Scope, scope_key
 from postmaster.directory.database import DirectoryDatabase
 from postmaster.directory.keyring import Keyring
 from postmaster.errors import PostmasterError
+from postmaster.storage.collection_file import CollectionFile
 from postmaster.storage.spool import Spool
 from postmaster.storage.vault import Vault
 
@@ -122,6 +124,21 @@ def _renumber_vault(file: Path, number: int) -> None:
         vault._query(f"PRAGMA user_version = {number}", ())
 
 
+def _read_collections(file: Path) -> object:
+    with open_collections(file) as collections:
+        return collections.everything()
+
+
+def _collections_version(file: Path) -> int:
+    with open_collections(file) as collections:
+        return int(collections._database.pragma("user_version"))
+
+
+def _renumber_collections(file: Path, number: int) -> None:
+    with open_collections(file) as collections:
+        collections._database.query(f"PRAGMA user_version = {number}", ())
+
+
 def key_of(folder: Path, vault: str) -> DataKey:
     """The key of a vault, out of its file or the directory; `folder` is that of the mail store."""
     key = FileKeyStore(folder / "keys").load(PersonId(vault))
@@ -186,6 +203,17 @@ def open_vault(file: Path) -> Iterator[Vault]:
         vault.close()
 
 
+@contextmanager
+def open_collections(file: Path) -> Iterator[CollectionFile]:
+    """Calendars and contacts of a state."""
+    key = key_of(file.parents[1], file.stem)
+    collections = CollectionFile(file, DataKey(scope_key(key, Scope.DAV)))
+    try:
+        yield collections
+    finally:
+        collections.close()
+
+
 _JSON = r'"format": '
 
 FORMATS = (
@@ -216,4 +244,10 @@ FORMATS = (
         _read_sealed,
     ),
     Format("mail/mailstore/vaults/ID.vault", _vault_version, _renumber_vault, _read_vault),
+    Format(
+        "mail/mailstore/vaults/ID.dav",
+        _collections_version,
+        _renumber_collections,
+        _read_collections,
+    ),
 )

@@ -18,8 +18,8 @@ import json
 import sys
 import tempfile
 import tomllib
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -50,11 +50,13 @@ from firstboot.update.settle import note_failure
 from firstboot.wizard.draft import Draft, write_draft
 from postmaster.crypto import DataKey, FileKeyStore, PersonId, person_id
 from postmaster.crypto.passwords import LEAST
+from postmaster.crypto.wraps import Scope, scope_key
 from postmaster.delivery import deliver, trace_fields
 from postmaster.directory.accounts import Accounts
 from postmaster.directory.database import DirectoryDatabase
 from postmaster.directory.keyring import Keyring
 from postmaster.query import Adoption, RecipientVault, Unlock
+from postmaster.storage.collection_file import CollectionFile, Item
 from postmaster.storage.interface import FlagChange, Mailbox, NewMessage
 from postmaster.storage.spool import Spool
 from postmaster.storage.vaults import VaultStore
@@ -315,12 +317,24 @@ async def _leave_mail(paths: Paths, target: Path) -> dict[str, Any]:
         await deliver(mail.store, BOB, _traced(BOB, PLAIN))
         async with open_mail(paths) as other:
             await deliver(other.store, BOB, _traced(BOB, UTF8))
-        copy_tree(paths.state_partition, target)
+        with _calendar(paths, mail.keys.unlock(BOB)):
+            copy_tree(paths.state_partition, target)
     async with open_mail(paths) as mail:
         found = {person: await mail.read(person) for person in (ADA, BOB)}
     inbox = [message["raw"].encode("latin-1") for message in found[ADA]["INBOX"]["messages"]]
     assert inbox == [_traced(ADA, message) for message in MESSAGES]
     return found
+
+
+@contextmanager
+def _calendar(paths: Paths, unlock: Unlock) -> Iterator[None]:
+    """Somebody's calendar with an event in it, open while the context lasts."""
+    file = paths.state / "mailstore" / "vaults" / f"{unlock.vault}.dav"
+    collections = CollectionFile(file, DataKey(scope_key(unlock.key, Scope.DAV)))
+    event = Item("tea.ics", "tea", "VEVENT", '"1"', 0, 3600, "BEGIN:VCALENDAR\r\n")
+    collections.create("calendar", {"tag": "VCALENDAR"}, [event], None)
+    yield
+    collections.close()
 
 
 def _traced(person: str, message: bytes) -> bytes:

@@ -99,6 +99,8 @@ HOST_PACKAGES: tuple[Package, ...] = (
     Package("mpop", "the same", _CLIENTS, ("mpop",)),
     Package("fetchmail", "the same", _CLIENTS, ("fetchmail",)),
     Package("curl", "the same", _CLIENTS, ("curl",)),
+    Package("vdirsyncer", "the same, for calendars and contacts", _CLIENTS, ("vdirsyncer",)),
+    Package("python3-caldav", "the same", _CLIENTS, ("/usr/lib/python3/dist-packages/caldav",)),
     # Debian's and Ubuntu's: the archive of Python packages has it as source only.
     Package(
         "python3-dkim",

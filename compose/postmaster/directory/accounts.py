@@ -15,7 +15,7 @@ from postmaster.crypto import DataKey, person_id, verify_password
 from postmaster.crypto.codes import read_app_password
 from postmaster.crypto.passwords import SALT_BYTES
 from postmaster.crypto.sealing import Purpose, SealError, private_key, unseal
-from postmaster.crypto.wraps import Owner, Scope, WrapKind
+from postmaster.crypto.wraps import Owner, Scope, WrapKind, scope_key
 from postmaster.directory.database import AppEntry, PersonEntry, VaultEntry
 from postmaster.directory.keyring import Keyring, opened
 from postmaster.directory.people import Person
@@ -24,10 +24,12 @@ from postmaster.errors import AccountError
 # How long a key file of the first release stays, so that an upgrade can be taken back.
 ADOPTION_SECONDS = 7 * 24 * 3600
 
+_KEYED = (Scope.MAIL, Scope.DAV)  # scopes whose logins open something
+
 
 @dataclass(frozen=True)
 class Opened:
-    """A login that is right; without the scope of mail it opens nothing."""
+    """A login that is right, with the key for its scope: for sending there is none."""
 
     vault: str
     key: DataKey | None = field(repr=False)
@@ -88,7 +90,9 @@ class Accounts:
         if content is None or scope not in app.scopes:
             return None
         self._keys.database.note_use(entry.vault.owner, app)
-        if scope is not Scope.MAIL:
+        if scope is Scope.DAV and Scope.MAIL not in app.scopes:
+            return Opened(entry.vault.owner.vault, DataKey(content))
+        if scope not in _KEYED:
             return Opened(entry.vault.owner.vault, None)
         return self._opened(entry, DataKey(content), scope)
 
@@ -97,7 +101,7 @@ class Accounts:
     ) -> Opened | None:
         if not verify_password(person.password_hash, password):
             return None
-        if not keys or scope is not Scope.MAIL:
+        if not keys or scope not in _KEYED:
             return Opened(person_id(person.address), None)
         entry = self._keys.entry(person.address)
         key = self._keys.open_provisional(entry.vault)
@@ -120,8 +124,9 @@ class Accounts:
     def _opened(self, entry: PersonEntry, key: DataKey, scope: Scope) -> Opened:
         vault = entry.vault.owner.vault
         if scope is not Scope.MAIL:
+            derived = DataKey(scope_key(key, Scope.DAV)) if scope is Scope.DAV else None
             key.wipe()
-            return Opened(vault, None)
+            return Opened(vault, derived)
         private = private_key(key)
         former = []
         for old in entry.former:

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from postmaster.crypto import DataKey
+from postmaster.crypto.wraps import Scope, scope_key
 from postmaster.errors import DirectoryUnavailableError
 from postmaster.logs import warn
 from postmaster.storage.idle import Idle
@@ -71,6 +72,10 @@ class OpenVault:
     def failed(self) -> bool:
         """Say whether the file could not be opened."""
         return self._opened.done() and self._opened.exception() is not None
+
+    def collections_key(self) -> DataKey:
+        """Return the key of the person's calendars and contacts, to be wiped."""
+        return DataKey(scope_key(self._key, Scope.DAV))
 
     async def opened(self) -> None:
         """Wait until the file is open and, for a while, until what waited is in it.

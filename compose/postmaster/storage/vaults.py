@@ -27,6 +27,7 @@ from postmaster.files import sync_directory
 from postmaster.logs import event, warn
 from postmaster.query import RecipientVault, Unlock
 from postmaster.serving import place
+from postmaster.storage.collection_store import CollectionStore
 from postmaster.storage.draining import drain_some
 from postmaster.storage.interface import Arrival, OpenMailbox, OverQuotaError
 from postmaster.storage.moving import batches
@@ -62,12 +63,15 @@ class VaultStore:
         *,
         grace: float = GRACE_SECONDS,
         quota_of: QuotaOf | None = None,
+        collections: CollectionStore | None = None,
     ) -> None:
         """`key_files`: keys of the first release; a vault with one is opened by it alone.
 
         `grace`: seconds that a vault stays open after its last use. `quota_of`: who knows the
-        quotas; None when there are none.
+        quotas; None when there are none. `collections`: where calendars and contacts are, which
+        move with the mail of a former vault.
         """
+        self._collections = collections
         self._quota_of = quota_of
         self._directory = directory
         self._spool = spool
@@ -264,6 +268,9 @@ class VaultStore:
             former = self._enter(name, key)
             async with self._using(present), self._using(former):
                 await self._move_all(present, former)
+                if self._collections is not None:
+                    keys = former.collections_key(), present.collections_key()
+                    await self._collections.move(name, keys[0], present.name, keys[1])
             await self._shut(former)
             await self._keys.moved(address, name)
             await asyncio.to_thread(self._remove_files, name)
@@ -289,5 +296,7 @@ class VaultStore:
             sync_directory(self._directory)
         except OSError as error:
             raise StorageUnavailableError(f"cannot remove the vault {name}") from error
+        if self._collections is not None:
+            self._collections.remove(name)
         self._spool.drop(name)
         self._key_files.destroy(PersonId(name))

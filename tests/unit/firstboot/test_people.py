@@ -233,7 +233,8 @@ def left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeDesk:
     for folder in ("vaults", "keys", f"spool/{VAULT}", f"spool/{OTHER}"):
         (store / folder).mkdir(parents=True)
     for vault in (VAULT, OTHER):
-        for name in (f"vaults/{vault}.vault", f"vaults/{vault}.vault-wal", f"keys/{vault}.key"):
+        vaults = [f"vaults/{vault}.{end}" for end in ("dav", "vault", "vault-wal")]
+        for name in (*vaults, f"keys/{vault}.key"):
             (store / name).write_bytes(b"secret")
         (store / f"spool/{vault}/{vault}.sealed").write_bytes(b"sealed")
     paths.settings.write_text(SETTINGS.replace("Ada@", "joan@"))
@@ -243,14 +244,14 @@ def left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeDesk:
     return desk
 
 
-OTHERS = [f"{OTHER}.key", f"{OTHER}.sealed", f"{OTHER}.vault", f"{OTHER}.vault-wal"]
+OTHERS = [f"{OTHER}.dav", f"{OTHER}.key", f"{OTHER}.sealed", f"{OTHER}.vault", f"{OTHER}.vault-wal"]
 
 
 def test_who_has_left_is_destroyed_files_first(left: FakeDesk) -> None:
     held = left.paths.state / "held"
     held.hardlink_to(left.paths.state / f"mailstore/keys/{VAULT}.key")
     code, output = run("remove", ADA, "--yes", "--json")
-    assert (code, json.loads(output)) == (0, {"ok": True, "files": 4})
+    assert (code, json.loads(output)) == (0, {"ok": True, "files": 5})
     assert left.asked == ["vaults", "destroy"]
     assert left.left == [*OTHERS, "held"]
     assert held.read_bytes() == bytes(6)  # a key is overwritten, not only unlinked
@@ -275,7 +276,7 @@ def test_a_removal_says_what_is_lost_and_wants_a_yes(left: FakeDesk) -> None:
     code, output = run("remove", ADA)
     assert code == 2
     assert f"destroys all mail of {ADA}" in output
-    assert "in 4 files" in output
+    assert "in 5 files" in output
     assert (names(left.paths), left.asked) == (before, ["vaults"])
 
 

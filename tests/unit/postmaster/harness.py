@@ -175,6 +175,7 @@ class Stack:
                     lmtp_port=0,
                     imap_port=0,
                     pop3_port=0,
+                    dav_port=0,
                     message_size_limit=self.message_size_limit,
                 )
             )

@@ -250,11 +250,13 @@ def test_health_asks_every_port(shared_stack: Stack) -> None:
         health.LMTP_PORT: mailstore.lmtp,
         health.IMAPS_PORT: mailstore.imap,
         health.POP3S_PORT: mailstore.pop3,
+        health.DESK_PORT: mailstore.dav,
     }
     assert health.run("directory", ports=ports) == 0
     assert health.run("mailstore", ports=ports) == 0
     assert health.run("directory", ports={**ports, health.AUTH_PORT: mailstore.lmtp}) == 1
     assert health.run("mailstore", ports={**ports, health.IMAPS_PORT: 9}) == 1
+    assert health.run("mailstore", ports={**ports, health.DESK_PORT: mailstore.lmtp}) == 1
 
 
 # Limits
