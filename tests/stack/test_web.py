@@ -53,6 +53,11 @@ class Web:
 
     mail: Mail
 
+    @property
+    def host(self) -> str:
+        """Its name and port, as in addresses."""
+        return f"{self.mail.stack.hostname}:{self.mail.stack.ports['https']}"
+
     def ask(
         self,
         method: str,
@@ -173,6 +178,13 @@ def test_an_event_and_a_contact_go_round_and_are_nowhere_in_clear(
     for service, container in boxes.ids.items():
         written: bytes = boxes.api.logs(container)
         assert [word for word in words if word in written] == [], service
+    # Moved within, by a full address, and nowhere else.
+    old, new = (f"{home}/calendar/{name}.ics" for name in (mark, f"moved-{mark}"))
+    for host, status in (("elsewhere.example.net", 502), (web.host, 201)):
+        moved = web.ask("MOVE", old, person=GRACE, Destination=f"https://{host}{new}")
+        assert moved.status == status
+    back = web.ask("MOVE", new, person=GRACE, Destination=f"https://{web.host}{old}")
+    assert back.status == 201
     # Another person, nobody, and a wrong password.
     assert web.ask("GET", f"{home}/calendar/{mark}.ics", person=ADA).status in {403, 404}
     assert web.ask("GET", f"{home}/calendar/{mark}.ics").status == 401

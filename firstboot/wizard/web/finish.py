@@ -25,6 +25,7 @@ _PURPOSES = {
     "pop3s": "Receiving (POP3)",
     "submissions": "Sending (SMTP)",
     "submission": "Sending (SMTP), for older programs",
+    "https": "Calendars and contacts (CalDAV, CardDAV)",
 }
 _SECURITY = {"implicit": "TLS", "starttls": "STARTTLS", "none": "none"}
 
