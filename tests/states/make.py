@@ -56,7 +56,8 @@ from postmaster.directory.accounts import Accounts
 from postmaster.directory.database import DirectoryDatabase
 from postmaster.directory.keyring import Keyring
 from postmaster.query import Adoption, RecipientVault, Unlock
-from postmaster.storage.collection_file import CollectionFile, Item
+from postmaster.storage.collection_file import CollectionFile
+from postmaster.storage.collection_values import Item
 from postmaster.storage.interface import FlagChange, Mailbox, NewMessage
 from postmaster.storage.spool import Spool
 from postmaster.storage.vaults import VaultStore

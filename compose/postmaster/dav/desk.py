@@ -23,17 +23,17 @@ from postmaster.errors import (
 )
 from postmaster.query import DirectoryQueries, VerdictKind
 from postmaster.serving import Handler, drain
-from postmaster.storage.collection_file import (
-    CollectionFile,
-    Item,
-    NoSuchCollectionError,
-    UnknownStateError,
-    Wanted,
-)
+from postmaster.storage.collection_file import CollectionFile
 from postmaster.storage.collection_store import (
     CollectionStore,
     OpenCollections,
     SessionEndedError,
+)
+from postmaster.storage.collection_values import (
+    Item,
+    NoSuchCollectionError,
+    UnknownStateError,
+    Wanted,
 )
 from postmaster.storage.interface import OverQuotaError
 

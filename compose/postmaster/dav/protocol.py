@@ -19,7 +19,7 @@ A frame is its length (4 bytes, big-endian) and UTF-8. Every question but the fi
 
 Or `{"error": PROBLEM}`. A COLLECTION has `name`, `properties`, `state`, `changed`; an item has
 `href`, `uid`, `component`, `etag`, `begins`, `ends`, `text`, `changed`: see
-`storage.collection_file`.
+`storage.collection_values`.
 """
 
 from __future__ import annotations

@@ -10,59 +10,30 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from postmaster.crypto import DataKey
 from postmaster.storage.collection_schema import COLLECTION_MIGRATIONS
+from postmaster.storage.collection_values import (
+    COLLECTION,
+    ITEM,
+    Collection,
+    Item,
+    NoSuchCollectionError,
+    UnknownStateError,
+    Wanted,
+    fitting_ids,
+    free_name,
+    modseq_of,
+    read_collection,
+    where_items,
+)
 from postmaster.storage.database import Database
 from postmaster.storage.interface import OverQuotaError
 from postmaster.storage.room import require_room
 
 PAGE_ITEMS = 256  # in one answer at most
 KEPT_REMOVALS = 10_000  # of a collection; whoever was away for longer reads it anew
-
-
-class NoSuchCollectionError(Exception):
-    """There is no collection of that name, or no item of that name in it."""
-
-
-class UnknownStateError(Exception):
-    """A client asks for changes since a state that is not known (any more)."""
-
-
-@dataclass(frozen=True)
-class Collection:
-    """A calendar or an address book. `state` changes with everything in it: `ID-MODSEQ`."""
-
-    name: str  # "" for the person's own, which the others are in
-    properties: Mapping[str, str] = field(repr=False)
-    state: str
-    changed: int  # seconds since 1970
-
-
-@dataclass(frozen=True)
-class Item:
-    """An event, a task or a contact; `begins` and `ends` are seconds since 1970."""
-
-    href: str
-    uid: str = field(repr=False)
-    component: str
-    etag: str
-    begins: int
-    ends: int
-    text: str = field(repr=False)
-    changed: int = 0
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """Which items: of these names, None for all; of a component and a time, if given."""
-
-    hrefs: Sequence[str] | None = None
-    component: str | None = None
-    begins: int | None = None  # those that end before are not wanted
-    ends: int | None = None
 
 
 class CollectionFile:
@@ -82,9 +53,9 @@ class CollectionFile:
 
     def collections(self) -> Sequence[Collection]:
         """Return all, the person's own first."""
-        query = f"SELECT {_COLLECTION} FROM collections ORDER BY name"  # noqa: S608
+        query = f"SELECT {COLLECTION} FROM collections ORDER BY name"  # noqa: S608
         rows = self._database.query(query, ())
-        return [_collection(row) for row in rows]
+        return [read_collection(row) for row in rows]
 
     def create(
         self, name: str, properties: Mapping[str, str], items: Sequence[Item], limit: int | None
@@ -120,15 +91,15 @@ class CollectionFile:
         As many as fit `budget` characters of text, one at least. Raises NoSuchCollectionError.
         """
         with self._database.reading():
-            where, values = _where(self._id(name), wanted, after)
+            where, values = where_items(self._id(name), wanted, after)
             found = self._database.query(
                 f"SELECT id, length(text) FROM items WHERE {where} ORDER BY href LIMIT ?",  # noqa: S608
                 (*values, PAGE_ITEMS + 1),
             )
-            fitting = _fitting(found[:PAGE_ITEMS], budget)
+            fitting = fitting_ids(found[:PAGE_ITEMS], budget)
             marks = ", ".join("?" * len(fitting))
             rows = self._database.query(
-                f"SELECT {_ITEM} FROM items WHERE id IN ({marks}) ORDER BY href",  # noqa: S608
+                f"SELECT {ITEM} FROM items WHERE id IN ({marks}) ORDER BY href",  # noqa: S608
                 fitting,
             )
         return [Item(*row) for row in rows], len(found) > len(fitting)
@@ -154,7 +125,7 @@ class CollectionFile:
     def move(self, name: str, href: str, target: str, new: str) -> None:
         """Move an item, in place of one that is there. Raises NoSuchCollectionError."""
         with self._database.writing():
-            query = f"SELECT {_ITEM} FROM items WHERE collection = ? AND href = ?"  # noqa: S608
+            query = f"SELECT {ITEM} FROM items WHERE collection = ? AND href = ?"  # noqa: S608
             rows = self._database.query(query, (self._id(name), href))
             if not rows:
                 raise NoSuchCollectionError
@@ -183,7 +154,7 @@ class CollectionFile:
             collection, modseq, forgotten = rows[0]
             start = 0
             if since:
-                start = _modseq_of(since, collection)
+                start = modseq_of(since, collection)
                 if not forgotten <= start <= modseq:
                     raise UnknownStateError
             changed = self._database.query(
@@ -213,7 +184,7 @@ class CollectionFile:
             for collection, items in everything:
                 if collection.name in names and not items:
                     continue
-                name = _free(collection.name, names)
+                name = free_name(collection.name, names)
                 names.add(name)
                 self._add(name, collection.properties, items)
             self._database.query("INSERT INTO taken (source) VALUES (?)", (source,))
@@ -301,58 +272,3 @@ class CollectionFile:
             used = int(self._database.query("SELECT bytes FROM counters", ())[0][0])
             if limit is not None and used > limit:
                 raise OverQuotaError(for_ever=size > limit)
-
-
-_COLLECTION = "name, properties, id || '-' || modseq, changed"
-_ITEM = "href, uid, component, etag, begins, ends, text, changed"
-
-
-def _collection(row: tuple[str, str, str, int]) -> Collection:
-    name, properties, state, changed = row
-    return Collection(name, json.loads(properties), state, changed)
-
-
-def _where(collection: int, wanted: Wanted, after: str) -> tuple[str, list[str | int]]:
-    """The conditions on items, with the values for their question marks."""
-    where = ["collection = ?", "href > ?"]
-    found: list[str | int] = [collection, after]
-    if wanted.hrefs is not None:
-        where.append(f"href IN ({', '.join('?' * len(wanted.hrefs))})")
-        found += wanted.hrefs
-    for condition, value in (
-        ("component = ?", wanted.component),
-        ("ends > ?", wanted.begins),
-        ("begins < ?", wanted.ends),
-    ):
-        if value is not None:
-            where.append(condition)
-            found.append(value)
-    return " AND ".join(where), found
-
-
-def _fitting(sizes: Sequence[tuple[int, int]], budget: int) -> list[int]:
-    """Ids from the start whose sizes fit the budget, one at least."""
-    fitting: list[int] = []
-    for number, size in sizes:
-        budget -= size
-        if fitting and budget < 0:
-            break
-        fitting.append(number)
-    return fitting
-
-
-def _modseq_of(state: str, collection: int) -> int:
-    """Return the modseq of a state of a collection. Raises UnknownStateError."""
-    owner, _, modseq = state.partition("-")
-    if owner != str(collection) or not (modseq.isascii() and modseq.isdigit()) or len(modseq) > 18:
-        raise UnknownStateError
-    return int(modseq)
-
-
-def _free(name: str, taken: set[str]) -> str:
-    """Return the name, or one with a number behind it that nobody has."""
-    number, free = 1, name
-    while free in taken:
-        number += 1
-        free = f"{name}-{number}"
-    return free

@@ -15,9 +15,9 @@ from postmaster.dav.link import Address
 from postmaster.dav.server import DavOptions, serving_dav
 from postmaster.directory.accounts import Accounts
 from postmaster.storage import collection_file
-from postmaster.storage.collection_file import (
+from postmaster.storage.collection_file import CollectionFile
+from postmaster.storage.collection_values import (
     Collection,
-    CollectionFile,
     Item,
     NoSuchCollectionError,
     UnknownStateError,
