@@ -18,6 +18,8 @@ from firstboot.base.dkim import ensure_keys, signing_key
 from firstboot.base.errors import StackError
 from firstboot.dns import formats
 from firstboot.dns.commands import STYLE_NAMES
+from firstboot.dns.formats import rdata
+from firstboot.dns.judge import judge
 from firstboot.dns.records import host_zone, relative_name, wanted_records
 from tests.unit.firstboot.dns.samples import KEYS, PORTS, RSA, records, settings, web
 
@@ -77,6 +79,26 @@ def test_a_policy_for_encryption_needs_certificates_that_everybody_trusts() -> N
     elsewhere = settings("tls: {method: acme}\n", hostname="mx.example.com")
     assert web(elsewhere).policy_id != web(trusted).policy_id
     assert web(trusted).names == ("autoconfig.example.com", "mta-sts.example.com")
+
+
+def test_what_is_published_for_the_web_is_judged() -> None:
+    trusted = settings("tls: {method: acme}\n")
+    wanted = {
+        (found.name, found.type): found
+        for found in wanted_records(trusted, PORTS, (), (), web(trusted))
+    }
+    alias = wanted["autoconfig.example.com", "CNAME"]
+    assert judge(alias, ["mail.example.com"], {alias.data}) is None
+    other = judge(alias, ["host.example.net"], {alias.data})
+    assert (other and other.fault) == "wrong"
+    policy = wanted["_mta-sts.example.com", "TXT"]
+    # A text of another kind stands beside it; an old id makes others keep an old policy.
+    assert judge(policy, ["something else", policy.data], {policy.data}) is None
+    for values, fault in ((["v=STSv1; id=1"], "wrong"), (["something else"], "missing")):
+        found = judge(policy, values, {policy.data})
+        assert (found and found.fault) == fault
+    assert rdata(alias) == "mail.example.com."
+    assert "cf-proxied:false" in formats.cloudflare([alias])
 
 
 def test_each_domain_has_its_own() -> None:
