@@ -261,6 +261,8 @@ def test_the_firewall_is_raised_before_anything_else(
     rules = (programs.directory / "rules").read_text()
     assert ("tcp dport { " in rules) == bool(ports)
     assert all(str(port) in rules for port in ports)
+    # The setup's pages listen where no service's port is in their way.
+    assert ("443 : 8443" in rules) == (not kept)
 
 
 def test_failed_set_up_leaves_a_machine_without_settings(volumes: Volumes, paths: Paths) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from firstboot.base.firewall import SETUP_HTTPS
 from firstboot.wizard.web import forms, pairing, server
 from firstboot.wizard.web.app import COOKIE
 from firstboot.wizard.web.invitation import (
@@ -21,6 +22,7 @@ from firstboot.wizard.web.invitation import (
 )
 from firstboot.wizard.web.pairing import MOST_WRONG, Pairing, Sessions
 from firstboot.wizard.web.redirect import location
+from firstboot.wizard.web.service import Surroundings
 from tests.unit.firstboot.conftest import FakePrograms
 from tests.unit.firstboot.wizard.client import Client, hidden_fields
 from tests.unit.firstboot.wizard.site import Site
@@ -291,3 +293,12 @@ def test_the_code_of_a_link_is_filled_in(site: Site) -> None:
         assert 'value="12345678"' in page
         assert json.dumps(site.invitation.code) not in page
         assert site.invitation.fingerprint in page
+
+
+@pytest.mark.parametrize(("port", "shown"), [(SETUP_HTTPS, ""), (443, ""), (4711, ":4711")])
+def test_the_address_is_that_of_443_wherever_it_listens(site: Site, port: int, shown: str) -> None:
+    """The firewall leads 443 there: the services' own web server has that while setup goes on."""
+    assert Surroundings.https_port == SETUP_HTTPS
+    site.service.ports = (port, 0)
+    hosts = ("127.0.0.1", "[2001:db8::10]")
+    assert site.service._addresses() == tuple(f"https://{host}{shown}" for host in hosts)
