@@ -26,6 +26,7 @@ from tools.host.errors import SpaceError
 CONTAINERS = [
     "containers/mta",
     "containers/postmaster",
+    "containers/proxy",
     "containers/redis",
     "containers/rspamd",
 ]
@@ -57,7 +58,7 @@ def test_an_image_is_built_from_nothing(host: FakeMkosi, cache: Path) -> None:
         "slot.json",
     ]
     assert compressed(built.image).read_text() == "packed\n"
-    assert set(built.release.images) == {"mta", "postmaster", "redis", "rspamd"}
+    assert set(built.release.images) == {"mta", "postmaster", "proxy", "redis", "rspamd"}
     assert built.release == read_release(built.folder / "release.json")
     assert options(calls[0], "--tools-tree") == []
     assert all(options(call, "--tools-tree") == [str(built.tools)] for call in calls[1:])
@@ -179,7 +180,7 @@ def test_a_version_has_to_fit_into_the_label_of_a_partition(host: FakeMkosi) -> 
 def test_stack_needs_no_disk_image(host: FakeMkosi) -> None:
     parts = build_parts("ubuntu", report=_silent)
     assert host.built() == EVERYTHING[:-1]
-    assert set(parts.containers.images) == {"mta", "postmaster", "redis", "rspamd"}
+    assert set(parts.containers.images) == {"mta", "postmaster", "proxy", "redis", "rspamd"}
     with tarfile.open(parts.containers.archive) as archive:
         assert "manifest.json" in archive.getnames()
 
