@@ -13,7 +13,10 @@ from tests.unit.firstboot.wizard.site import RECORDS, Site
 from tests.web.browser import PHONE_WIDTH, Browser
 
 PASSWORD = "orchid lantern gravel teacup"
-STEPS = ("network", "domains", "names", "person", "disk", "tls", "updates", "administrator")
+STEPS = (
+    *("network", "domains", "names", "person", "disk", "tls", "updates", "backup"),
+    "administrator",
+)
 PASSWORD_KEY = "people[0].password_hash"
 MENU_KEY = "administrator.password_hash"
 
@@ -52,6 +55,10 @@ def test_a_whole_setup_by_keyboard(browser: Browser, site: Site) -> None:
             browser.tab_to('[name="people[0].address"]')
             browser.press("ada@example.com", Keys.TAB, "Ada Lovelace")
             browser.press(Keys.TAB, PASSWORD, Keys.TAB, PASSWORD)
+        if step == "backup":
+            browser.fill("backup.targets[0].repository", "disk:MAILBACKUP")
+            browser.click("button")
+            browser.picture("backup-more")
         if step == "tls":
             # Whoever takes the certificate of an authority is asked for an address, too.
             browser.tab_to("button")
@@ -181,6 +188,10 @@ def go_through(browser: Browser, *, static: bool = True) -> None:
             browser.fill("updates.url", "https://updates.example.com/mailstead")
             browser.click("button")
             browser.picture("updates-more")
+        if step == "backup":
+            browser.fill("backup.targets[0].repository", "disk:MAILBACKUP")
+            browser.click("button")
+            browser.picture("backup-more")
         if step == "tls":
             # Whoever takes the certificate of an authority is asked for an address, too.
             browser.click("button")

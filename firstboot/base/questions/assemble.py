@@ -76,7 +76,7 @@ def put(values: dict[str, Any], key: str, answer: Answer) -> None:
 
 
 def drop(values: dict[str, Any], key: str) -> None:
-    """Take away what stands at the place of a key, and a mapping that is empty then."""
+    """Take away what stands at the place of a key, and what is empty then."""
     (name, index), *rest = _parts(key)
     if not rest:
         values.pop(name, None)
@@ -85,7 +85,12 @@ def drop(values: dict[str, Any], key: str) -> None:
         if not inner:
             del values[name]
     elif index.strip("[]") and take(values, key) is not None:
-        del values[name][int(index[1:-1])][rest[0][0]]
+        items, position = values[name], int(index[1:-1])
+        del items[position][rest[0][0]]
+        while items and not items[-1]:
+            del items[-1]
+        if not items:
+            del values[name]
 
 
 def take(values: Mapping[str, Plain], key: str) -> Plain:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from firstboot.base.questions import mail, network, upkeep
+from firstboot.base.questions import backup, mail, network, upkeep
 from firstboot.base.questions.model import Context, Question, Step
 
 STEPS: tuple[Step, ...] = (
@@ -13,6 +13,7 @@ STEPS: tuple[Step, ...] = (
     upkeep.DISK,
     upkeep.TLS,
     upkeep.UPDATES,
+    backup.STEP,
     upkeep.ADMINISTRATOR,
 )
 

@@ -30,6 +30,9 @@ TYPED = {
     "updates.url": "https://updates.example.com/mailstead",
     "updates.automatic": "yes",
     "updates.window": "22:00-01:30",
+    "backup.targets[0].repository": "sftp:ada@backup.example.com:/srv/mail",
+    "backup.targets[0].name": "Home",
+    "backup.schedule": "Hourly",
     "administrator.password_hash": "purple monkey dishwasher tango",
 }
 FACTS = Facts(protections=("passphrase", "key-file"), interfaces=("enp1s0", "enp2s0"))
@@ -123,7 +126,7 @@ def test_places() -> None:
     drop(values, "a.b")
     drop(values, "l[1].c")
     drop(values, "l[7].c")
-    assert values == {"l": [{}, {}], "m": [{"d": "x"}, {"d": "y"}]}
+    assert values == {"m": [{"d": "x"}, {"d": "y"}]}
     with pytest.raises(ValueError, match="no place"):
         put(values, "A!", "")
 
@@ -248,6 +251,9 @@ def test_a_password_is_typed_twice_and_never_the_value() -> None:
         ("updates.window", "2-5", "two times of day"),
         ("updates.window", "02:00-02:00", "another time"),
         ("updates.automatic", "perhaps", "yes or no"),
+        ("backup.targets[0].repository", "ftp://example.com", "disk:LABEL"),
+        ("backup.targets[0].name", "at home", "small letters"),
+        ("backup.schedule", "weekly", "hourly, or off"),
         ("network.method", "magic", "Choose one of: dhcp, static."),
         ("hostname", "mail", "two labels"),
         ("hostname", "mail.gmail.com", "somebody else's"),
@@ -263,6 +269,25 @@ def test_only_what_the_machine_can_do_is_offered() -> None:
     assert "Choose one of" in judge(question, "tpm2", without).problem
     assert question.preset(without) == "passphrase"
     assert question.preset(Context(facts=Facts(protections=("tpm2",)))) == "tpm2"
+
+
+def test_a_place_for_backups_has_a_name_and_says_what_is_still_to_do() -> None:
+    name = find_question("backup.targets[0].name")
+    assert not name.asked(Context())
+    s3 = Context({"backup.targets[0].repository": "s3:https://s3.example.com/mail"})
+    assert (name.asked(s3), name.preset(s3)) == (True, "s3")
+    place = find_question("backup.targets[0].repository")
+    assert judge(place, "disk:MAIL", Context()).note == ""
+    assert "after the setup" in judge(place, "sftp:ada@example.com:/mail", Context()).note
+
+
+def test_a_place_for_backups_that_was_taken_back_leaves_nothing() -> None:
+    values = read_located(SETTINGS + "backup: {targets: [{name: a, repository: 'disk:A'}]}\n").value
+    assert isinstance(values, dict)
+    answers = {**find_answers(values), "backup.targets[0].repository": ""}
+    text = assemble(answers, FACTS, values)
+    assert "backup" not in text
+    assert parse_settings(text, "x").backup.targets == ()
 
 
 def test_questions_depend_on_answers() -> None:

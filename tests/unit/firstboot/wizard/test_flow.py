@@ -174,6 +174,7 @@ def test_a_seed_leaves_questions_open(paths: Paths) -> None:
         "person",
         "tls",
         "updates",
+        "backup",
         "administrator",
     ]
     flow = go_through(flow)

@@ -34,6 +34,7 @@ SCREENS = (
     ("Disk protection", f"{DOWN}{ENTER}"),
     ("Certificate", f"{DOWN} {ENTER}"),
     ("Upgrades", ENTER),
+    ("Backups", ENTER),
     ("Administrator", f"{PASSWORD}{ENTER}{PASSWORD}{ENTER}"),
 )
 
@@ -217,8 +218,8 @@ def talk(paths: Paths, *lines: str) -> tuple[int, str]:
 
 
 def test_plain_prompts(paths: Paths) -> None:
-    answers = ["", "example.com", "", "ada", "", PASSWORD, PASSWORD, "2", "2", "", PASSWORD]
-    code, said = talk(paths, *answers, PASSWORD, "yes")
+    answers = ["", "example.com", "", "ada", "", PASSWORD, PASSWORD, "2", "2"]
+    code, said = talk(paths, *answers, "", "", PASSWORD, PASSWORD, "yes")
     assert code == 0, said
     assert "[mail.example.com] > " in said
     assert "== Setup: Summary ==" in said

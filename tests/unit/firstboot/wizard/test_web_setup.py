@@ -215,7 +215,7 @@ def test_more_is_asked_because_of_an_answer(client: Client, site: Site) -> None:
     }
     page = client.post("/step/network", fields)
     assert page.url.endswith("/step/domains")
-    for name in ("domains", "names", "person", "disk", "tls", "updates", "administrator"):
+    for name in ("domains", "names", "person", "disk", "tls", "updates", "backup", "administrator"):
         page = client.post(f"/step/{name}", {**preset_fields(page.text), **ANSWERS.get(name, {})})
     assert 'href="https://192.0.2.10/"' in page.text
     assert 'href="https://[2001:db8::10]/"' in page.text

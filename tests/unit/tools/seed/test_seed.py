@@ -29,6 +29,9 @@ Ada
 key-file
 self-signed
 
+disk:MAILBACKUP
+usb
+
 {PASSWORD}
 {PASSWORD}
 """
@@ -47,6 +50,8 @@ def test_new_asks_what_the_machine_would_ask(
     assert settings.hostname == "mail.example.org"
     assert settings.people[0].address == "ada@example.con"
     assert settings.administrator.password_hash == HASH
+    (place,) = settings.backup.targets
+    assert (place.name, place.repository) == ("usb", "disk:MAILBACKUP")
     assert file.stat().st_mode & 0o777 == 0o600
     # Every question that such a machine is asked was there.
     for question in questions():
