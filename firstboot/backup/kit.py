@@ -77,6 +77,11 @@ def laptop_lines(openings: Sequence[Opening]) -> list[str]:
     return [*lines, "  restic snapshots", "  restic restore latest --target mailserver"]
 
 
+def needs(opening: Opening) -> str:
+    """What it takes to get in at a place, besides the code."""
+    return _NEEDS[kind_of(opening.repository)]
+
+
 def confirm(paths: Paths, answer: str) -> bool:
     """Whether `answer` is the group that is asked for; then the kit counts as kept.
 
@@ -93,8 +98,7 @@ def confirm(paths: Paths, answer: str) -> bool:
 
 
 def _opening_lines(opening: Opening) -> list[str]:
-    kind = kind_of(opening.repository)
-    lines = [f"  {opening.name}: {opening.repository}", f"     needs {_NEEDS[kind]}"]
+    lines = [f"  {opening.name}: {opening.repository}", f"     needs {needs(opening)}"]
     return (
         [*lines, f"     NOT OPENED BY THIS CODE YET: {opening.problem}"]
         if opening.problem

@@ -16,15 +16,27 @@ if TYPE_CHECKING:
     from firstboot.backup.kit import Opening
 
 PAGE = click.Path(dir_okay=False, writable=True, path_type=Path)
+STEM = "mailstead-recovery-kit"
 
 
 @click.command()
 @click.option("--new", "renew", is_flag=True, help="Make another code; the old kit is void.")
 @click.option("--confirm", "group", metavar="GROUP", help="Type back the group that is asked for.")
 @click.option("--output", type=PAGE, help="Write the page to this file, for root only.")
+@click.option("--pdf", type=PAGE, help="Write it as one page to print, for root only.")
+@click.option("--stick", metavar="LABEL", help="Write both to the USB stick with this label.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def kit(*, renew: bool, group: str | None, output: Path | None, yes: bool, as_json: bool) -> None:
+def kit(
+    *,
+    renew: bool,
+    group: str | None,
+    output: Path | None,
+    pdf: Path | None,
+    stick: str | None,
+    yes: bool,
+    as_json: bool,
+) -> None:
     """Show the recovery kit: the code that opens the backups, and how to restore them.
 
     Print it, or scan the code, and keep it away from the machine. Each place of backups that can
@@ -37,6 +49,7 @@ def kit(*, renew: bool, group: str | None, output: Path | None, yes: bool, as_js
     from firstboot.backup.engine import read_machine
     from firstboot.backup.keys import new_recovery, present_recovery
     from firstboot.backup.kit import confirm, kit_text
+    from firstboot.backup.opening import write_on_stick
     from firstboot.base.errors import MachineError
     from firstboot.base.files import write_atomic
     from firstboot.base.paths import Paths
@@ -57,7 +70,24 @@ def kit(*, renew: bool, group: str | None, output: Path | None, yes: bool, as_js
     page = kit_text(machine.settings.hostname, recovery, openings)
     if output is not None:
         write_atomic(output, page, mode=0o600)
-    _tell(page, recovery, openings, shown=output is None, as_json=as_json)
+    if pdf is not None:
+        write_atomic(pdf, _printed(machine, recovery, openings), mode=0o600)
+    if stick is not None:
+        printed = _printed(machine, recovery, openings)
+        write_on_stick(paths, stick, {f"{STEM}.txt": page.encode(), f"{STEM}.pdf": printed})
+    shown = output is None and pdf is None and stick is None
+    _tell(page, recovery, openings, shown=shown, as_json=as_json)
+    if stick is not None and not as_json:
+        click.echo(f"{STEM}.txt and {STEM}.pdf are on the stick, which can be pulled out.")
+
+
+def _printed(machine: Machine, recovery: Recovery, openings: list[Opening]) -> bytes:
+    from firstboot.backup.kitpage import Kit, kit_pdf
+    from firstboot.system.qr import qr_modules
+
+    day = machine.now().date().isoformat()
+    hostname = machine.settings.hostname
+    return kit_pdf(Kit(hostname, recovery, openings, qr_modules(recovery.code), day))
 
 
 def _openings(machine: Machine, recovery: Recovery) -> list[Opening]:

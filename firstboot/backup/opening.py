@@ -6,9 +6,10 @@ environment or options; they are gone when the repository is closed.
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,13 +17,13 @@ from urllib.parse import quote
 
 from firstboot.backup.credentials import FORMS, credentials_problem, known_hosts, private_key
 from firstboot.base.backupplaces import (
-    DiskPlace,
     SftpPlace,
     disk_place,
     kind_of,
     repository_problem,
     sftp_place,
 )
+from firstboot.base.errors import MachineError
 from firstboot.base.files import make_directory, write_atomic
 from firstboot.base.paths import Paths
 from firstboot.system.restic import Restic
@@ -102,7 +103,7 @@ def _located(paths: Paths, repository: Repository, *, writable: bool) -> Iterato
     """Where the repository is, as restic takes it; a disk is mounted."""
     place = disk_place(repository.address)
     if place is not None:
-        with _mounted_disk(paths, place, writable=writable) as root:
+        with _mounted_disk(paths, place.label, writable=writable) as root:
             yield str(root / place.path)
     elif kind_of(repository.address) == "rest" and repository.credentials:
         yield _with_user(repository.address, repository.credentials)
@@ -111,16 +112,39 @@ def _located(paths: Paths, repository: Repository, *, writable: bool) -> Iterato
 
 
 @contextmanager
-def _mounted_disk(paths: Paths, place: DiskPlace, *, writable: bool) -> Iterator[Path]:
-    found = [volume for volume in list_volumes() if volume.label == place.label]
+def _mounted_disk(paths: Paths, label: str, *, writable: bool) -> Iterator[Path]:
+    # Not the ESP, which everybody can read who has this machine's disk.
+    volumes = [volume for volume in list_volumes() if not volume.esp]
+    found = [volume for volume in volumes if volume.label == label]
     if not found:
+        others = ", ".join(sorted({v.label for v in volumes if v.label})) or "none"
         raise BackupError(
-            f"there is no disk labelled {place.label}", "Plug it in; `blkid` shows its label."
+            f"there is no disk labelled {label}", f"Plug it in. The labels that there are: {others}"
         )
     if len(found) > 1:
-        raise BackupError(f"more than one disk is labelled {place.label}", "Unplug all but one.")
+        raise BackupError(f"more than one disk is labelled {label}", "Unplug all but one.")
     with mounted(found[0], runtime=paths.runtime, writable=writable) as root:
         yield root
+
+
+def write_on_stick(paths: Paths, label: str, files: Mapping[str, bytes]) -> None:
+    """Write files to the top of the file system with this label, which is whole on return.
+
+    Raises BackupError when there is no such disk, MachineError when it does not take them.
+    """
+    with _mounted_disk(paths, label, writable=True) as root:
+        for name, content in files.items():
+            try:
+                # FAT knows no modes, so that `write_atomic` has nothing to give there.
+                with (root / name).open("wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+            except OSError as error:
+                raise MachineError(
+                    f"{name} could not be written to {label}: {error.strerror}",
+                    "Take a stick with room, and without write protection.",
+                ) from None
 
 
 def _access(repository: Repository, folder: Path) -> tuple[tuple[str, ...], dict[str, str]]:

@@ -71,6 +71,10 @@ BACKUPS = Menu(
         Entry("k", "Show the recovery kit", "Shows the page with the code that opens the backups. "
               "Write it down, and keep it away from the machine.",
               Command(("backup", "kit"), pages=True)),
+        Entry("p", "Save the recovery kit to a stick", "Writes it to a USB stick, as text and as a "
+              "page to print. Wipe the stick when it is printed.",
+              Command(("backup", "kit", "--stick", Answer(0, "word")),
+                      questions=("The label (name) of the USB stick?",))),
         Entry("c", "Confirm the recovery kit", "Shows that the kit was kept.",
               Command(("backup", "kit", "--confirm", Answer(0, "word")),
                       questions=("The group of the code that the kit's last line asks for?",))),
