@@ -178,7 +178,9 @@ def _draw_steps(drawing: _Drawing) -> None:
         "Take another machine with a disk at least as large as what was used of the old one. "
         "Write Mailstead's image to its disk and start it.",
         "At its screen and keyboard press Enter, then 2: Restore from a backup.",
-        "Type where the backups are, as above, what it takes to get in there, and the code.",
+        "Type where the backups are, as above, what it takes to get in there, and the code. What "
+        "cannot be typed, such as a private key for SFTP, goes into a file on a USB stick: "
+        "docs/backup.md of Mailstead, By a seed.",
         "Wait until it says ready. Mail, passwords and settings are as at the last backup.",
         "In its menu, DNS shows which records have to lead to the new machine.",
     )

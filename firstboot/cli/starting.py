@@ -14,6 +14,7 @@ from firstboot.cli.reporting import dump, json_option, on_console
 
 if TYPE_CHECKING:
     from firstboot.base.settings import Settings
+    from firstboot.setup.seed import RestoreSeed
 
 
 @click.command()
@@ -24,7 +25,7 @@ def boot() -> None:
 
     The settings come from /state/settings.yaml, or the first time from a seed: the systemd
     credential mailstead.seed, or a file mailstead.yaml on a volume labelled MAILSTEAD or on the
-    EFI system partition.
+    EFI system partition. A seed may ask for a restore instead.
     """
     from firstboot.backup.putting import restore_waiting
     from firstboot.base.settings import require_settings
@@ -39,8 +40,13 @@ def boot() -> None:
     def admit(settings: Settings) -> None:
         require_possible(settings.disk.protection, places)
 
+    def bring_back(seed: RestoreSeed) -> None:
+        from firstboot.backup.unattended import fetch_ordered
+
+        fetch_ordered(paths, seed.order, lambda line: console.say(f"restore: {line}"))
+
     with on_console(console.error):
-        run_boot(paths, console, admit, lambda: restore_waiting(paths))
+        run_boot(paths, console, admit, lambda: restore_waiting(paths), bring_back)
         try:
             protect(require_settings(paths.settings).disk.protection, places, console)
         except MailsteadError as error:

@@ -41,8 +41,10 @@ def _json_option(command: F) -> F:
 def check(file: Path, as_json: bool) -> None:
     """Tell whether FILE holds usable settings.
 
-    If not, every problem is named with its line and with what was expected there.
+    If not, every problem is named with its line and with what was expected there. A seed that asks
+    for a restore is right, too; whether the place can be reached is not tried.
     """
+    from firstboot.base.restorewish import parse_restore
     from firstboot.base.settings import parse_settings
 
     try:
@@ -51,12 +53,17 @@ def check(file: Path, as_json: bool) -> None:
         raise SettingsError([f"{file}: {error.strerror}"]) from None
     except UnicodeDecodeError:
         raise SettingsError([f"{file}:1: expected text in UTF-8, got another encoding"]) from None
+    if order := parse_restore(text, str(file)):
+        place = order.restore.repository
+        summary = {"ok": True, "restore": place}
+        click.echo(_dump(summary) if as_json else f"{file} is right: a restore from {place}")
+        return
     found = parse_settings(text, str(file))
     if as_json:
         people = [person.address for person in found.people]
         domains = [domain.name for domain in found.domains]
-        summary = {"hostname": found.hostname, "domains": domains, "people": people}
-        click.echo(_dump({"ok": True, **summary}))
+        known = {"hostname": found.hostname, "domains": domains, "people": people}
+        click.echo(_dump({"ok": True, **known}))
     else:
         addresses = ", ".join(person.address for person in found.people)
         click.echo(f"{file} is right: {found.hostname}, {addresses}")

@@ -12,19 +12,24 @@ from firstboot.base.settings import read_settings, require_settings
 from firstboot.base.state import claim_state
 from firstboot.setup.apply import apply_settings, set_up
 from firstboot.setup.firewall import raise_firewall
-from firstboot.setup.seed import Admit, Seed
+from firstboot.setup.seed import Admit, BringBack, Seed, bring_back_nothing
 from firstboot.setup.waiting import hold, require_memory, wait_for_seed
 from firstboot.system.console import Console
 from firstboot.system.memory import MEMINFO, read_memory
 
 
 def boot(
-    paths: Paths, console: Console, admit: Admit, restored: Callable[[], str] = lambda: ""
+    paths: Paths,
+    console: Console,
+    admit: Admit,
+    restored: Callable[[], str] = lambda: "",
+    bring_back: BringBack = bring_back_nothing,
 ) -> None:
     """Refuse a machine that is too small, get settings if there are none, and apply them.
 
     Settings that `admit` refuses count as wrong: they are explained, and others waited for.
-    `restored` puts a restore in place that is ready, and says which; "" when none is.
+    `restored` puts a restore in place that is ready, and says which; "" when none is. `bring_back`
+    makes one ready that a seed asks for.
     Does not return on a machine with too little memory: Docker, which waits for us, must not start
     there, and the reason is to stay on the screen.
     """
@@ -44,7 +49,7 @@ def boot(
     else:
         # Its pages in a browser can be reached while the machine waits.
         raise_firewall(paths)
-        _set_up(wait_for_seed(paths, console, admit, restored), paths, console)
+        _set_up(wait_for_seed(paths, console, admit, restored, bring_back), paths, console)
     forget_answers(paths)
     console.say("setup done")
 

@@ -1,13 +1,18 @@
-"""Finds the seed: the settings that an owner hands to a machine that has none yet."""
+"""Finds the seed: what an owner hands to a machine that has no settings yet.
+
+It is the settings, or where a backup is that is to be restored.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from firstboot.base.errors import MailsteadError, SettingsError
 from firstboot.base.handover import Given
 from firstboot.base.paths import Paths
+from firstboot.base.restorewish import RestoreOrder, parse_restore
 from firstboot.base.settings import IncompleteSettingsError, Settings, parse_settings
 from firstboot.base.userdata import find_settings
 from firstboot.system.credentials import read_credential
@@ -32,15 +37,34 @@ class Seed:
 
 
 @dataclass(frozen=True)
+class RestoreSeed:
+    """A seed that asks for a restore instead: where it came from, and what it asks for."""
+
+    source: str
+    order: RestoreOrder
+
+
+# Fetches what a seed asks for; raises a MailsteadError when that does not work now.
+BringBack = Callable[[RestoreSeed], None]
+
+
+def bring_back_nothing(_seed: RestoreSeed) -> None:
+    """For callers that have no restores to give."""
+    raise MailsteadError("this machine restores nothing by a seed")
+
+
+@dataclass(frozen=True)
 class Search:
     """One look at every place for a seed: the first good one, and what is wrong elsewhere.
 
     `given` is the first that is right but leaves questions open; its error is among `errors`.
+    `failed`: whether a restore that a seed asks for did not work; its error is among them, too.
     """
 
-    seed: Seed | None
+    seed: Seed | RestoreSeed | None
     errors: tuple[MailsteadError, ...]
     given: Given = field(default_factory=Given)
+    failed: bool = False
 
 
 class OpenSeedError(SettingsError):
@@ -51,26 +75,36 @@ class OpenSeedError(SettingsError):
         self.given = Given(source, error.given)
 
 
-def find_seed(paths: Paths, admit: Admit) -> Search:
+def find_seed(paths: Paths, admit: Admit, bring_back: BringBack = bring_back_nothing) -> Search:
     """Look for a seed in every place, in the order of docs/settings.md.
 
-    The first that can be used wins, so that a wrong one can be put right by adding another.
+    The first that can be used wins, so that a wrong one can be put right by adding another. One
+    that asks for a restore can be used when `bring_back` has fetched it.
     """
     errors: list[MailsteadError] = []
+    failed = False
     for candidate in _candidates(paths):
-        if isinstance(candidate, Seed):
-            try:
+        if isinstance(candidate, MailsteadError):
+            errors.append(candidate)
+            continue
+        try:
+            if isinstance(candidate, RestoreSeed):
+                bring_back(candidate)
+            else:
                 admit(candidate.settings)
-            except MailsteadError as error:
-                errors.append(error)
-                continue
-            return Search(candidate, tuple(errors))
-        errors.append(candidate)
+        except MailsteadError as error:
+            errors.append(error)
+            failed = failed or isinstance(candidate, RestoreSeed)
+            continue
+        return Search(candidate, tuple(errors))
     given = (error.given for error in errors if isinstance(error, OpenSeedError))
-    return Search(None, tuple(errors), next(given, Given()))
+    return Search(None, tuple(errors), next(given, Given()), failed)
 
 
-def _candidates(paths: Paths) -> Iterator[Seed | MailsteadError]:
+_Found: TypeAlias = "Seed | RestoreSeed | MailsteadError"
+
+
+def _candidates(paths: Paths) -> Iterator[_Found]:
     if answered := _handed_over(paths):
         yield answered
     if handed := _in_credential(paths):
@@ -96,7 +130,7 @@ def _candidates(paths: Paths) -> Iterator[Seed | MailsteadError]:
             yield found
 
 
-def _handed_over(paths: Paths) -> Seed | MailsteadError | None:
+def _handed_over(paths: Paths) -> _Found | None:
     """What somebody has answered on the console or in a browser."""
     try:
         content = paths.handed.read_bytes()
@@ -105,7 +139,7 @@ def _handed_over(paths: Paths) -> Seed | MailsteadError | None:
     return _parse(content, "the answers")
 
 
-def _in_credential(paths: Paths) -> Seed | MailsteadError | None:
+def _in_credential(paths: Paths) -> _Found | None:
     try:
         content = read_credential(CREDENTIAL, firmware=paths.firmware)
     except MailsteadError as error:
@@ -113,7 +147,7 @@ def _in_credential(paths: Paths) -> Seed | MailsteadError | None:
     return None if content is None else _parse(content, f"credential {CREDENTIAL}")
 
 
-def _on_volume(volume: Volume, paths: Paths, name: str = FILE) -> Seed | MailsteadError | None:
+def _on_volume(volume: Volume, paths: Paths, name: str = FILE) -> _Found | None:
     try:
         content = read_file(volume, name, runtime=paths.runtime)
     except MailsteadError as error:
@@ -124,7 +158,7 @@ def _on_volume(volume: Volume, paths: Paths, name: str = FILE) -> Seed | Mailste
     return None if content is None else _parse(content, source)
 
 
-def _in_user_data(content: bytes, source: str) -> Seed | MailsteadError | None:
+def _in_user_data(content: bytes, source: str) -> _Found | None:
     """The settings in user data; None when it is for somebody else, perhaps compressed."""
     try:
         found = find_settings(content.decode("utf-8-sig"))
@@ -133,10 +167,12 @@ def _in_user_data(content: bytes, source: str) -> Seed | MailsteadError | None:
     return None if found is None else _parse(found.encode(), source)
 
 
-def _parse(content: bytes, source: str) -> Seed | MailsteadError:
+def _parse(content: bytes, source: str) -> _Found:
     try:
         # Editors on Windows like to begin a file with a byte order mark.
         text = content.decode("utf-8-sig")
+        if order := parse_restore(text, source):
+            return RestoreSeed(source, order)
         return Seed(source, text, parse_settings(text, source))
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1

@@ -10,7 +10,17 @@ from firstboot.base.errors import MachineError, MailsteadError
 from firstboot.base.handover import read_given, write_given
 from firstboot.base.paths import Paths
 from firstboot.base.waiting import wait_for
-from firstboot.setup.seed import CREDENTIAL, FILE, Admit, Search, Seed, find_seed
+from firstboot.setup.restoring import Restoring
+from firstboot.setup.seed import (
+    CREDENTIAL,
+    FILE,
+    Admit,
+    BringBack,
+    RestoreSeed,
+    Search,
+    Seed,
+    find_seed,
+)
 from firstboot.system.console import Console
 from firstboot.system.memory import Memory
 from firstboot.system.networkd import connect_before_setup
@@ -56,24 +66,34 @@ def hold() -> None:
 
 
 def wait_for_seed(
-    paths: Paths, console: Console, admit: Admit, restored: Callable[[], str]
+    paths: Paths,
+    console: Console,
+    admit: Admit,
+    restored: Callable[[], str],
+    bring_back: BringBack,
 ) -> Seed | str:
     """Return the first usable seed, or what was `restored` meanwhile, however long it takes.
 
-    What is missing or wrong is on the console once, and again only when it changes.
+    `restored` puts in place what was fetched, whoever asked for it: somebody at the console, or a
+    seed, for which `bring_back` fetches it. What is missing or wrong is on the console once, and
+    again only when it changes.
     """
     shown: list[tuple[str, ...]] = []
 
     found: list[Seed | str] = []
+    restoring = Restoring(bring_back, paths, console)
 
     def look() -> bool:
         if what := restored():
             found.append(what)
             return True
-        search = find_seed(paths, admit)
+        search = find_seed(paths, admit, restoring)
+        if isinstance(search.seed, RestoreSeed):
+            # Put in place by the next look.
+            return False
         state = tuple(str(error) for error in search.errors)
         _leave_given(search, paths)
-        if search.seed is None and not shown:
+        if search.seed is None and not shown and not search.failed:
             _connect(paths, console)
         if shown[-1:] != [state] and (search.errors or search.seed is None):
             shown.append(state)
@@ -107,6 +127,9 @@ def _tell(search: Search, console: Console) -> None:
         return
     if search.given.source:
         heading, opening = "These settings leave questions open", _ASK
+    elif search.failed:
+        heading = "This restore does not work yet"
+        opening = f"Nothing has been changed. It is tried again every minute. {_ASK}"
     elif search.errors:
         heading = "These settings cannot be used"
         opening = f"Nothing has been changed yet. {_ASK}"

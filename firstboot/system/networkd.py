@@ -13,6 +13,7 @@ from firstboot.system import systemctl
 # Sorts before what the image ships, so it decides.
 FILE_NAME = "10-mailstead.network"
 ETHERNET = "en* eth*"
+WAIT_ONLINE = "/usr/lib/systemd/systemd-networkd-wait-online"
 LINKS = Path("/sys/class/net")
 
 
@@ -48,15 +49,24 @@ def apply_network(network: Network, directory: Path) -> None:
         run(["networkctl", "reload"], timeout=60)
 
 
-def connect_before_setup(directory: Path) -> None:
-    """Give a machine without settings the addresses that its networks offer.
+def connect_before_setup(directory: Path, network: Network | None = None) -> None:
+    """Give a machine without settings the addresses that its networks offer, or those of `network`.
 
     At that time systemd holds the network back, since it begins after the settings
     (network-pre.target): so these units are started whatever they would wait for. CommandError when
     systemd does not take that.
     """
-    apply_network(Network(), directory)
+    apply_network(network or Network(), directory)
     systemctl.start_now("systemd-networkd.service", "systemd-resolved.service")
+
+
+def await_online(seconds: int) -> None:
+    """Wait until some link has an address with a way out; what lacks then is told by who needs it.
+
+    See systemd-networkd-wait-online(8).
+    """
+    how = ["--any", "--operational-state=routable", f"--timeout={seconds}"]
+    run([WAIT_ONLINE, *how], timeout=seconds + 30, check=False)
 
 
 def wired_links(devices: Path = LINKS) -> tuple[str, ...]:

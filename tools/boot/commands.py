@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from firstboot.base.restorewish import parse_restore
 from firstboot.base.settings import parse_settings
 from tools.boot.appliance import BOOT_SECONDS, WAITING, await_ready, hardware, powered_on
 from tools.host.packages import ensure_for
@@ -47,7 +48,8 @@ def boot(
     if seed is not None:
         text = seed.read_text(encoding="utf-8")
         # Wrong settings are cheaper to find here than on the machine's console.
-        parse_settings(text, str(seed))
+        if parse_restore(text, str(seed)) is None:
+            parse_settings(text, str(seed))
     parts = hardware(seed=text, memory_mib=memory // _MIB)
     show = None if headless else _show
     with progress() as report:

@@ -15,6 +15,7 @@ from firstboot.base.questions.assemble import find_answers
 from firstboot.base.questions.catalogue import asked_questions
 from firstboot.base.questions.judge import judge_answer
 from firstboot.base.questions.model import Context
+from firstboot.base.restorewish import parse_restore
 from firstboot.base.settings import IncompleteSettingsError, parse_settings
 from firstboot.base.userdata import HEADER, find_settings
 from tools.options import json_option
@@ -64,11 +65,13 @@ def validate(file: Path, *, as_json: bool) -> None:
     """
     text = _read(file)
     opened: list[str] = []
-    try:
-        parse_settings(text, str(file))
-    except IncompleteSettingsError as error:
-        opened = [problem.removeprefix(f"{file}:") for problem in error.problems]
-    doubts = _doubts(text)
+    doubts: list[str] = []
+    if parse_restore(text, str(file)) is None:
+        try:
+            parse_settings(text, str(file))
+        except IncompleteSettingsError as error:
+            opened = [problem.removeprefix(f"{file}:") for problem in error.problems]
+        doubts = _doubts(text)
     if as_json:
         click.echo(json.dumps({"ok": True, "open": opened, "doubts": doubts}, indent=2))
         return

@@ -13,6 +13,7 @@ import pytest
 
 from firstboot import cli
 from firstboot.base import errors
+from firstboot.base.codes import new_recovery_code
 from firstboot.base.paths import Paths
 from firstboot.cli import seat, showing, starting
 from tests.unit.firstboot.samples import RELEASE, SETTINGS
@@ -55,6 +56,17 @@ def test_help_names_every_exit_code(run: Any) -> None:
     text = " ".join(run("--help")[1].split())
     for code in codes:
         assert f" {code} " in text
+
+
+def test_settings_check_knows_a_restore(run: Any, tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    code = new_recovery_code()
+    path.write_text(f'version: 1\nrestore: {{repository: "disk:BACKUP", code: {code}}}\n')
+    assert run("settings", "check", str(path)) == (
+        0,
+        f"{path} is right: a restore from disk:BACKUP\n",
+        "",
+    )
 
 
 def test_settings_check(run: Any, tmp_path: Path) -> None:

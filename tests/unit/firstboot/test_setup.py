@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from firstboot.base.codes import new_recovery_code
 from firstboot.base.engine import Container, Loaded
 from firstboot.base.errors import (
     EngineError,
@@ -28,7 +29,7 @@ from firstboot.base.state import STATE_FORMAT
 from firstboot.setup import boot, gate, seed, start, waiting
 from firstboot.setup.apply import set_up
 from firstboot.setup.firewall import raise_firewall
-from firstboot.setup.seed import Seed, find_seed
+from firstboot.setup.seed import RestoreSeed, Seed, find_seed
 from firstboot.system.console import Console
 from firstboot.system.memory import Memory
 from firstboot.system.volumes import ESP_TYPE
@@ -95,18 +96,18 @@ def named(hostname: str) -> str:
 def test_seeds_are_taken_in_order(volumes: Volumes, paths: Paths) -> None:
     volumes.write(esp=named("esp.example.com"))
     found = find_seed(paths, admit_all).seed
-    assert found is not None
+    assert isinstance(found, Seed)
     assert (found.source, found.settings.hostname) == (
         "/dev/vda1/mailstead.yaml",
         "esp.example.com",
     )
     volumes.write(stick=named("stick.example.com"))
     found = find_seed(paths, admit_all).seed
-    assert found is not None
+    assert isinstance(found, Seed)
     assert found.source == "/dev/sda/mailstead.yaml"
     volumes.write(credential=named("credential.example.com"))
     found = find_seed(paths, admit_all).seed
-    assert found is not None
+    assert isinstance(found, Seed)
     assert found.source == "credential mailstead.seed"
     assert found.text == named("credential.example.com")
 
@@ -127,7 +128,7 @@ def test_labelled_volume_without_the_file_is_told(volumes: Volumes, paths: Paths
 def test_good_seed_makes_up_for_a_wrong_one(volumes: Volumes, paths: Paths) -> None:
     volumes.write(credential="version: 1", stick=SETTINGS)
     search = find_seed(paths, admit_all)
-    assert search.seed is not None
+    assert isinstance(search.seed, Seed)
     assert search.seed.source == "/dev/sda/mailstead.yaml"
     (error,) = search.errors
     assert "credential mailstead.seed:1: hostname: expected" in str(error)
@@ -140,7 +141,7 @@ def test_seed_makes_up_for_a_credential_that_is_garbage(volumes: Volumes, paths:
     (entry / "raw").write_bytes(b"\x0b\x05\0\0\x01" + string + b"\0\0")
     volumes.write(stick=SETTINGS)
     search = find_seed(paths, admit_all)
-    assert search.seed is not None
+    assert isinstance(search.seed, Seed)
     assert search.seed.source == "/dev/sda/mailstead.yaml"
     (error,) = search.errors
     assert "11-0/raw is not Base64" in str(error)
@@ -150,7 +151,7 @@ def test_seed_from_a_windows_editor(volumes: Volumes, paths: Paths) -> None:
     text = "\ufeff" + SETTINGS.replace("\n", "\r\n")
     (volumes.stick / "mailstead.yaml").write_bytes(text.encode())
     found = find_seed(paths, admit_all).seed
-    assert found is not None
+    assert isinstance(found, Seed)
     assert found.settings == parse_settings(SETTINGS, "")
 
 
@@ -169,7 +170,7 @@ def test_settings_that_the_machine_cannot_live_with_make_way_for_others(
 
     volumes.write(stick=named("stick.example.com"), esp=named("esp.example.com"))
     search = find_seed(paths, admit)
-    assert search.seed is not None
+    assert isinstance(search.seed, Seed)
     assert search.seed.source == "/dev/vda1/mailstead.yaml"
     assert [str(error) for error in search.errors] == ["this machine has no TPM"]
     (volumes.esp / "mailstead.yaml").unlink()
@@ -207,17 +208,19 @@ def test_waiting_tells_once_and_goes_on_with_a_corrected_seed(
     wrong, worse = named("mail"), SETTINGS.replace("version: 1", "version: 9")
     script = iter([None, None, wrong, wrong, worse, SETTINGS])
 
-    def look(where: Paths, admit: seed.Admit) -> seed.Search:
+    def look(where: Paths, admit: seed.Admit, bring_back: seed.BringBack) -> seed.Search:
         text = next(script)
         if text is None:
             programs.lsblk(ESP)
         else:
             programs.lsblk(STICK, ESP)
             volumes.write(stick=text)
-        return find_seed(where, admit)
+        return find_seed(where, admit, bring_back)
 
     monkeypatch.setattr(waiting, "find_seed", look)
-    found = waiting.wait_for_seed(paths, Console(()), admit_all, lambda: "")
+    found = waiting.wait_for_seed(
+        paths, Console(()), admit_all, lambda: "", seed.bring_back_nothing
+    )
     assert isinstance(found, Seed)
     assert found.settings.hostname == "mail.example.com"
     out = capsys.readouterr().out
@@ -691,11 +694,18 @@ def test_user_data_of_cloud_init(
     for text in (in_cloud_config(SETTINGS), SETTINGS):
         (disc / name).write_text(text)
         found = find_seed(paths, admit_all).seed
-        assert found is not None
+        assert isinstance(found, Seed)
         assert found.source == f"/dev/sr0/{name}"
         assert found.settings == parse_settings(SETTINGS, "")
         # What is kept is read again at the next start.
         assert parse_settings(found.text, "") == found.settings
+    code = new_recovery_code()
+    order = f'version: 1\nrestore:\n  repository: "disk:BACKUP"\n  code: {code}\n'
+    asked: list[RestoreSeed] = []
+    for text in (in_cloud_config(order), order):
+        (disc / name).write_text(text)
+        assert find_seed(paths, admit_all, asked.append).seed == asked[-1]
+        assert asked[-1].order.restore.code == code
 
 
 @pytest.mark.parametrize(
@@ -739,7 +749,7 @@ def test_answers_that_were_handed_over_are_a_place_like_others(
     paths.handed.parent.mkdir(parents=True)
     paths.handed.write_text(SETTINGS)
     found = find_seed(paths, admit_all).seed
-    assert found is not None
+    assert isinstance(found, Seed)
     assert found.source == "the answers"
 
 

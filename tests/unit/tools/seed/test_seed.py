@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from firstboot.base.codes import new_recovery_code
 from firstboot.base.errors import SettingsError
 from firstboot.base.questions.catalogue import questions
 from firstboot.base.settings import parse_settings
@@ -108,3 +109,15 @@ def test_validate_names_what_is_wrong(tmp_path: Path, text: str, said: str) -> N
     with pytest.raises(SettingsError, match=r"seed\.yaml") as caught:
         CliRunner().invoke(seed, ["validate", str(file)], catch_exceptions=False)
     assert said in str(caught.value)
+
+
+def test_a_restore_is_a_seed_too(tmp_path: Path) -> None:
+    file = tmp_path / "seed.yaml"
+    code = new_recovery_code()
+    file.write_text(f'version: 1\nrestore: {{repository: "disk:BACKUP", code: {code}}}\n')
+    done = CliRunner().invoke(seed, ["validate", str(file)])
+    assert done.output == f"{file} is right\n"
+    file.write_text(f'version: 1\nrestore: {{repository: "disk:BACKUP", code: {code[:-1]}}}\n')
+    done = CliRunner().invoke(seed, ["validate", str(file)])
+    assert isinstance(done.exception, SettingsError)
+    assert "restore.code: expected the recovery code" in str(done.exception)
