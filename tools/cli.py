@@ -16,6 +16,7 @@ from tools.boot.commands import boot
 from tools.boot.passwords import hash_password_command
 from tools.build.commands import build
 from tools.checks.commands import test
+from tools.drill.commands import restore_drill
 from tools.host.cache import cache_folder
 from tools.inspect.commands import inspect
 from tools.keys.commands import keys
@@ -46,6 +47,7 @@ for command in (
     build,
     boot,
     publish,
+    restore_drill,
     stack,
     inspect,
     keys,

@@ -73,15 +73,15 @@ def powered_on(
     Without `network`, every declared port is forwarded to the host's loopback interface.
     """
     with ExitStack() as stack:
-        folder = stack.enter_context(_disk_folder())
+        folder = stack.enter_context(disk_folder())
         disk = Disk.create(folder / "disk", image, size=disk_bytes)
         machine = Machine(disk, parts, network or forwarded(), logs=logs, on_output=on_output)
         yield stack.enter_context(machine)
 
 
 @contextmanager
-def _disk_folder() -> Iterator[Path]:
-    """A folder for a machine's disk, which grows to gigabytes; goes even when we are killed."""
+def disk_folder() -> Iterator[Path]:
+    """A folder for disks of machines, which grow to gigabytes; goes even when we are killed."""
     folder = Path(tempfile.mkdtemp(prefix="disk-", dir=cache_folder("machines")))
     with Ledger().entered("folder", folder):
         try:

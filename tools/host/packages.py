@@ -55,8 +55,8 @@ def _for(verbs: str) -> frozenset[str]:
     return frozenset(verbs.split())
 
 
-_MACHINE = _for("boot try test")
-_BUILD = _for("build publish try test")
+_MACHINE = _for("boot try restore-drill test")
+_BUILD = _for("build publish try restore-drill test")
 _CLIENTS = _for("interop test")
 
 # mkosi brings what it needs in its tools tree; to make that tree it needs only what is named here.
@@ -87,6 +87,12 @@ HOST_PACKAGES: tuple[Package, ...] = (
     Package("ovmf", "UEFI firmware for QEMU", _MACHINE, ("/usr/share/OVMF",)),
     Package("swtpm", "a TPM for QEMU", _MACHINE, ("swtpm",)),
     Package("mtools", "putting a seed into a FAT file system", _MACHINE, ("mcopy",)),
+    Package(
+        "e2fsprogs",
+        "a disk with the repository for the drill's machine",
+        _for("restore-drill unit test"),
+        ("mke2fs",),
+    ),
     Package("iproute2", "a network to look at the image from outside", _for("test"), ("ip",)),
     Package(
         "chromium",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from firstboot.system.console import Console
 from tests.unit.firstboot.conftest import FakePrograms
 from tests.unit.firstboot.restore.conftest import FILES, Backed, files_of
 from tests.unit.firstboot.samples import SETTINGS, write_share
+from tools.drill.drill import FETCHED, FETCHING, RESTORED
 
 CODE = new_recovery_code()
 PLACE = "disk:BACKUP/repository"
@@ -60,12 +62,12 @@ class Hardware:
             self.programs.lsblk(STICK, {**DISK, "mountpoint": mountpoint})
 
     def boot(self) -> None:
-        def bring_back(seed: RestoreSeed) -> None:
-            fetch_ordered(self.paths, seed.order, lambda _line: None)
+        console = Console(())
 
-        boot.boot(
-            self.paths, Console(()), admit_all, lambda: restore_waiting(self.paths), bring_back
-        )
+        def bring_back(seed: RestoreSeed) -> None:
+            fetch_ordered(self.paths, seed.order, lambda line: console.say(f"restore: {line}"))
+
+        boot.boot(self.paths, console, admit_all, lambda: restore_waiting(self.paths), bring_back)
 
 
 def admit_all(_settings: Settings) -> None:
@@ -112,6 +114,9 @@ def test_the_new_machine_starts_as_the_old_one(
     assert "mailstead: restored everything, from the backup of " in out
     assert out.rstrip().endswith("mailstead: setup done")
     assert "error" not in out
+    # What a drill waits for.
+    for pattern in (FETCHING, FETCHED, RESTORED):
+        assert re.search(pattern, out)
     found = files_of(hardware.paths)
     # The certificate in the backup is none, so the setup has made one.
     kept = {name: content for name, content in FILES.items() if name != "mail/tls/key.pem"}

@@ -1,0 +1,1 @@
+"""The restore drill: a backup and its recovery kit become a machine, and a report."""
