@@ -77,26 +77,33 @@ def run_lines(
     stdin: bytes = b"",
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
+    complaint: Callable[[str], None] = lambda _line: None,
+    keep: bool = False,
 ) -> Completed:
     """Run a program that says on the way how far it is: `line` gets each line of its output.
 
-    Lines come without their end. Whatever `line` raises ends the program. There is no deadline:
-    what this is for takes as long as it takes. Returns how it ended, without its output; errors
-    and the rest are as in `run`.
+    `complaint` gets each line of standard error, in another thread. Lines come without their end.
+    Whatever either raises ends the program, and is raised here. There is no deadline: what this is
+    for takes as long as it takes. Returns how it ended, with its output only when that is to be
+    `keep`t; errors and the rest are as in `run`.
     """
     words = tuple(str(word) for word in argv)
     process = _start(words, env=env, cwd=cwd, capture=True, feed=True)
     said: list[bytes] = []
+    kept: list[bytes] = []
+    raised: list[Exception] = []
     # Both ends are served beside the reading, so that nobody waits for a full pipe.
     aside = (
         threading.Thread(target=_feed, args=(process, stdin), daemon=True),
-        threading.Thread(target=_listen, args=(process, said), daemon=True),
+        threading.Thread(target=_listen, args=(process, said, complaint, raised), daemon=True),
     )
     for thread in aside:
         thread.start()
     assert process.stdout is not None, "it was started with a pipe"
     try:
         for text in process.stdout:
+            if keep:
+                kept.append(text)
             line(_text(text).rstrip("\n"))
         process.wait()
     except BaseException:
@@ -108,7 +115,9 @@ def run_lines(
         for thread in aside:
             thread.join()
         process.stdout.close()
-    return Completed(words, process.returncode, "", _text(b"".join(said)))
+    if raised:
+        raise raised[0]
+    return Completed(words, process.returncode, _text(b"".join(kept)), _text(b"".join(said)))
 
 
 def _feed(process: subprocess.Popen[bytes], data: bytes) -> None:
@@ -117,13 +126,26 @@ def _feed(process: subprocess.Popen[bytes], data: bytes) -> None:
         process.stdin.write(data)
 
 
-def _listen(process: subprocess.Popen[bytes], said: list[bytes]) -> None:
+def _listen(
+    process: subprocess.Popen[bytes],
+    said: list[bytes],
+    complaint: Callable[[str], None],
+    raised: list[Exception],
+) -> None:
+    """Keep the last of what the program complains of; what `complaint` raises ends it."""
     assert process.stderr is not None, "it was started with a pipe"
     with process.stderr:
         # Only what an error shows; a program that complains for days must not fill the memory.
         for text in process.stderr:
             said.append(text)
             del said[: -10 * TAIL_LINES]
+            try:
+                if not raised:
+                    complaint(_text(text).rstrip("\n"))
+            except Exception as error:
+                raised.append(error)
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
 
 
 def _start(

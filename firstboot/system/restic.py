@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from firstboot.base.errors import CommandError
-from firstboot.base.run import Completed, run, run_lines
+from firstboot.base.run import Completed, run_lines
 from firstboot.system.resticerrors import (
     BackupError,
     RepositoryDamagedError,
@@ -24,6 +24,7 @@ from firstboot.system.resticerrors import (
     RepositoryRefusedError,
     checked,
 )
+from firstboot.system.resticpatience import Patience
 
 # It goes when we go, however that is: what it reads is held still by locks of ours.
 PROGRAM = ("setpriv", "--pdeathsig", "KILL", "restic")
@@ -126,8 +127,7 @@ class Restic:
 
     def init(self) -> None:
         """Make the repository, which the password will open; a bucket that is missing, too."""
-        fed, environment = self.password + b"\n", {**self._environment(), **_FIRST_ANSWER}
-        done = run(self._argv(["init"]), stdin=fed, env=environment, check=False)
+        done = self._attend(["init"], lambda _line: None, environment=_FIRST_ANSWER, keep=True)
         checked(done, "init")
 
     def backup(
@@ -248,9 +248,7 @@ class Restic:
         return {"PATH": os.defpath, "HOME": "/root", **handed_on, **own, **self.environment}
 
     def _run(self, words: Sequence[str | Path]) -> Completed:
-        fed = self.password + b"\n"
-        done = run(self._argv(words), stdin=fed, env=self._environment(), check=False)
-        return checked(done, str(words[0]))
+        return checked(self._attend(words, lambda _line: None, keep=True), str(words[0]))
 
     def _stream(
         self,
@@ -269,10 +267,27 @@ class Restic:
             if isinstance(message, dict):
                 heed(message)
 
-        argv = self._argv(["--json", *words])
-        fed = self.password + b"\n"
-        done = run_lines(argv, line, stdin=fed, env=self._environment(), cwd=cwd)
-        checked(done, str(words[0]))
+        checked(self._attend(["--json", *words], line, cwd=cwd), str(words[0]))
+
+    def _attend(
+        self,
+        words: Sequence[str | Path],
+        line: Callable[[str], None],
+        *,
+        cwd: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        keep: bool = False,
+    ) -> Completed:
+        """Run it to its end, or until the repository has not answered for too long."""
+        return run_lines(
+            self._argv(words),
+            line,
+            stdin=self.password + b"\n",
+            env={**self._environment(), **(environment or {})},
+            cwd=cwd,
+            complaint=Patience(),
+            keep=keep,
+        )
 
 
 def _literal(path: str) -> str:

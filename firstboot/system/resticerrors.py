@@ -81,6 +81,10 @@ class RepositoryRefusedError(BackupError):
     """Whoever keeps the repository does not let us in, or not to that place."""
 
 
+class RepositoryGoneError(BackupError):
+    """The repository was there, and has not answered for some minutes."""
+
+
 def checked(done: Completed, verb: str) -> Completed:
     """What ended well; otherwise the error that says what failed."""
     if done.returncode == 0:

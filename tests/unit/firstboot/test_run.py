@@ -139,3 +139,23 @@ def test_much_that_is_said_aside_stops_nobody() -> None:
     done = run_lines(["sh", "-c", "seq 100000 >&2; exit 1"], lambda _: None, stdin=b"x" * 1_000_000)
     assert done.stderr.splitlines()[-1] == "100000"
     assert len(done.stderr.splitlines()) < 1000
+
+
+def test_who_hears_enough_complaints_ends_the_program() -> None:
+    heard: list[str] = []
+
+    def complaint(line: str) -> None:
+        heard.append(line)
+        if line == "worse":
+            raise LookupError(line)
+
+    script = "echo bad >&2; echo worse >&2; echo worst >&2; exec sleep 60"
+    with pytest.raises(LookupError, match="worse"):
+        run_lines(["sh", "-c", script], lambda _line: None, complaint=complaint)
+    assert heard == ["bad", "worse"]
+
+
+def test_lines_are_kept_as_they_were() -> None:
+    done = run_lines(["printf", "a\\n\\nb"], lambda _line: None, keep=True)
+    assert done.stdout == "a\n\nb"
+    assert run_lines(["echo", "a"], lambda _line: None).stdout == ""
