@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from firstboot.base.backupplaces import kind_of
 from firstboot.base.errors import MailsteadError
 from firstboot.base.paths import Paths
 from firstboot.setup.seed import BringBack, RestoreSeed
@@ -42,7 +43,8 @@ class Restoring:
         self._tried, self._error = seed, None
         try:
             connect_before_setup(self.paths.networkd, seed.order.network)
-            await_online(ONLINE_SECONDS)
+            if kind_of(seed.order.restore.repository) != "disk":
+                await_online(ONLINE_SECONDS)
             self.bring_back(seed)
         except MailsteadError as error:
             self._error, self._at = error, self.clock()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from fnmatch import fnmatch
 from pathlib import Path
 
+from firstboot.base.errors import CommandError
 from firstboot.base.files import make_directory, write_if_changed
 from firstboot.base.run import run
 from firstboot.base.settings import Network
@@ -66,7 +68,8 @@ def await_online(seconds: int) -> None:
     See systemd-networkd-wait-online(8).
     """
     how = ["--any", "--operational-state=routable", f"--timeout={seconds}"]
-    run([WAIT_ONLINE, *how], timeout=seconds + 30, check=False)
+    with contextlib.suppress(CommandError):
+        run([WAIT_ONLINE, *how], timeout=seconds + 30)
 
 
 def wired_links(devices: Path = LINKS) -> tuple[str, ...]:

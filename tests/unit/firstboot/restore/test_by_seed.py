@@ -202,6 +202,25 @@ def test_a_set_up_machine_looks_for_no_restore(hardware: Hardware) -> None:
     assert ["mount"] not in [call[:1] for call in hardware.programs.calls]
 
 
+def test_the_network_is_there_before_a_place_in_it_is_tried(
+    hardware: Hardware, programs: FakePrograms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs.add("wait-online", "exit 1")
+    monkeypatch.setattr("firstboot.system.networkd.WAIT_ONLINE", "wait-online")
+    called: list[list[str]] = []
+
+    def bring_back(_seed: RestoreSeed) -> None:
+        called.extend(programs.calls)
+
+    trying = restoring.Restoring(bring_back, hardware.paths, Console(()))
+    trying(RestoreSeed("one", order(seed_text(more=NETWORK))))
+    assert [call[0] for call in called] == ["systemctl", "networkctl", "systemctl"]
+    called.clear()
+    trying(RestoreSeed("two", order(seed_text(place="rest:https://x.example.com/", more=NETWORK))))
+    assert called[-1][:2] == ["wait-online", "--any"]
+    assert "Address=192.0.2.10/24" in (hardware.paths.networkd / "10-mailstead.network").read_text()
+
+
 def clock() -> Iterator[float]:
     yield from (0.0, 30.0, 59.0, 61.0, 62.0, 63.0)
 
