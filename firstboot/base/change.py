@@ -24,7 +24,7 @@ from firstboot.base.settings import Settings, parse_settings
 
 # What stands where nobody but the machine needs to see what it is.
 HIDDEN = "(hidden)"
-SECRET_KEYS = ("password_hash", "publish_secret", "dns_environment")
+SECRET_KEYS = ("password_hash", "publish_secret", "dns_environment", "password")
 _SOURCE = "settings"
 _KEY = re.compile(r"[a-z_]+(\[\d{1,4}\])*(\.[a-z_]+(\[\d{1,4}\])*)*", re.ASCII)
 

@@ -20,11 +20,13 @@ from firstboot.base.problems import add_problems
 
 Tls = Literal["none", "starttls", "implicit"]
 
-# Secrets that are not random: the settings; and two directories, so that what is in them can be
-# replaced while the service runs: key and certificate, and the keys that sign mail.
-SETTINGS_SECRET, TLS_SECRET, DKIM_SECRET = "settings", "tls", "dkim"
-SPECIAL_SECRETS = frozenset({SETTINGS_SECRET, TLS_SECRET, DKIM_SECRET})
+# Secrets that are not random: the settings; the login at a smart host, which is only there when the
+# settings have one; and two directories, so that what is in them can be replaced while the service
+# runs: key and certificate, and the keys that sign mail.
+SETTINGS_SECRET, RELAY_SECRET, TLS_SECRET, DKIM_SECRET = "settings", "relay", "tls", "dkim"
+SPECIAL_SECRETS = frozenset({SETTINGS_SECRET, RELAY_SECRET, TLS_SECRET, DKIM_SECRET})
 DIRECTORY_SECRETS = frozenset({TLS_SECRET, DKIM_SECRET})
+OPTIONAL_SECRETS = frozenset({RELAY_SECRET})
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _NAME = Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$", description="a short lower-case name")

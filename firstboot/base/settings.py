@@ -42,6 +42,12 @@ from firstboot.base.errors import SettingsError
 from firstboot.base.located import Located, Place, Plain, read_located
 from firstboot.base.passwords import HASH_COMMAND, hash_problem
 from firstboot.base.problems import OWN_ERROR, add_problems, got
+from firstboot.base.relayrules import (
+    RELAY_PORTS,
+    check_relay,
+    relay_password_problem,
+    relay_username_problem,
+)
 from firstboot.base.rules import (
     address_problem,
     authority_problem,
@@ -231,6 +237,25 @@ class Dns(_Model):
     ) = Field(None, repr=False, description="the TSIG key in base64")
 
 
+class Relay(_Model):
+    """Another mail server that takes all mail to others (a smart host), if there is a `host`."""
+
+    host: DomainName | None = Field(None, description="a host name such as smtp.example.net")
+    port: int | None = Field(None, ge=1, le=65535, description="a port number from 1 to 65535")
+    tls: Literal["starttls", "implicit"] = Field("starttls", description="'starttls' or 'implicit'")
+    username: Annotated[str, _checked(relay_username_problem)] | None = Field(
+        None, description="a user name at the smart host"
+    )
+    password: (
+        Annotated[str, BeforeValidator(_secret_text), _checked(relay_password_problem)] | None
+    ) = Field(None, repr=False, description="the password of this user name")
+
+    @property
+    def number(self) -> int:
+        """The port that counts."""
+        return self.port or RELAY_PORTS[self.tls]
+
+
 class Checks(_Model):
     """What `mailstead check` may do."""
 
@@ -288,6 +313,7 @@ class Settings(_Model):
     )
     ssh: Ssh = Field(Ssh(), description="a mapping with keys such as enabled")
     dns: Dns = Field(Dns(), description="a mapping with keys such as addresses")
+    relay: Relay = Field(Relay(), description="a mapping with keys such as host")
     checks: Checks = Field(Checks(), description="a mapping with the key outside")
     backup: Backup = Field(Backup(), description="a mapping with keys such as targets")
 
@@ -329,6 +355,7 @@ def parse_settings(text: str, source: str, *, kept: bool = False) -> Settings:
         check_ssh(document)
         check_tls(document)
         check_dns(document)
+        check_relay(document)
         check_backup(document)
     if settings is None or document.problems:
         problems, hint = document.shown(source), _HINT

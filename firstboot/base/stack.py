@@ -24,13 +24,15 @@ from firstboot.base.release import Release
 from firstboot.base.services import (
     DIRECTORY_SECRETS,
     DKIM_SECRET,
+    OPTIONAL_SECRETS,
+    RELAY_SECRET,
     SETTINGS_SECRET,
     SPECIAL_SECRETS,
     TLS_SECRET,
     Service,
     Stack,
 )
-from firstboot.base.settings import Backup, Dns, Settings, Tls, dump_settings
+from firstboot.base.settings import Backup, Dns, Relay, Settings, Tls, dump_settings
 from firstboot.base.tls import current_certificate, join_pem, leaf_pem
 from firstboot.base.web import read_web
 
@@ -210,7 +212,7 @@ def _write_secrets(
 ) -> Iterator[tuple[Mount, bytes]]:
     """Copy a service's secrets, each readable by this service's user alone."""
     for name in service.secrets:
-        if name in DIRECTORY_SECRETS:
+        if name in DIRECTORY_SECRETS or (name in OPTIONAL_SECRETS and name not in material):
             continue
         path = rendering.config / "secrets" / service.name / name
         rendering.put(path, material[name], user=service.user)
@@ -232,15 +234,28 @@ def _make_volumes(rendering: _Rendering, service: Service) -> Iterator[Mount]:
 def _secret_material(settings: Settings, stack: Stack, state: Path) -> dict[str, bytes]:
     """The content of every secret that a service wants, but for the certificate's."""
     # Whoever could change the DNS of a domain could have its certificates: no service needs that.
-    hidden = {"tls": Tls(method=settings.tls.method), "dns": Dns(), "backup": Backup()}
+    # The login at a smart host goes to the one that uses it.
+    hidden = {
+        "tls": Tls(method=settings.tls.method),
+        "dns": Dns(),
+        "relay": Relay(),
+        "backup": Backup(),
+    }
     shown = settings.model_copy(update=hidden)
     material = {SETTINGS_SECRET: dump_settings(shown).encode()}
+    if settings.relay.username:
+        material[RELAY_SECRET] = _relay_login(settings.relay)
     make_directory(state / "secrets", mode=0o700)
     for service in stack.services:
         for name in service.secrets:
             if name not in SPECIAL_SECRETS:
                 material[name] = _random_secret(state / "secrets" / name)
     return material
+
+
+def _relay_login(relay: Relay) -> bytes:
+    """The login at a smart host as Postfix looks it up (postconf(5), smtp_sasl_password_maps)."""
+    return f"[{relay.host}]:{relay.number} {relay.username}:{relay.password}\n".encode("ascii")
 
 
 def _random_secret(path: Path) -> bytes:

@@ -31,14 +31,10 @@ from firstboot.checks.network import (
     check_public_address,
     check_resolver,
 )
-from firstboot.checks.outside import (
-    check_blocklists,
-    check_port_25_out,
-    check_ports_in,
-    check_reverse_dns,
-)
+from firstboot.checks.outside import check_blocklists, check_ports_in, check_reverse_dns
 from firstboot.checks.result import Group, Result
 from firstboot.checks.security import check_certificate, check_firewall
+from firstboot.checks.sending import check_port_25_out, check_relay, sends_itself, uses_relay
 
 GROUPS: tuple[Group, ...] = ("machine", "network", "mail")
 # For all slow ones together, which wait for others.
@@ -49,7 +45,8 @@ SLOW_SECONDS = 45.0
 class Check:
     """A check in its group. One that needs settings has `set_up`, and one that does not `bare`.
 
-    `slow`: it waits for others, so it runs beside the rest. `outside`: it asks parties by name.
+    `slow`: it waits for others, so it runs beside the rest. `outside`: it asks parties by name that
+    nobody has chosen. `when`: on which machines it makes sense, if not on all.
     """
 
     name: str
@@ -58,9 +55,10 @@ class Check:
     set_up: Callable[[Machine], Result] | None = None
     slow: bool = False
     outside: bool = False
+    when: Callable[[Bare], bool] = lambda _machine: True
 
     def suits(self, machine: Bare) -> bool:
-        return self.bare is not None or isinstance(machine, Machine)
+        return (self.bare is not None or isinstance(machine, Machine)) and self.when(machine)
 
     def run(self, machine: Bare) -> Result:
         """The answer; a check that cannot be carried out has failed."""
@@ -100,7 +98,8 @@ CHECKS: tuple[Check, ...] = (
     Check("interception", "network", check_interception, slow=True),
     Check("public address", "network", check_public_address),
     Check("ports in", "network", set_up=check_ports_in, slow=True),
-    Check("port 25 out", "network", check_port_25_out, slow=True, outside=True),
+    Check("port 25 out", "network", check_port_25_out, slow=True, outside=True, when=sends_itself),
+    Check("relay", "network", set_up=check_relay, slow=True, when=uses_relay),
     Check("reverse DNS", "network", check_reverse_dns, slow=True),
     Check("blocklists", "network", check_blocklists, slow=True, outside=True),
 )

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-from concurrent.futures import ThreadPoolExecutor
 
 from firstboot.base.dnsrules import is_public
 from firstboot.base.rules import IPAddress
 from firstboot.checks.machine import Bare, Machine
 from firstboot.checks.result import Result, State, worst
-from firstboot.checks.targets import MailTarget
 from firstboot.system.dnsclient import NoAnswerError, Server, ask
-from firstboot.system.smtp import UnreachableError, connects, read_greeting
+from firstboot.system.smtp import connects
 from firstboot.system.sockets import listening
 
 # RFC 5782, 5: every list of IPv4 addresses has this one.
@@ -26,32 +24,6 @@ def public_addresses(machine: Bare) -> tuple[IPAddress, ...]:
     if isinstance(machine, Machine) and machine.settings.dns.addresses:
         return tuple(map(ipaddress.ip_address, machine.settings.dns.addresses))
     return tuple(address for address in machine.around.outgoing() if is_public(address))
-
-
-def check_port_25_out(machine: Bare) -> Result:
-    """Mail gets out: other mail servers can be reached."""
-    around = machine.around
-
-    def greet(target: MailTarget) -> tuple[bool, str]:
-        try:
-            line = read_greeting(target.host, around.smtp, around.timeout)
-        except UnreachableError as error:
-            return False, error.message
-        if target.owner in line.lower() and line.startswith("220"):
-            return True, target.host
-        return False, f"in the place of {target.host} answers {line[:60]!r}"
-
-    with ThreadPoolExecutor(len(around.mail_targets)) as pool:
-        found = list(pool.map(greet, around.mail_targets))
-    reached = [text for fine, text in found if fine]
-    problems = "; ".join(text for fine, text in found if not fine)
-    why = "Mail to others goes out by port 25. Many providers close it until they are asked."
-    advice = "Ask the provider to open port 25 for outgoing connections."
-    if not reached:
-        return Result("port 25 out", "fail", problems, why, advice)
-    if "in the place of" in problems:
-        return Result("port 25 out", "warn", problems, why, advice)
-    return Result("port 25 out", "pass", f"{len(reached)} of {len(found)} mail servers answer")
 
 
 def check_ports_in(machine: Machine) -> Result:

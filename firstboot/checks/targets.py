@@ -6,6 +6,7 @@ the resolvers that the machine's own network names, and addresses that belong to
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -52,3 +53,4 @@ class Surroundings:
     smtp: int = 25
     http: int = 80
     timeout: float = 8.0
+    trust: Callable[[], ssl.SSLContext] = ssl.create_default_context

@@ -207,6 +207,22 @@ NETWORK = Menu(
                       "Which DNS servers? Such as 192.0.2.1",
                   ),
               )),
+        Entry("m", "Send through a smart host", "Gives all mail to others to a server that passes "
+              "it on. For networks that close port 25. Asks for its password last. It counts from "
+              "the next start on.",
+              Command(
+                  (
+                      "settings", "set", "relay.host", Answer(0), "relay.tls", Answer(1),
+                      "relay.username", Answer(2), "relay.password", "-",
+                  ),
+                  questions=(
+                      "Which server? Its name, such as smtp.example.net",
+                      "How encrypted? starttls (port 587) or implicit (port 465)",
+                      "Which user name does it want?",
+                  ),
+              )),
+        Entry("s", "Send directly", "Delivers mail to others without a smart host. It counts from "
+              "the next start on.", Command(("settings", "unset", "relay"))),
         BACK,
     ),
     shows=("settings", "show", "network", "--defaults"),
@@ -319,7 +335,8 @@ MAIN = Menu(
         Entry("p", "People", "Lists everybody with a mailbox.",
               Command(("settings", "show", "people"), pages=True)),
         Entry("z", "DNS records", "Shows which records your domains need, and checks them.", DNS),
-        Entry("n", "Network", "Shows and changes how the machine gets its addresses.", NETWORK),
+        Entry("n", "Network", "Shows and changes how the machine gets its addresses, and how mail "
+              "gets out.", NETWORK),
         Entry("l", "Logs", "Shows what the services wrote down.", LOGS),
         Entry("r", "Remote access (SSH)", "Lets you use this menu from another computer.", SSH),
         Entry("a", "Administrator's password", "Sets the password that opens this menu on the "

@@ -8,6 +8,7 @@ Commands import what they need when they run, as in firstboot.cli.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,6 +20,9 @@ from firstboot.base.paths import Paths
 
 if TYPE_CHECKING:
     from firstboot.base.change import Change
+
+# In place of a value: it is asked for.
+ASKED = "-"
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -76,7 +80,7 @@ def check(file: Path, as_json: bool) -> None:
 def show(key: str | None, defaults: bool, as_json: bool) -> None:
     """Show the settings that this machine keeps, or what stands below KEY.
 
-    Password hashes are hidden.
+    Passwords and their hashes are hidden.
     """
     import yaml
 
@@ -132,6 +136,9 @@ def set_(pairs: tuple[str, ...], as_json: bool) -> None:
       mailstead settings set network.method static network.addresses '[192.0.2.10/24]' \\
         network.gateways '[192.0.2.1]' network.dns '[192.0.2.1]'
 
+    For a VALUE that is a minus sign alone a text is asked for, without showing it, or read as a
+    line from standard input: a password on a command line could be seen by others.
+
     Says when the change counts.
     """
     from firstboot.base.change import Change, parse_place, parse_value
@@ -139,7 +146,13 @@ def set_(pairs: tuple[str, ...], as_json: bool) -> None:
     if len(pairs) % 2:
         raise click.UsageError(f"expected a value for each key, got none for {pairs[-1]!r}")
     found = zip(pairs[::2], pairs[1::2], strict=True)
-    _change([Change(parse_place(key), parse_value(text, key)) for key, text in found], as_json)
+    _change(
+        [
+            Change(parse_place(key), _asked(key) if text == ASKED else parse_value(text, key))
+            for key, text in found
+        ],
+        as_json,
+    )
 
 
 @settings.command()
@@ -150,6 +163,16 @@ def unset(keys: tuple[str, ...], as_json: bool) -> None:
     from firstboot.base.change import Change, parse_place
 
     _change([Change(parse_place(key), remove=True) for key in keys], as_json)
+
+
+def _asked(key: str) -> str:
+    """A text that stands on no command line."""
+    if sys.stdin.isatty():
+        return str(click.prompt(key, hide_input=True, err=True))
+    line = sys.stdin.readline().rstrip("\r\n")
+    if not line:
+        raise click.UsageError(f"expected a line on standard input: {key}")
+    return line
 
 
 def _change(changes: Sequence[Change], as_json: bool) -> None:

@@ -1,10 +1,13 @@
-"""The greeting of somebody else's mail server: what it takes to see whether mail gets out."""
+"""Somebody else's mail server as far as it takes to see whether mail gets out."""
 
 from __future__ import annotations
 
+import smtplib
 import socket
+import ssl
 
 from firstboot.base.errors import CheckError
+from firstboot.base.settings import Relay
 
 # RFC 5321, 4.5.3.1.5: the longest reply line.
 _LONGEST = 512
@@ -12,6 +15,10 @@ _LONGEST = 512
 
 class UnreachableError(CheckError):
     """A server does not answer; the message says why."""
+
+
+class LoginRefusedError(CheckError):
+    """A smart host does not take the login, or takes none; the message says what it answered."""
 
 
 def read_greeting(host: str, port: int, timeout: float) -> str:
@@ -45,3 +52,55 @@ def connects(host: str, port: int, timeout: float) -> bool:
     except OSError:
         return False
     return True
+
+
+def try_relay(relay: Relay, hostname: str, context: ssl.SSLContext, timeout: float) -> None:
+    """Go as far as Postfix does before a message at a smart host, and leave it.
+
+    Its certificate has to be right by `context`. `timeout` is in seconds, for each step. Raises
+    UnreachableError when there is no encrypted line, LoginRefusedError when it takes no login.
+    """
+    where = f"{relay.host}:{relay.number}"
+    assert relay.host is not None, "there is a smart host"
+    try:
+        with _connected(relay, relay.host, hostname, context, timeout) as connection:
+            connection.ehlo()
+            if relay.username and relay.password:
+                connection.login(relay.username, relay.password)
+    except smtplib.SMTPAuthenticationError as error:
+        said = error.smtp_error
+        text = said if isinstance(said, str) else said.decode("ascii", errors="replace")
+        raise LoginRefusedError(
+            f"{where} does not take the login of {relay.username}: {error.smtp_code} {text}"
+        ) from None
+    except smtplib.SMTPNotSupportedError as error:
+        if "AUTH" in str(error).upper():
+            raise LoginRefusedError(f"{where} takes no login: {error}") from None
+        raise UnreachableError(f"{where} does not encrypt: {error}") from None
+    except ssl.SSLCertVerificationError as error:
+        raise UnreachableError(f"{where}: its certificate: {error.verify_message}") from None
+    except TimeoutError:
+        raise UnreachableError(f"{where} did not answer within {timeout:g} s") from None
+    except socket.gaierror:
+        raise UnreachableError(f"{relay.host} could not be looked up") from None
+    except smtplib.SMTPException as error:
+        raise UnreachableError(f"{where}: {error}") from None
+    except OSError as error:
+        raise UnreachableError(f"{where}: {error.strerror or error}") from None
+
+
+def _connected(
+    relay: Relay, host: str, hostname: str, context: ssl.SSLContext, timeout: float
+) -> smtplib.SMTP:
+    """A connection that is encrypted, in one of the two ways."""
+    if relay.tls == "implicit":
+        return smtplib.SMTP_SSL(
+            host, relay.number, local_hostname=hostname, timeout=timeout, context=context
+        )
+    connection = smtplib.SMTP(host, relay.number, local_hostname=hostname, timeout=timeout)
+    try:
+        connection.starttls(context=context)
+    except BaseException:
+        connection.close()
+        raise
+    return connection

@@ -118,11 +118,11 @@ class Flow:
         )
 
     def shown(self, question: Question) -> str:
-        """An answer in words, never a password or its hash."""
+        """An answer in words, never a password, its hash or a secret."""
         answer = self.draft.answers.get(question.key)
         if answer is None or answer in ("", ()):
             return "-"
-        if question.kind is Kind.PASSWORD:
+        if question.kind.is_hidden:
             return "set"
         for choice in question.choices(self.context):
             if choice.value == answer:
@@ -159,7 +159,7 @@ class Flow:
     def _judge(self, question: Question, typed: Mapping[str, str], context: Context) -> Verdict:
         text = typed[question.key]
         kept = context.answers.get(question.key)
-        if question.kind is Kind.PASSWORD and not text and kept:
+        if question.kind.is_hidden and not text and kept:
             # Nobody types a password again that was taken before.
             return Verdict(kept)
         return judge(question, text, context, again=typed.get(question.key + AGAIN))

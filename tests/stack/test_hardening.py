@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from firstboot.base.services import DIRECTORY_SECRETS, Service, Stack, read_stack
+from firstboot.base.services import (
+    DIRECTORY_SECRETS,
+    OPTIONAL_SECRETS,
+    Service,
+    Stack,
+    read_stack,
+)
 from tests.stack.boxes import Boxes
 from tests.stack.mail import Mail
 from tools.build.source import CHECKOUT
@@ -89,7 +95,7 @@ def test_mounts(stack: StackUp, boxes: Boxes, service: Service) -> None:
 def test_secrets_are_in_files_of_their_reader(
     stack: StackUp, boxes: Boxes, service: Service
 ) -> None:
-    for name in service.secrets:
+    for name in set(service.secrets) - OPTIONAL_SECRETS:
         path = stack.home.config / "secrets" / service.name / name
         files = [file for file in path.rglob("*") if file.is_file()]
         assert bool(files) == (name in DIRECTORY_SECRETS)

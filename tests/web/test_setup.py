@@ -14,7 +14,7 @@ from tests.web.browser import PHONE_WIDTH, Browser
 
 PASSWORD = "orchid lantern gravel teacup"
 STEPS = (
-    *("network", "domains", "names", "person", "disk", "tls", "updates", "backup"),
+    *("network", "domains", "names", "person", "sending", "disk", "tls", "updates", "backup"),
     "administrator",
 )
 PASSWORD_KEY = "people[0].password_hash"

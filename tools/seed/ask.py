@@ -46,14 +46,14 @@ def _ask(question: Question, context: Context) -> Answer:
 
 def _prompt(question: Question, context: Context) -> str:
     preset = typed_form(question.preset(context))
-    if question.kind is Kind.PASSWORD:
+    if question.kind.is_hidden:
         return str(
             click.prompt(
                 question.title,
                 default="",
                 show_default=False,
                 hide_input=True,
-                confirmation_prompt=True,
+                confirmation_prompt=question.kind is Kind.PASSWORD,
                 err=True,
             )
         )

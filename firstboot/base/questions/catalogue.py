@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from firstboot.base.questions import backup, mail, network, upkeep
+from firstboot.base.questions import backup, mail, network, sending, upkeep
 from firstboot.base.questions.model import Context, Question, Step
 
 STEPS: tuple[Step, ...] = (
@@ -10,6 +10,7 @@ STEPS: tuple[Step, ...] = (
     mail.DOMAINS,
     mail.NAMES,
     mail.FIRST_PERSON,
+    sending.STEP,
     upkeep.DISK,
     upkeep.TLS,
     upkeep.UPDATES,

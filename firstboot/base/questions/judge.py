@@ -13,13 +13,16 @@ def judge(question: Question, typed: str, context: Context, *, again: str | None
     """Judge what was typed or chosen.
 
     Choices are given by their value, yes and no as `yes` and `no`, lists with commas or white space
-    between. `again` is a password typed once more, None where nobody asked for that; the value of a
-    password is left empty, since what is kept is its hash.
+    between, secrets as they are. `again` is a password typed once more, None where nobody asked for
+    that; the value of a password is left empty, since what is kept is its hash.
     """
     if len(typed) > MAX_CHARACTERS:
         return Verdict("", problem=f"That is too long: at most {MAX_CHARACTERS} characters.")
     if question.kind is Kind.PASSWORD:
         return _judge_password(question, typed, context, again)
+    if question.kind is Kind.SECRET:
+        wanted = "" if typed or question.optional else "Something goes here."
+        return question.check(typed, context) if typed else Verdict("", problem=wanted)
     text = typed.strip()
     if any(not letter.isprintable() and not letter.isspace() for letter in text):
         return Verdict("", problem="That has characters in it that cannot be seen.")

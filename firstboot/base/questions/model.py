@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeAlias
 
-# A list is a tuple of texts; a password is its Argon2id hash, never itself.
+# A list is a tuple of texts; a password is its Argon2id hash, never itself. A secret is itself: the
+# machine has to say it to others.
 Answer: TypeAlias = "str | bool | tuple[str, ...]"
 Answers: TypeAlias = "Mapping[str, Answer]"
 
@@ -25,6 +26,12 @@ class Kind(Enum):
     CHOICE = "choice"
     YES_NO = "yes-no"
     PASSWORD = "password"  # noqa: S105 - the name of a kind
+    SECRET = "secret"  # noqa: S105 - the name of a kind
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether nobody is shown what is typed, or was."""
+        return self in (Kind.PASSWORD, Kind.SECRET)
 
 
 @dataclass(frozen=True)
@@ -108,7 +115,7 @@ class Question:
     `key` is the place of its answer in the settings, such as `people[0].address`; for a list of
     domains it is `domains[].name`. `title` names the answer in a few words, `text` asks, `help`
     explains (paragraphs, without line ends of their own). `check` gets a text that is not empty,
-    stripped at its ends (a password as it is), `check_list` a list of such. An empty answer is
+    stripped at its ends (what is hidden as it is), `check_list` a list of such. An empty answer is
     refused unless the question is `optional`.
     """
 

@@ -38,6 +38,8 @@ class Field:
         elif question.kind is Kind.PASSWORD:
             self._add_edit(question.key, "  Password   > ", "", mask="*")
             self._add_edit(question.key + AGAIN, "  Once more  > ", "", mask="*")
+        elif question.kind is Kind.SECRET:
+            self._add_edit(question.key, "  > ", "", mask="*")
         else:
             self._add_edit(question.key, "  > ", page.preset(question))
 
@@ -92,8 +94,10 @@ class Form:
             for row in field.rows:
                 self._owners[len(rows)] = field
                 rows.append(row)
-            if question.kind is Kind.PASSWORD and page.has_password(question):
-                rows.append(urwid.Text("  Leave both empty to keep the one that you chose before."))
+            if question.kind.is_hidden and page.has_password(question):
+                what = "both" if question.kind is Kind.PASSWORD else "this"
+                keeps = f"  Leave {what} empty to keep the one that you chose before."
+                rows.append(urwid.Text(keeps))
             for text in page.remarks(question):
                 rows.append(_remark(text))
                 wrong = wrong or start

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Protocol
 
 from firstboot.base.questions.judge import typed_form
-from firstboot.base.questions.model import Kind, Question, Step
+from firstboot.base.questions.model import Question, Step
 from firstboot.wizard.flow import AGAIN, Flow, Row
 
 
@@ -52,7 +52,7 @@ class Page:
 
     def preset(self, question: Question) -> str:
         """What stands in a field at first; nothing for a password."""
-        if question.kind is Kind.PASSWORD:
+        if question.kind.is_hidden:
             return ""
         kept = typed_form(question.preset(self.flow.context))
         return self.typed.get(question.key, kept)

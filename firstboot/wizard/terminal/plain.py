@@ -37,7 +37,7 @@ class PlainFront:
         typed: dict[str, str] = {}
         for question in page.questions:
             self._write("", question.text, *(f"! {text}" for text in page.remarks(question)))
-            if question.kind is Kind.PASSWORD:
+            if question.kind.is_hidden:
                 reply = self._ask_secret(page, question, typed)
             else:
                 reply = self._ask(page, question)
@@ -89,7 +89,8 @@ class PlainFront:
         first = self.read_secret(f"Not shown{kept} > ")
         if first in _MOVES:
             return _MOVES[first]
-        typed[question.key + AGAIN] = self.read_secret("Once more > ") if first else ""
+        if question.kind is Kind.PASSWORD:
+            typed[question.key + AGAIN] = self.read_secret("Once more > ") if first else ""
         return first
 
     def _read(self, prompt: str) -> str | Move:

@@ -128,7 +128,7 @@ class Wizard:
         return not problem
 
     def _keep(self, page: Page, typed: Mapping[str, str], outcome: Outcome) -> None:
-        secret = {q.key for q in page.questions if q.kind is Kind.PASSWORD}
+        secret = {q.key for q in page.questions if q.kind.is_hidden}
         shown = {key: text for key, text in typed.items() if key.removesuffix(AGAIN) not in secret}
         self.typed, self.problems, self.doubts = shown, outcome.problems, outcome.doubts
 

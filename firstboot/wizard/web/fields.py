@@ -76,7 +76,7 @@ def _field(
     options = _options(flow, question, name, value)
     # A set of radio buttons is reached through the first of them.
     target = options[0].id if options else name
-    has_password = question.kind is Kind.PASSWORD and bool(flow.draft.answers.get(question.key))
+    has_password = question.kind.is_hidden and bool(flow.draft.answers.get(question.key))
     return Field(
         key=question.key,
         again=question.key + AGAIN,
@@ -89,7 +89,7 @@ def _field(
         optional=question.optional,
         required=not question.optional and not has_password,
         # A password is never sent back, right or wrong.
-        value="" if question.kind is Kind.PASSWORD else value,
+        value="" if question.kind.is_hidden else value,
         options=options,
         problem=problem,
         doubt=doubt,
@@ -104,7 +104,8 @@ def _value(flow: Flow, question: Question) -> str:
 
 def _aside(flow: Flow, question: Question, *, has_password: bool) -> str:
     if has_password:
-        return "A password has been chosen. Leave both fields empty to keep it."
+        fields = "both fields" if question.kind is Kind.PASSWORD else "the field"
+        return f"A password has been chosen. Leave {fields} empty to keep it."
     if flow.draft.is_given(question.key):
         return f"This answer comes from {flow.draft.given.source}."
     return ""

@@ -24,6 +24,10 @@ TYPED = {
     "people[0].address": "ada@example.com",
     "people[0].name": "Ada Lovelace",
     "people[0].password_hash": "correct horse battery staple",
+    "relay.host": "smtp.example.net",
+    "relay.tls": "implicit",
+    "relay.username": "ada",
+    "relay.password": " ".join(("trumpet", "harbour")),
     "disk.protection": "passphrase",
     "tls.method": "acme",
     "tls.email": "ada@example.com",
@@ -35,6 +39,8 @@ TYPED = {
     "backup.schedule": "Hourly",
     "administrator.password_hash": "purple monkey dishwasher tango",
 }
+# What almost any text is a right answer to.
+ANYTHING = {"people[0].name", "relay.username", "relay.password"}
 FACTS = Facts(protections=("passphrase", "key-file"), interfaces=("enp1s0", "enp2s0"))
 
 
@@ -58,7 +64,7 @@ def test_every_question_has_words_a_rule_and_a_place(question: Question) -> None
     # Something that is certainly no answer to any of them.
     context = Context({**answer_all(), question.key: ""}, FACTS)
     assert judge(question, "x" * (MAX_CHARACTERS + 1), context).problem
-    if question.key != "people[0].name":
+    if question.key not in ANYTHING:
         assert judge(question, "!", context).problem
     # In the settings, and found there again.
     values = read_located(assemble(answer_all(), FACTS)).value
@@ -255,12 +261,22 @@ def test_a_password_is_typed_twice_and_never_the_value() -> None:
         ("backup.targets[0].name", "at home", "small letters"),
         ("backup.schedule", "weekly", "hourly, or off"),
         ("network.method", "magic", "Choose one of: dhcp, static."),
+        ("relay.host", "mail", "two labels"),
+        ("relay.host", "192.0.2.1", "not an IP address"),
+        ("relay.host", "mail.example.com", "this machine itself"),
+        ("relay.tls", "none", "Choose one of: starttls, implicit."),
+        ("relay.username", "ada:x", "without blanks and colons"),
+        ("relay.password", "secret ", "without blanks at the ends"),
+        ("relay.password", "", "Something goes here."),
         ("hostname", "mail", "two labels"),
         ("hostname", "mail.gmail.com", "somebody else's"),
     ],
 )
 def test_other_wrong_answers(key: str, typed: str, said: str) -> None:
-    assert said in verdict_on(key, typed, network__addresses=("192.0.2.10/24",))[1]
+    found = verdict_on(
+        key, typed, network__addresses=("192.0.2.10/24",), hostname="mail.example.com"
+    )
+    assert said in found[1]
 
 
 def test_only_what_the_machine_can_do_is_offered() -> None:
@@ -293,6 +309,11 @@ def test_a_place_for_backups_that_was_taken_back_leaves_nothing() -> None:
 def test_questions_depend_on_answers() -> None:
     asked = {question.key for question in asked_questions(Context())}
     assert not asked & {"network.addresses", "network.interface", "updates.window"}
+    assert "relay.host" in asked
+    assert not asked & {"relay.tls", "relay.username", "relay.password"}
+    asked = {q.key for q in asked_questions(Context({"relay.host": "smtp.example.net"}))}
+    assert {"relay.tls", "relay.username"} <= asked
+    assert "relay.password" not in asked
     assert find_question("hostname").preset(Context(DOMAINS)) == "mail.example.com"
 
 

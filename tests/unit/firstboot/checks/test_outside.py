@@ -1,4 +1,4 @@
-"""How the world sees the machine: mail servers, reverse DNS and blocklists, all on the loopback."""
+"""How the world sees the machine: reverse DNS, blocklists and ports, all on the loopback."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ import pytest
 from firstboot.base.errors import MailsteadError
 from firstboot.checks import outside
 from firstboot.checks.machine import Bare, Machine
-from firstboot.checks.targets import BLOCKLISTS, MAIL_TARGETS, MailTarget
+from firstboot.checks.targets import BLOCKLISTS, MAIL_TARGETS
 from firstboot.system.sockets import Listener
-from tests.unit.firstboot.checks.greeter import greeter
-from tests.unit.firstboot.dnsserver import Internet, closed_port
+from tests.unit.firstboot.dnsserver import Internet
 
 Make = Callable[..., Bare]
 SetUp = Callable[..., Machine]
-TARGETS = (MailTarget("127.0.0.1", "mx.example.net"), MailTarget("localhost", "mx.example.net"))
 PTR = "@ 60 NS a.root.\n10.2.0.192.in-addr 60 PTR mail.example.com.\n"
 HOST = "@ 60 NS a.root.\nmail 60 A 192.0.2.10\nother 60 A 192.0.2.10\n"
 LIST = "bl.example.net"
@@ -26,41 +24,6 @@ ENTRIES = "@ 60 NS a.root.\n2.0.0.127 60 A 127.0.0.2\n"
 
 def around(net: Internet, **more: object) -> dict[str, object]:
     return {"resolvers": lambda: (net.resolver.server,), "blocklists": (LIST,), **more}
-
-
-def test_mail_gets_out(bare: Make) -> None:
-    with greeter(b"220 mx.example.net ESMTP ready\r\n") as port:
-        result = outside.check_port_25_out(bare(smtp=port, mail_targets=TARGETS))
-    assert (result.state, result.measured) == ("pass", "2 of 2 mail servers answer")
-
-
-def test_one_target_that_is_down_tells_nothing(bare: Make) -> None:
-    targets = (*TARGETS, MailTarget("nowhere.invalid", "x"))
-    with greeter(b"220 mx.example.net ESMTP ready\r\n") as port:
-        result = outside.check_port_25_out(bare(smtp=port, mail_targets=targets))
-    assert (result.state, result.measured) == ("pass", "2 of 3 mail servers answer")
-
-
-def test_port_25_is_closed(bare: Make) -> None:
-    port = closed_port("127.0.0.1")
-    result = outside.check_port_25_out(bare(smtp=port, mail_targets=TARGETS[:1]))
-    assert (result.state, result.measured) == ("fail", "127.0.0.1: Connection refused")
-    assert "provider" in result.what_to_do
-
-
-def test_port_25_that_swallows_everything(bare: Make) -> None:
-    with greeter(b"") as port:
-        machine = bare(smtp=port, mail_targets=TARGETS[:1], timeout=0.5)
-        result = outside.check_port_25_out(machine)
-    assert (result.state, result.measured) == ("fail", "127.0.0.1 did not answer within 0.5 s")
-
-
-@pytest.mark.parametrize("line", [b"220 filter.provider.example\r\n", b"554 mx.example.net no\r\n"])
-def test_somebody_answers_in_their_place(bare: Make, line: bytes) -> None:
-    with greeter(line) as port:
-        result = outside.check_port_25_out(bare(smtp=port, mail_targets=TARGETS[:1]))
-    assert result.state == "fail"
-    assert "in the place of 127.0.0.1 answers" in result.measured
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,27 @@ def test_a_password_is_not_asked_again_when_going_back() -> None:
     assert outcome.flow.draft.answers["people[0].password_hash"] == before
 
 
+def test_the_secret_of_a_smart_host_is_kept_and_shown_to_nobody(paths: Paths) -> None:
+    """The machine has to say it, so the settings have it as it is."""
+    flow = go_through(Flow(Draft(), FACTS))
+    secret = TYPED["relay.password"]
+    assert parse_settings(flow.settings_text(), "x").relay.password == secret
+    rows = {row.question.key: row.shown for row in flow.summary()}
+    assert (rows["relay.host"], rows["relay.password"]) == ("smtp.example.net", "set")
+    assert secret not in str(rows)
+    (step,) = (step for step in STEPS if step.name == "sending")
+    # Nobody types it again, but who types another means it.
+    again = flow.submit(step, {**typed(step, flow), "relay.password": ""})
+    assert again.is_done
+    assert again.flow.draft.answers["relay.password"] == secret
+    other = flow.submit(step, {**typed(step, flow), "relay.password": " x"})
+    assert "blanks at the ends" in other.problems["relay.password"]
+    # Without a smart host nothing of it is left.
+    without = flow.submit(step, {"relay.host": ""}).flow
+    assert without.present is None
+    assert "relay" not in without.settings_text()
+
+
 def test_wrong_answers_stay_out_and_right_ones_stay() -> None:
     flow = Flow(Draft(typed={"domains[].name": ("example.com",)}), FACTS)
     (step,) = (step for step in STEPS if step.name == "person")
@@ -172,6 +193,7 @@ def test_a_seed_leaves_questions_open(paths: Paths) -> None:
     assert [step.name for step in flow.steps] == [
         "network",
         "person",
+        "sending",
         "tls",
         "updates",
         "backup",

@@ -24,6 +24,7 @@ from tests.unit.firstboot.test_questions import FACTS, TYPED, answer_all
 
 CHECKOUT = Path(__file__).parents[4]
 PASSWORD = TYPED["people[0].password_hash"]
+RELAY = TYPED["relay.password"]
 ENTER, ESC, DOWN, TAB, CTRL_C, CTRL_L = "\r", "\x1b", "\x1b[B", "\t", "\x03", "\x0c"
 # Each screen's title, and the keys that answer it rightly.
 SCREENS = (
@@ -31,6 +32,7 @@ SCREENS = (
     ("Domains", f"example.com{ENTER}"),
     ("Name of the machine", ENTER),
     ("First person", f"ada{ENTER}Ada Lovelace{ENTER}{PASSWORD}{ENTER}{PASSWORD}{ENTER}"),
+    ("Sending mail", ENTER),
     ("Disk protection", f"{DOWN}{ENTER}"),
     ("Certificate", f"{DOWN} {ENTER}"),
     ("Upgrades", ENTER),
@@ -69,6 +71,28 @@ def test_a_whole_setup(paths: Paths) -> None:
     assert settings.disk.protection == "key-file"
     assert settings.tls.method == "self-signed"
     assert settings.administrator.password_hash is not None
+
+
+def test_a_smart_host(paths: Paths) -> None:
+    """More is asked when there is one; its password is not shown, neither now nor later."""
+    done = tuple(step.name for step in Flow(Draft(), FACTS).steps if step.name != "sending")
+    typed = {key: text for key, text in answer_all().items() if not key.startswith("relay")}
+    write_draft(paths, Draft(typed=typed, done=done))
+    with asking(paths) as terminal:
+        terminal.expect("Setup: Sending mail")
+        terminal.send(f"smtp.example.net{ENTER}")
+        terminal.expect("How is the line to it encrypted?")
+        terminal.send(f"{ENTER}{ENTER}ada{ENTER}")
+        # The cursor is where something is missing.
+        terminal.expect("Which password does it want?")
+        terminal.send(RELAY)
+        terminal.expect("*" * len(RELAY))
+        terminal.send(ENTER)
+        terminal.expect("Setup: Disk protection")
+        assert RELAY not in terminal.raw.decode()
+    relay = parse_settings(Flow(read_draft(paths), FACTS).settings_text(), "x").relay
+    assert (relay.host, relay.tls, relay.number) == ("smtp.example.net", "starttls", 587)
+    assert (relay.username, relay.password) == ("ada", RELAY)
 
 
 def test_killed_at_each_step_it_goes_on_there(paths: Paths) -> None:
@@ -197,7 +221,7 @@ def test_every_kind_of_question_has_a_field(kind: Kind) -> None:
             (field,) = (
                 field for field in Form(Page(flow, step, 1, 1)).fields if field.question is question
             )
-            wanted = "" if kind is Kind.PASSWORD else None
+            wanted = "" if kind.is_hidden else None
             typed = field.typed()[question.key]
             assert typed == wanted or (wanted is None and typed)
             assert field.help(field.rows[0]).endswith(".")
@@ -218,16 +242,19 @@ def talk(paths: Paths, *lines: str) -> tuple[int, str]:
 
 
 def test_plain_prompts(paths: Paths) -> None:
-    answers = ["", "example.com", "", "ada", "", PASSWORD, PASSWORD, "2", "2"]
+    answers = ["", "example.com", "", "ada", "", PASSWORD, PASSWORD]
+    answers += ["smtp.example.net", "", "1", "ada", "", "", "", RELAY, "2", "2"]
     code, said = talk(paths, *answers, "", "", PASSWORD, PASSWORD, "yes")
     assert code == 0, said
     assert "[mail.example.com] > " in said
     assert "== Setup: Summary ==" in said
     assert PASSWORD not in said
+    assert RELAY not in said
     assert all(len(line) <= 79 for line in said.splitlines())
     settings = parse_settings(paths.handed.read_text(), "x")
     assert settings.disk.protection == "key-file"
     assert settings.people[0].address == "ada@example.com"
+    assert (settings.relay.username, settings.relay.password) == ("ada", RELAY)
 
 
 def test_plain_prompts_tell_what_is_wrong_and_go_back(paths: Paths) -> None:

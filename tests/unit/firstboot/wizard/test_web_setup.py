@@ -215,10 +215,28 @@ def test_more_is_asked_because_of_an_answer(client: Client, site: Site) -> None:
     }
     page = client.post("/step/network", fields)
     assert page.url.endswith("/step/domains")
-    for name in ("domains", "names", "person", "disk", "tls", "updates", "backup", "administrator"):
+    later = ("domains", "names", "person", "sending", "disk", "tls", "updates", "backup")
+    for name in (*later, "administrator"):
         page = client.post(f"/step/{name}", {**preset_fields(page.text), **ANSWERS.get(name, {})})
     assert 'href="https://192.0.2.10/"' in page.text
     assert 'href="https://[2001:db8::10]/"' in page.text
+
+
+def test_the_password_of_a_smart_host_is_never_sent_back(client: Client, site: Site) -> None:
+    answers = {"relay.host": "smtp.example.net", "relay.tls": "implicit", "relay.username": "ada"}
+    page = client.submit("/step/sending", answers)
+    field = '<input type="password" name="relay.password" id="relay-password" value=""'
+    assert field in page.text
+    assert "relay.password again" not in page.text
+    page = client.submit("/step/sending", {**answers, "relay.password": "trumpet harbour "})
+    assert "blanks at the ends" in page.text
+    assert "trumpet" not in page.text
+    client.submit("/step/sending", {**answers, "relay.password": "trumpet harbour"})
+    assert read_draft(site.paths).answers["relay.password"] == "trumpet harbour"
+    page = client.get("/step/sending")
+    assert field in page.text
+    assert "Leave the field empty to keep it." in page.text
+    assert "trumpet" not in page.text
 
 
 def test_two_browsers_at_once(client: Client, site: Site) -> None:

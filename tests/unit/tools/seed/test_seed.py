@@ -17,6 +17,7 @@ from tests.unit.firstboot.test_questions import TYPED
 from tools.seed.commands import seed
 
 PASSWORD = TYPED["people[0].password_hash"]
+RELAY = TYPED["relay.password"]
 LINES = f"""\
 dhcp
 gmail.com
@@ -27,6 +28,10 @@ ada
 Ada
 {PASSWORD}
 {PASSWORD}
+smtp.example.net
+implicit
+ada
+{RELAY}
 key-file
 self-signed
 
@@ -53,6 +58,8 @@ def test_new_asks_what_the_machine_would_ask(
     assert settings.administrator.password_hash == HASH
     (place,) = settings.backup.targets
     assert (place.name, place.repository) == ("usb", "disk:MAILBACKUP")
+    assert settings.relay.password == RELAY
+    assert RELAY not in done.output
     assert file.stat().st_mode & 0o777 == 0o600
     # Every question that such a machine is asked was there.
     for question in questions():
