@@ -206,8 +206,11 @@ class Engine:
             output: bytes = self._api.logs(container.id, tail=lines)
         return output.decode(errors="replace")
 
-    def execute(self, container: Container, argv: Sequence[str]) -> None:
-        """Run a program in a running container; EngineError with its output when it fails."""
+    def execute(self, container: Container, argv: Sequence[str]) -> bytes:
+        """Run a program in a running container; its output, which EngineError has when it fails.
+
+        Standard output and standard error come as one.
+        """
         with self._errors("exec"):
             process = self._api.exec_create(container.id, list(argv))
             output: bytes = self._api.exec_start(process)
@@ -217,6 +220,7 @@ class Engine:
                 f"{' '.join(argv)} in {container.service} failed with exit code {code}\n"
                 f"{output.decode(errors='replace')}"
             )
+        return output
 
     def ask(
         self, container: Container, argv: Sequence[str], lines: Sequence[str]

@@ -53,7 +53,7 @@ def check_relay(machine: Machine) -> Result:
     """The smart host is there, is who it says, and takes the login."""
     relay, around = machine.settings.relay, machine.around
     where = f"{relay.host}:{relay.number}"
-    why = "All mail to others goes through this smart host; it waits in the queue meanwhile."
+    why = "All mail to others goes through this smart host, and waits in the queue meanwhile."
     try:
         try_relay(relay, machine.settings.hostname, around.trust(), around.timeout)
     except LoginRefusedError as error:

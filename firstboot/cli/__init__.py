@@ -53,5 +53,5 @@ def mailstead() -> None:
     Exit codes: 0 fine, 1 unexpected error, 2 wrong usage, 3 settings, 4 a program failed,
     5 services, 6 release, 7 Docker, 8 machine, 9 out of time, 10 round trip, 11 a check failed,
     12 an upgrade was refused, 14 no certificate, 15 a vault, 16 the directory, 17 a backup or a
-    restore.
+    restore, 18 the mail queue.
     """

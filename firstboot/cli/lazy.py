@@ -162,6 +162,13 @@ def _power() -> click.Command:
 
 
 @_named
+def _queue() -> click.Command:
+    from firstboot.queue.commands import queue
+
+    return queue
+
+
+@_named
 def _reset() -> click.Command:
     from firstboot.reset.commands import reset
 

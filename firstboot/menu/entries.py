@@ -241,9 +241,32 @@ DNS = Menu(
     ),
 )  # fmt: skip
 
-LOGS = Menu(
-    "Logs",
+QUEUE = Menu(
+    "Mail queue",
     (
+        Entry("s", "What waits, and why", "Shows every message that is not delivered yet, in plain "
+              "words.", Command(("queue", "list"), pages=True)),
+        Entry("t", "Try all now", "Tries to deliver everything at once. The machine does so by "
+              "itself, too, less and less often, for five days.", Command(("queue", "retry"))),
+        Entry("k", "Keep one back", "Keeps a message from being delivered until it is let go.",
+              Command(("queue", "hold", Answer(0, "word")),
+                      questions=("Which message? Its ID, as s shows it",))),
+        Entry("g", "Let one go", "Lets a message be delivered that was kept back.",
+              Command(("queue", "release", Answer(0, "word")),
+                      questions=("Which message? Its ID, as s shows it",))),
+        Entry("x", "Delete one", "Deletes a message, after asking. Neither sender nor recipient is "
+              "told.",
+              Command(("queue", "delete", Answer(0, "word")),
+                      questions=("Which message? Its ID, as s shows it",))),
+        BACK,
+    ),
+)  # fmt: skip
+
+LOGS = Menu(
+    "Logs and mail queue",
+    (
+        Entry("w", "Mail that waits", "Shows what is not delivered yet and why, and what can be "
+              "done about it.", QUEUE),
         Entry("m", "Mailstead", "Shows what the machine's own programs said, the last 200 lines.",
               Command(("logs",), pages=True)),
         Entry("a", "All mail services", "Shows what the containers said, the last 200 lines.",
@@ -337,7 +360,8 @@ MAIN = Menu(
         Entry("z", "DNS records", "Shows which records your domains need, and checks them.", DNS),
         Entry("n", "Network", "Shows and changes how the machine gets its addresses, and how mail "
               "gets out.", NETWORK),
-        Entry("l", "Logs", "Shows what the services wrote down.", LOGS),
+        Entry("l", "Logs and mail queue", "Shows what the services wrote down, and which mail "
+              "waits.", LOGS),
         Entry("r", "Remote access (SSH)", "Lets you use this menu from another computer.", SSH),
         Entry("a", "Administrator's password", "Sets the password that opens this menu on the "
               "console.", ADMINISTRATOR),
