@@ -34,7 +34,9 @@ def check_relay(document: Located) -> None:
     relay = root.get("relay") if isinstance(root, dict) else None
     if not isinstance(relay, dict):
         return
-    given = [key for key in ("host", "port", "username", "password") if relay.get(key) is not None]
+    given = [
+        key for key in ("host", "port", "username", "password", "spf") if relay.get(key) is not None
+    ]
     if given and "host" not in given and not document.wrong(("relay", "host")):
         document.add(("relay", "host"), f"expected together with {given[0]}, got nothing")
     for key, other in (("username", "password"), ("password", "username")):

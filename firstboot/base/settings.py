@@ -249,6 +249,9 @@ class Relay(_Model):
     password: (
         Annotated[str, BeforeValidator(_secret_text), _checked(relay_password_problem)] | None
     ) = Field(None, repr=False, description="the password of this user name")
+    spf: DomainName | None = Field(
+        None, description="a domain such as spf.example.net, whose SPF record the smart host has"
+    )
 
     @property
     def number(self) -> int:

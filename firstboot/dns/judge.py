@@ -86,20 +86,26 @@ def _mx(record: Record, values: Sequence[str], _wanted: Collection[str]) -> Find
 
 
 def _spf(record: Record, values: Sequence[str], _wanted: Collection[str]) -> Finding | None:
-    """One record (RFC 7208, 4.5) that lets this machine send, before anything that forbids it."""
+    """One record (RFC 7208, 4.5) that lets this machine send, before anything that forbids it.
+
+    And a smart host, if there is one.
+    """
+    own, *others = record.data.split()[1:-1]
     if len(values) > 1:
         text = f"there are {len(values)} SPF records, so none of them counts"
-        return Finding("wrong", text, "one of them, with " + record.data.split()[1])
+        return Finding("wrong", text, f"one of them, with {' '.join([own, *others])}")
     terms = values[0].lower().split()[1:]
-    own = record.data.split()[1]
     # A plus sign is what a term without any means (RFC 7208, 4.6.2).
     before = {term.removeprefix("+") for term in terms[: _end(terms)]}
-    if any(before.issuperset(way.split()) for way in (own, f"{own}:{record.name}", *record.also)):
+    lacking = [term for term in others if term not in before]
+    who = "the smart host"
+    ways = (own, f"{own}:{record.name}", *record.also)
+    if not any(before.issuperset(way.split()) for way in ways):
+        lacking, who = [own, *lacking], "this machine"
+    if not lacking:
         return None
-    shown = " ".join(["v=spf1", own, *terms])
-    return Finding(
-        "wrong", f"found {values[0]}, which does not let this machine send", shown, shown
-    )
+    shown = " ".join(["v=spf1", *lacking, *terms])
+    return Finding("wrong", f"found {values[0]}, which does not let {who} send", shown, shown)
 
 
 def _end(terms: Sequence[str]) -> int:

@@ -65,7 +65,8 @@ class Record:
     zone: str
     need: Need
     why: str
-    # What does as well as the second word of `data` (SPF), each one or more words.
+    # What does as well as the second word of `data` (SPF), each one or more words; those between it
+    # and the last have to be there, too.
     also: tuple[str, ...] = ()
 
     @property
@@ -90,7 +91,7 @@ def wanted_records(
     """
     found = [*_host(settings, addresses)]
     for domain in settings.domains:
-        found += _domain(domain.name, settings.hostname, ports, addresses, keys)
+        found += _domain(domain.name, settings, ports, addresses, keys)
         if web is not None:
             found += _web(domain.name, web, ports)
     found += _reverse(settings.hostname, addresses)
@@ -138,16 +139,20 @@ def _authority(tls: Tls) -> str | None:
 
 def _domain(
     domain: str,
-    host: str,
+    settings: Settings,
     ports: Collection[Port],
     addresses: Sequence[IPAddress],
     keys: Sequence[DkimKey],
 ) -> Iterator[Record]:
+    host, relay = settings.hostname, settings.relay
     why = "Says which machine takes mail for this domain."
     yield Record("mx", domain, "MX", f"10 {host}", domain, "required", why)
     why = "Says that this machine may send mail of this domain. Without it others refuse the mail."
     also = (f"a:{host}", " ".join(f"ip{ip.version}:{ip}" for ip in addresses))
     text = "v=spf1 mx ~all"
+    if relay.spf:
+        why = "Says that this machine and its smart host may send mail of this domain."
+        text = f"v=spf1 mx include:{relay.spf} ~all"
     yield Record("spf", domain, "TXT", text, domain, "required", why, tuple(filter(None, also)))
     why = "Others check signatures by it. Mail is signed from a later version on."
     for key in keys:

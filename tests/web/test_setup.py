@@ -182,6 +182,13 @@ def go_through(browser: Browser, *, static: bool = True) -> None:
             browser.fill("people[0].name", "Ada Lovelace")
             browser.fill(PASSWORD_KEY, PASSWORD)
             browser.fill(f"{PASSWORD_KEY} again", PASSWORD)
+        if step == "sending" and static:
+            browser.fill("relay.host", "smtp.example.net")
+            browser.click("button")
+            browser.fill("relay.username", "ada")
+            browser.click("button")
+            browser.picture("sending-more")
+            browser.fill("relay.password", PASSWORD)
         if step == "disk":
             browser.choose("disk.protection", "key-file")
         if step == "updates":

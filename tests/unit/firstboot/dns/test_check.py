@@ -8,8 +8,8 @@ import pytest
 
 from firstboot.dns.check import State, Verdict, check_records
 from firstboot.dns.judge import judge
-from firstboot.dns.records import Kind, Record
-from tests.unit.firstboot.dns.samples import KEYS, published, record, records
+from firstboot.dns.records import Kind, Record, wanted_records
+from tests.unit.firstboot.dns.samples import KEYS, published, record, records, settings
 from tests.unit.firstboot.dnsserver import REVERSE_ZONE, Internet, Mood
 
 A = "192.0.2.10"
@@ -89,6 +89,35 @@ def test_wrong(kind: Kind, values: list[str], text: str, advice: str) -> None:
     assert finding.fault == "wrong"
     assert text in finding.text
     assert advice in finding.wanted
+
+
+@pytest.mark.parametrize(
+    ("found", "text", "data"),
+    [
+        ("v=spf1 include:spf.example.net mx -all", "", ""),
+        (SPF, "not let the smart host send", "v=spf1 include:spf.example.net mx ~all"),
+        # What stands behind the end does not count.
+        (
+            "v=spf1 mx -all include:spf.example.net",
+            "not let the smart host send",
+            "v=spf1 include:spf.example.net mx -all include:spf.example.net",
+        ),
+        (
+            "v=spf1 -all",
+            "not let this machine send",
+            "v=spf1 mx include:spf.example.net -all",
+        ),
+    ],
+)
+def test_spf_with_a_smart_host(found: str, text: str, data: str) -> None:
+    relay = settings("relay: {host: smtp.example.net, spf: SPF.example.net}\n")
+    (wanted,) = (one for one in wanted_records(relay, (), (), ()) if one.kind == "spf")
+    assert wanted.data == "v=spf1 mx include:spf.example.net ~all"
+    finding = judge(wanted, [found], {wanted.data})
+    assert (finding is None) == (text == "")
+    if finding is not None:
+        assert text in finding.text
+        assert finding.data == data
 
 
 @pytest.mark.parametrize(
