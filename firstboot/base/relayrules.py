@@ -42,6 +42,9 @@ def check_relay(document: Located) -> None:
     for key, other in (("username", "password"), ("password", "username")):
         if other in given and key not in given and not document.wrong(("relay", key)):
             document.add(("relay", key), f"expected together with {other}, got nothing")
+    host, own = relay.get("host"), root.get("hostname") if isinstance(root, dict) else None
+    if isinstance(host, str) and isinstance(own, str) and host.lower() == own.lower():
+        document.add(("relay", "host"), f"expected another machine than this one, got {host!r}")
     tls = relay.get("tls") or "starttls"
     for kind, port in RELAY_PORTS.items():
         if relay.get("port") == port and tls in RELAY_PORTS and tls != kind:

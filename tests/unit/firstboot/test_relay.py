@@ -55,6 +55,7 @@ def test_the_password_is_not_in_a_representation() -> None:
     [
         ("host: smtp", "relay.host: expected at least two labels"),
         ("host: 192.0.2.1", "relay.host: expected"),
+        ("host: MAIL.example.com", "relay.host: expected another machine than this one"),
         ("port: 587", "relay.host: expected together with port, got nothing"),
         ("spf: spf.example.net", "relay.host: expected together with spf, got nothing"),
         ("host: a.example, port: 0", "relay.port: expected a port number from 1 to 65535, got 0"),
