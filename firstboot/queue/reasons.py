@@ -53,6 +53,11 @@ _BEFORE_CODES: tuple[_Phrase, ...] = (
     ),
     _phrase(r"SASL authentication failed", "The smart host does not take the login.", _RELAY_LOGIN),
     _phrase(
+        r"(?i) said: (530|[45].*(relay access denied|relaying denied|relay not permitted))",
+        "The smart host wants a login, or does not know this one.",
+        _RELAY_LOGIN,
+    ),
+    _phrase(
         r"(?i)\bgr[ae]y-?list",
         "The other server lets unknown senders wait (greylisting).",
         "Nothing: it gets through within the hour.",

@@ -43,8 +43,7 @@ smtpd_sasl_auth_enable = yes
 smtpd_sasl_type = dovecot
 smtpd_sasl_path = inet:directory:4001
 smtpd_sasl_authenticated_header = yes
-smtpd_client_restrictions = permit_sasl_authenticated, reject
-smtpd_relay_restrictions = permit_sasl_authenticated, reject
+smtpd_relay_restrictions = permit_sasl_authenticated, reject_unauth_destination
 smtpd_recipient_restrictions = check_client_access static:HOLD
 """
 MASTER = """\

@@ -165,6 +165,15 @@ def test_a_wrong_password_leaves_mail_in_the_queue(
     relaying.await_empty()
 
 
+def test_a_login_that_is_missing_returns_no_mail(relaying: Relaying, mail: Mail) -> None:
+    """Though what the smart host says (554) is meant for good."""
+    relaying.set(Relay.model_validate({"host": NAME}))
+    mail.send(ADA, BOB, ordinary(new_mark()))
+    message = relaying.waiting(reason="wants a login")
+    assert " said: 554 5.7.1 " in message.recipients[0].said
+    assert relaying.spool.change("delete", [message]) == 1
+
+
 def test_nothing_is_said_to_somebody_else(relaying: Relaying, mail: Mail) -> None:
     """To whoever answers there without a certificate of that name; the message can be deleted."""
     relaying.set(relaying.login(), trusted=False)

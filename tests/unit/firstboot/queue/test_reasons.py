@@ -102,6 +102,12 @@ def test_a_code_that_nobody_knows_is_one_of_its_subject() -> None:
             "Temporary authentication failure: Connection lost to authentication server",
             "cannot check the login at the moment",
         ),
+        (
+            "host smtp.example.net[127.0.0.1] said: 554 5.7.1 <bob@example.org>: Relay access "
+            "denied (in reply to RCPT TO command)",
+            "wants a login",
+        ),
+        ("host smtp.example.net[192.0.2.1] said: 530-5.7.0 Authentication Required", "wants a l"),
         ("Server certificate not verified", "certificate"),
         (
             "TLS is required, but was not offered by host smtp.example.net[192.0.2.1]",
