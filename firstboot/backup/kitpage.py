@@ -147,7 +147,8 @@ def _draw_purpose(drawing: _Drawing) -> None:
     drawing.paragraph(
         "Keep it on paper and away from the machine, as you keep a passport. Whoever has it and "
         "gets at the backups can restore them. If it is lost, make another code in the machine's "
-        "menu (Set up backups, Make another code): then this page opens nothing any more."
+        "menu (Set up backups, Make another code): then this page opens only copies of backups "
+        "that somebody made before."
     )
 
 
