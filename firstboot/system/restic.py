@@ -1,8 +1,8 @@
 """restic(1): encrypted repositories, with what it says turned into values and errors of ours.
 
 The password goes by standard input. Where the repository is stands in a file, since an address may
-hold credentials; other credentials are in files that the environment names. Versions 0.14 (Debian
-12) to 0.18 (Ubuntu 26.04) are driven; older ones than 0.17 do not tell how far a restore is.
+hold credentials; other credentials are in files that the environment names. Versions from 0.17.1 on
+are driven; Debian 13 and Ubuntu 26.04 have 0.18.
 """
 
 from __future__ import annotations
@@ -30,6 +30,11 @@ from firstboot.system.resticpatience import Patience
 PROGRAM = ("setpriv", "--pdeathsig", "KILL", "restic")
 # A key takes a second, on slow machines ten; the rest is for networks.
 ANSWER_SECONDS = 120
+# A request of which no 128 KiB get through in that time counts as failed. Restic's own choice is
+# five minutes, and each of its tries may be two requests.
+STUCK_SECONDS = 90
+# With a lower limit (KiB a second), which several connections share, slow is not stuck.
+_SLOWEST = 64
 _TRIES_AGAIN = "retrying after"
 # `restic features`; unknown before 0.17, and without effect once it is no choice any more.
 _FIRST_ANSWER = {"RESTIC_FEATURES": "backend-error-redesign=false"}
@@ -240,7 +245,9 @@ class Restic:
         unlocked = [] if self.lock else ["--no-lock"]
         # What it would say when asking for the password itself goes among its results.
         where = ["--repository-file", self.location, "--password-file", "/dev/stdin"]
-        return [*PROGRAM, *where, *cache, *limit, *unlocked, *options, *words]
+        quick = self.upload_limit is None or self.upload_limit >= _SLOWEST
+        stuck = [f"--stuck-request-timeout={STUCK_SECONDS}s"] if quick else []
+        return [*PROGRAM, *where, *cache, *limit, *unlocked, *stuck, *options, *words]
 
     def _environment(self) -> dict[str, str]:
         handed_on = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
