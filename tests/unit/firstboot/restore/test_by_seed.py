@@ -264,6 +264,11 @@ def test_the_same_restore_is_tried_once_a_minute(hardware: Hardware) -> None:
         ("version: 1\nrestore:\n", "x.yaml:2: restore: expected a mapping"),
         (seed_text().replace("version: 1", "version: 2"), "x.yaml:1: version: expected 1, got 2"),
     ],
+    # The code is another one in each process of a run.
+    ids=[
+        *("no-code", "short-code", "no-place", "folder", "unknown-key", "no-text"),
+        *("no-addresses", "empty", "version"),
+    ],
 )
 def test_a_wrong_order_is_told_by_its_line(text: str, problem: str) -> None:
     with pytest.raises(SettingsError) as caught:

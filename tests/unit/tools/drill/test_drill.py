@@ -143,6 +143,8 @@ def test_a_restore_that_does_not_work_ends_with_the_machines_words() -> None:
         CODE.upper(),
         CODE.replace("-", " "),
     ],
+    # The code is another one in each process of a run.
+    ids=["page", "capitals", "blanks"],
 )
 def test_the_code_is_found_in_a_kit(text: str, tmp_path: Path) -> None:
     kit = tmp_path / "kit.txt"
@@ -150,7 +152,11 @@ def test_the_code_is_found_in_a_kit(text: str, tmp_path: Path) -> None:
     assert read_code(kit) == CODE
 
 
-@pytest.mark.parametrize("content", [b"no code", f"{CODE[:-1]}-".encode(), b"%PDF-1.4\n\xe2\xe3"])
+@pytest.mark.parametrize(
+    "content",
+    [b"no code", f"{CODE[:-1]}-".encode(), b"%PDF-1.4\n\xe2\xe3"],
+    ids=["none", "cut", "binary"],
+)
 def test_what_is_no_kit_is_told(content: bytes, tmp_path: Path) -> None:
     kit = tmp_path / "kit"
     kit.write_bytes(content)
