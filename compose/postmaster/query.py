@@ -228,7 +228,7 @@ async def _answer(answers: DirectoryAnswers, token: str, line: bytes) -> dict[st
     try:
         request = json.loads(line)
         operation = _OPERATIONS.get(request["op"])
-        trusted = same_token(token, _text(request, "token")) if "token" in request else False
+        trusted = same_token(token, text_of(request, "token")) if "token" in request else False
         if operation is not None and (trusted or operation in _FOR_EVERYBODY):
             return await operation(answers, request, trusted)
     except PostmasterError:
@@ -239,7 +239,7 @@ async def _answer(answers: DirectoryAnswers, token: str, line: bytes) -> dict[st
 
 
 async def _authenticate(answers: DirectoryAnswers, request: Any, trusted: bool) -> dict[str, Any]:
-    fields = (_text(request, key) for key in ("login", "password", "address", "service"))
+    fields = (text_of(request, key) for key in ("login", "password", "address", "service"))
     verdict = await answers.authenticate(*fields, keys=trusted)
     answer: dict[str, Any] = {"verdict": verdict.kind.value, "person": verdict.person}
     if trusted and verdict.unlock is not None:
@@ -256,15 +256,15 @@ async def _authenticate(answers: DirectoryAnswers, request: Any, trusted: bool) 
 
 
 async def _resolve(answers: DirectoryAnswers, request: Any, _trusted: bool) -> dict[str, Any]:
-    return {"person": await answers.resolve(_text(request, "address"))}
+    return {"person": await answers.resolve(text_of(request, "address"))}
 
 
 async def _quota(answers: DirectoryAnswers, request: Any, _trusted: bool) -> dict[str, Any]:
-    return {"quota": await answers.quota(_text(request, "person"))}
+    return {"quota": await answers.quota(text_of(request, "person"))}
 
 
 async def _recipient(answers: DirectoryAnswers, request: Any, _trusted: bool) -> dict[str, Any]:
-    recipient = await answers.recipient(_text(request, "person"))
+    recipient = await answers.recipient(text_of(request, "person"))
     return {"vault": recipient.vault, "public_key": _base64(recipient.public_key.encode())}
 
 
@@ -275,7 +275,7 @@ async def _adopt(answers: DirectoryAnswers, request: Any, _trusted: bool) -> dic
 
 
 async def _moved(answers: DirectoryAnswers, request: Any, _trusted: bool) -> dict[str, Any]:
-    await answers.moved(_text(request, "person"), _vault(request["vault"]))
+    await answers.moved(text_of(request, "person"), _vault(request["vault"]))
     return {}
 
 
@@ -300,7 +300,8 @@ def _read_unlock(value: Any) -> Unlock | None:
     return Unlock(_vault(value["vault"]), DataKey(_bytes(value, "key")), former)
 
 
-def _text(request: Any, key: str) -> str:
+def text_of(request: Any, key: str) -> str:
+    """The text at a key of a question. Raises KeyError, TypeError, or ValueError."""
     value = request[key]
     if not isinstance(value, str):
         raise TypeError
@@ -317,7 +318,7 @@ def _vault(value: Any) -> str:
 
 def _bytes(request: Any, key: str) -> bytes:
     try:
-        return base64.b64decode(_text(request, key), validate=True)
+        return base64.b64decode(text_of(request, key), validate=True)
     except binascii.Error:
         raise ValueError from None
 

@@ -21,7 +21,7 @@ from postmaster.errors import (
     StorageFullError,
     StorageUnavailableError,
 )
-from postmaster.query import DirectoryQueries, VerdictKind
+from postmaster.query import DirectoryQueries, VerdictKind, text_of
 from postmaster.serving import Handler, drain
 from postmaster.storage.collection_file import CollectionFile
 from postmaster.storage.collection_store import (
@@ -77,7 +77,7 @@ class _Desk:
             question = decode(data)
             if question["op"] == "login":
                 return await self._log_in(question)
-            async with self._store.use(_text(question, "session")) as collections:
+            async with self._store.use(text_of(question, "session")) as collections:
                 self.trusted = True
                 return await _OPERATIONS[question["op"]](collections, question)
         except tuple(_PROBLEMS) as error:
@@ -87,7 +87,7 @@ class _Desk:
 
     async def _log_in(self, question: Answer) -> Answer:
         login, password, address = (
-            _text(question, key) for key in ("login", "password", "address")
+            text_of(question, key) for key in ("login", "password", "address")
         )
         verdict = await self._directory.authenticate(login, password, address, SERVICE)
         answer: Answer = {"verdict": verdict.kind.value}
@@ -110,7 +110,7 @@ async def _list(collections: OpenCollections, _question: Answer) -> Answer:
 
 
 async def _create(collections: OpenCollections, question: Answer) -> Answer:
-    name, properties = _text(question, "name"), _properties(question)
+    name, properties = text_of(question, "name"), _properties(question)
     items = [_item(value) for value in question["items"]]
     limit = collections.limit
     await collections.run(lambda file: file.create(name, properties, items, limit))
@@ -118,19 +118,19 @@ async def _create(collections: OpenCollections, question: Answer) -> Answer:
 
 
 async def _set_properties(collections: OpenCollections, question: Answer) -> Answer:
-    name, properties = _text(question, "name"), _properties(question)
+    name, properties = text_of(question, "name"), _properties(question)
     await collections.run(lambda file: file.set_properties(name, properties))
     return {}
 
 
 async def _delete(collections: OpenCollections, question: Answer) -> Answer:
-    name = _text(question, "name")
+    name = text_of(question, "name")
     await collections.run(lambda file: file.delete(name))
     return {}
 
 
 async def _items(collections: OpenCollections, question: Answer) -> Answer:
-    name, after, wanted = _text(question, "name"), _text(question, "after"), _wanted(question)
+    name, after, wanted = text_of(question, "name"), text_of(question, "after"), _wanted(question)
     items, more = await collections.run(
         lambda file: file.items(name, wanted, after, PAGE_CHARACTERS)
     )
@@ -138,30 +138,30 @@ async def _items(collections: OpenCollections, question: Answer) -> Answer:
 
 
 async def _has_uid(collections: OpenCollections, question: Answer) -> Answer:
-    name, uid = _text(question, "name"), _text(question, "uid")
+    name, uid = text_of(question, "name"), text_of(question, "uid")
     return {"found": await collections.run(lambda file: file.has_uid(name, uid))}
 
 
 async def _put(collections: OpenCollections, question: Answer) -> Answer:
-    name, item, limit = _text(question, "name"), _item(question["item"]), collections.limit
+    name, item, limit = text_of(question, "name"), _item(question["item"]), collections.limit
     await collections.run(lambda file: file.put(name, item, limit))
     return {}
 
 
 async def _remove(collections: OpenCollections, question: Answer) -> Answer:
-    name, href = _text(question, "name"), _text(question, "href")
+    name, href = text_of(question, "name"), text_of(question, "href")
     await collections.run(lambda file: file.remove(name, href))
     return {}
 
 
 async def _move(collections: OpenCollections, question: Answer) -> Answer:
-    names = [_text(question, key) for key in ("name", "href", "target", "new")]
+    names = [text_of(question, key) for key in ("name", "href", "target", "new")]
     await collections.run(lambda file: file.move(*names))
     return {}
 
 
 async def _changes(collections: OpenCollections, question: Answer) -> Answer:
-    name, since = _text(question, "name"), _text(question, "since")
+    name, since = text_of(question, "name"), text_of(question, "since")
 
     def ask(file: CollectionFile) -> Answer:
         state, hrefs = file.changes(name, since)
@@ -201,14 +201,6 @@ _PROBLEMS: Mapping[type[BaseException], Problem] = {
 }
 
 
-def _text(question: Answer, key: str) -> str:
-    value = question[key]
-    if not isinstance(value, str):
-        raise TypeError
-    value.encode()  # UnicodeEncodeError, a ValueError, for lone surrogates
-    return value
-
-
 def _number(question: Answer, key: str) -> int:
     value = question[key]
     if not isinstance(value, int) or not -(1 << 63) <= value < 1 << 63:
@@ -218,26 +210,26 @@ def _number(question: Answer, key: str) -> int:
 
 def _properties(question: Answer) -> dict[str, str]:
     found = question["properties"]
-    return {_text({"name": name}, "name"): _text(found, name) for name in found}
+    return {text_of({"name": name}, "name"): text_of(found, name) for name in found}
 
 
 def _item(value: Any) -> Item:
     return Item(
-        href=_text(value, "href"),
-        uid=_text(value, "uid"),
-        component=_text(value, "component"),
-        etag=_text(value, "etag"),
+        href=text_of(value, "href"),
+        uid=text_of(value, "uid"),
+        component=text_of(value, "component"),
+        etag=text_of(value, "etag"),
         begins=_number(value, "begins"),
         ends=_number(value, "ends"),
-        text=_text(value, "text"),
+        text=text_of(value, "text"),
     )
 
 
 def _wanted(question: Answer) -> Wanted:
     hrefs = question["hrefs"]
     return Wanted(
-        None if hrefs is None else [_text({"href": href}, "href") for href in hrefs],
-        None if question["component"] is None else _text(question, "component"),
+        None if hrefs is None else [text_of({"href": href}, "href") for href in hrefs],
+        None if question["component"] is None else text_of(question, "component"),
         None if question["begins"] is None else _number(question, "begins"),
         None if question["ends"] is None else _number(question, "ends"),
     )
