@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from firstboot.backup.keys import Recovery
 from firstboot.backup.kit import Opening, laptop_lines, needs
-from firstboot.base.pdf import BOLD, FIXED, HEIGHT, PLAIN, WIDTH, Page, text_width, wrap
+from firstboot.backup.pdf import BOLD, FIXED, HEIGHT, PLAIN, WIDTH, Page, text_width, wrap
 
 Modules = Sequence[Sequence[bool]]
 

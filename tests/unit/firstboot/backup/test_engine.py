@@ -7,7 +7,6 @@ import dataclasses
 import datetime
 import json
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from firstboot.backup.targets import opened
 from firstboot.backup.verify import verify
 from firstboot.base.backups import read_backups
 from firstboot.base.errors import MailsteadError
+from firstboot.base.run import run
 from firstboot.base.settings import BackupTarget
 from firstboot.system.resticerrors import BackupError
 from tests.states.make import ADA, BOB, copy_tree, lay_out, open_mail
@@ -189,7 +189,7 @@ def test_what_the_manifest_denies_is_found(
 def test_a_full_disk_is_told_and_what_is_there_stays(appliance: Appliance, tmp_path: Path) -> None:
     """A file system of 6 MiB."""
     machine = appliance.machine()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", appliance.disk], check=True)
+    run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", appliance.disk])
     try:
         (first,) = back_up(machine, machine.targets, appliance.said.append)
         assert first.good, first.reason
@@ -202,7 +202,7 @@ def test_a_full_disk_is_told_and_what_is_there_stays(appliance: Appliance, tmp_p
             file.unlink()
         assert verify(machine, machine.targets[0], appliance.said.append, everything=True).good
     finally:
-        subprocess.run(["umount", appliance.disk], check=True)
+        run(["umount", appliance.disk])
 
 
 def test_two_machines_in_one_repository(appliance: Appliance) -> None:

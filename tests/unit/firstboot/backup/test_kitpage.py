@@ -15,8 +15,8 @@ from firstboot.backup import engine, kit_commands
 from firstboot.backup.keys import Recovery, present_recovery
 from firstboot.backup.kit import Opening
 from firstboot.backup.kitpage import Kit, kit_pdf
+from firstboot.backup.pdf import BOLD, FIXED, PLAIN, Page, text_width, wrap
 from firstboot.base.codes import new_recovery_code
-from firstboot.base.pdf import BOLD, FIXED, PLAIN, Page, text_width, wrap
 from firstboot.base.run import run
 from firstboot.system.qr import qr_modules
 from tests.unit.firstboot.backup.appliance import LABEL, Appliance

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import getpass
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from firstboot.backup.engine import back_up
 from firstboot.backup.targets import write_credentials
+from firstboot.base.run import run
 from firstboot.base.settings import BackupTarget
 from firstboot.system.resticerrors import BackupError
 from tests.unit.firstboot.backup.appliance import Appliance
@@ -18,7 +18,7 @@ from tests.unit.firstboot.backup.servers import free_port, server
 
 def make_key(path: Path) -> str:
     argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(path)]
-    subprocess.run(argv, check=True)
+    run(argv)
     return path.read_text()
 
 
