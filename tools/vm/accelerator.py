@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from firstboot.base.errors import MailsteadError
+from tools.host.cache import cache_root
 from tools.vm.console import Console
 from tools.vm.deadline import Deadline
 from tools.vm.emulator import HOST, PROGRAM, Emulator, find_emulator
@@ -70,7 +71,7 @@ def tcg(emulator: Emulator = HOST) -> Accelerator:
 
 def find_accelerator(*, cache: Path | None = None, device: Path = Path("/dev/kvm")) -> Accelerator:
     """KVM if it boots the firmware, else TCG; remembered until the host boots again."""
-    path = (cache if cache is not None else cache_folder()) / "accelerator.json"
+    path = (cache if cache is not None else cache_root()) / "accelerator.json"
     # Another user may have no access to the device, another QEMU may behave differently.
     key = {
         "format": FORMAT,
@@ -130,14 +131,8 @@ def boots_firmware(
             return False
 
 
-def cache_folder() -> Path:
-    """Where the result is remembered (XDG base directory specification, `$XDG_CACHE_HOME`)."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "mailstead"
-
-
 def _emulator() -> Emulator:
-    return find_emulator(cache_folder() / "build")
+    return find_emulator(cache_root() / "build")
 
 
 def _read_cache(path: Path) -> dict[str, Any]:
