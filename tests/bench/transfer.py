@@ -27,7 +27,7 @@ from firstboot.base.state import STATE_FORMAT
 from tools.build.appliance import Variant
 from tools.build.base import AUTO
 from tools.build.containers import copy_python
-from tools.build.image import build_image
+from tools.build.image import Built, build_image
 from tools.build.slot import Slot, read_slot
 from tools.build.source import CHECKOUT, rfc3339
 from tools.host.cache import cache_folder, readable, require_space
@@ -101,24 +101,30 @@ class Outcome:
 
 
 @contextmanager
-def two_slots(base: str, mirror: str | None, report: Report) -> Iterator[tuple[Slot, Slot]]:
-    """The checkout as one version, and with changed code of ours as the next."""
+def two_versions(
+    base: str, mirror: str | None, report: Report, *, testing: bool = False
+) -> Iterator[tuple[Built, Built]]:
+    """The checkout as one version, and with changed code of ours as the next.
+
+    With `testing` they have the way in that tests use.
+    """
     with TemporaryDirectory(prefix="mailstead-bench-") as folder:
         code = Path(folder) / _OURS
         copy_python(CHECKOUT / "firstboot", code)
         for name in _CHANGED:
             with (code / name).open("a", encoding="utf-8") as file:
                 file.write(_LINES)
-        old = build_image(base, report=report, version=OLD, mirror=mirror)
+        variant = Variant(testing=testing)
+        old = build_image(base, report=report, version=OLD, variant=variant, mirror=mirror)
         # Not `base` again: what "auto" means could change in between.
         new = build_image(
             old.release.base,
             report=report,
             version=NEW,
-            variant=Variant(extra=(Path(folder),)),
+            variant=Variant(testing=testing, extra=(Path(folder),)),
             mirror=mirror,
         )
-        yield read_slot(old.folder), read_slot(new.folder)
+        yield old, new
 
 
 def measure(old: Slot, new: Slot, report: Report) -> Outcome:
@@ -200,8 +206,8 @@ def bench(
             if builds:
                 outcome = measure(read_slot(builds[0]), read_slot(builds[1]), report)
             else:
-                with two_slots(base, mirror, report) as slots:
-                    outcome = measure(*slots, report)
+                with two_versions(base, mirror, report) as (old, new):
+                    outcome = measure(read_slot(old.folder), read_slot(new.folder), report)
     except MailsteadError as error:
         click.echo(f"error: {error.message}", err=True)
         if error.hint:
