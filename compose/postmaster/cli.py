@@ -18,6 +18,7 @@ from postmaster.privacy import keep_memory_private
 SECRETS = Path("/run/secrets")
 STATE = Path("/var/lib/mailstore")
 DIRECTORY = Path("/var/lib/directory")
+ALARMS = Path("/var/lib/alarms")
 
 _path = click.Path(path_type=Path)
 
@@ -41,11 +42,13 @@ cli.add_command(person)
     "--mailstore-token", type=_path, default=SECRETS / "mailstore_token", show_default=True
 )
 @click.option("--database", type=_path, default=DIRECTORY, show_default=True, help="Its folder.")
+@click.option("--alarms", type=_path, default=ALARMS, show_default=True, help="Their folder.")
 @click.option("--control", type=_path, default=CONTROL, show_default=True, help="Unix socket.")
 @click.option("--listen", default="", help="Address to listen on.  [default: every address]")
 @click.option("--socketmap-port", default=health.SOCKETMAP_PORT, show_default=True)
 @click.option("--auth-port", default=health.AUTH_PORT, show_default=True)
 @click.option("--query-port", default=health.QUERY_PORT, show_default=True)
+@click.option("--policy-port", default=health.POLICY_PORT, show_default=True)
 @click.option("--redis", default="redis:6379", metavar="HOST:PORT", show_default=True)
 def directory(
     *,
@@ -54,11 +57,13 @@ def directory(
     key: Path,
     mailstore_token: Path,
     database: Path,
+    alarms: Path,
     control: Path,
     listen: str,
     socketmap_port: int,
     auth_port: int,
     query_port: int,
+    policy_port: int,
     redis: str,
 ) -> None:
     """Answer who is who: lookups and logins for Postfix, logins for the mail store."""
@@ -71,11 +76,13 @@ def directory(
         key=key,
         mailstore_token=mailstore_token,
         database=database,
+        alarms=alarms,
         control=control,
         listen=listen,
         socketmap_port=socketmap_port,
         auth_port=auth_port,
         query_port=query_port,
+        policy_port=policy_port,
         redis_host=redis_host,
         redis_port=redis_port,
     )

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 TIMEOUT = 5.0  # seconds for each port
 SOCKETMAP_PORT, AUTH_PORT, QUERY_PORT = 4000, 4001, 4002
 LMTP_PORT, IMAPS_PORT, POP3S_PORT, DESK_PORT = 24, 993, 995, 4003
-DAV_PORT = 5232
+DAV_PORT, POLICY_PORT = 5232, 4004
 NOBODY = "nobody@invalid"  # RFC 2606: never a real domain
 
 
@@ -35,6 +35,12 @@ def check_query(host: str, port: int) -> None:
     request = json.dumps({"op": "resolve", "address": NOBODY}).encode() + b"\n"
     answer = _exchange(host, port, request, 1)
     _expect(answer == b"{", "query", answer)
+
+
+def check_policy(host: str, port: int) -> None:
+    """Nothing is said against a message of nobody (SMTPD_POLICY_README)."""
+    answer = _exchange(host, port, b"request=smtpd_access_policy\n\n", 7)
+    _expect(answer == b"action=", "policy", answer)
 
 
 def check_lmtp(host: str, port: int) -> None:
@@ -73,6 +79,7 @@ CHECKS: Mapping[str, tuple[tuple[Check, int], ...]] = {
         (check_socketmap, SOCKETMAP_PORT),
         (check_auth, AUTH_PORT),
         (check_query, QUERY_PORT),
+        (check_policy, POLICY_PORT),
     ),
     "mailstore": (
         (check_lmtp, LMTP_PORT),

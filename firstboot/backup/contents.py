@@ -67,6 +67,7 @@ LEFT_OUT: tuple[LeftOut, ...] = (
     LeftOut("backup/temporary/", "there only while a backup is made"),
     LeftOut("backup/staging/", "there only while a backup is made"),
     LeftOut("backup/scratch/", "there only while a sample is compared"),
+    LeftOut("mail/directory/alarms/", "about what was sent from this machine; told by mail"),
     LeftOut("restore/", "a restore on its way"),
     LeftOut("docker/", "images and containers are in the slot"),
     LeftOut("containerd/", "images and containers are in the slot"),

@@ -107,6 +107,11 @@ class Paths:
         return self.state_partition / "notices"
 
     @property
+    def alarms(self) -> Path:
+        """What the services want their owner to know."""
+        return self.state / "directory/alarms"
+
+    @property
     def backup(self) -> Path:
         """What backups keep: what opens them, and what became of them."""
         return self.state_partition / "backup"

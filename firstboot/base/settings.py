@@ -39,6 +39,7 @@ from firstboot.base.dnsrules import (
     tsig_secret_problem,
 )
 from firstboot.base.errors import SettingsError
+from firstboot.base.limitrules import DEFAULTS, check_limits, limit_problem
 from firstboot.base.located import Located, Place, Plain, read_located
 from firstboot.base.passwords import HASH_COMMAND, hash_problem
 from firstboot.base.problems import OWN_ERROR, add_problems, got
@@ -111,6 +112,13 @@ def _secret_text(value: Any) -> Any:
     raise PydanticCustomError(OWN_ERROR, "{text}", {"text": sentence})
 
 
+def _limit(value: Any) -> Any:
+    if wrong := limit_problem(value):
+        raise PydanticCustomError(OWN_ERROR, "{text}", {"text": f"{wrong}, got {got(value)}"})
+    return value
+
+
+Limit = Annotated[int | Literal["none"], BeforeValidator(_limit)]
 DomainName = Annotated[str, _checked(domain_problem, lower=True)]
 Address = Annotated[str, _checked(address_problem, lower=True)]
 Quota = Annotated[str, _checked(quota_problem)]
@@ -259,6 +267,15 @@ class Relay(_Model):
         return self.port or RELAY_PORTS[self.tls]
 
 
+class Limits(_Model):
+    """To how many recipients people may send, before they are stopped and the owner is told."""
+
+    person_hour: Limit = Field(DEFAULTS["person_hour"], description="a number, or none")
+    person_day: Limit = Field(DEFAULTS["person_day"], description="a number, or none")
+    machine_hour: Limit = Field(DEFAULTS["machine_hour"], description="a number, or none")
+    machine_day: Limit = Field(DEFAULTS["machine_day"], description="a number, or none")
+
+
 class Checks(_Model):
     """What `mailstead check` may do."""
 
@@ -317,6 +334,7 @@ class Settings(_Model):
     ssh: Ssh = Field(Ssh(), description="a mapping with keys such as enabled")
     dns: Dns = Field(Dns(), description="a mapping with keys such as addresses")
     relay: Relay = Field(Relay(), description="a mapping with keys such as host")
+    limits: Limits = Field(Limits(), description="a mapping with keys such as person_hour")
     checks: Checks = Field(Checks(), description="a mapping with the key outside")
     backup: Backup = Field(Backup(), description="a mapping with keys such as targets")
 
@@ -359,6 +377,7 @@ def parse_settings(text: str, source: str, *, kept: bool = False) -> Settings:
         check_tls(document)
         check_dns(document)
         check_relay(document)
+        check_limits(document)
         check_backup(document)
     if settings is None or document.problems:
         problems, hint = document.shown(source), _HINT

@@ -34,7 +34,13 @@ from firstboot.checks.network import (
 from firstboot.checks.outside import check_blocklists, check_ports_in, check_reverse_dns
 from firstboot.checks.result import Group, Result
 from firstboot.checks.security import check_certificate, check_firewall
-from firstboot.checks.sending import check_port_25_out, check_relay, sends_itself, uses_relay
+from firstboot.checks.sending import (
+    check_limits,
+    check_port_25_out,
+    check_relay,
+    sends_itself,
+    uses_relay,
+)
 
 GROUPS: tuple[Group, ...] = ("machine", "network", "mail")
 # For all slow ones together, which wait for others.
@@ -91,6 +97,7 @@ CHECKS: tuple[Check, ...] = (
     Check("ports", "mail", set_up=check_ports),
     Check("round trip", "mail", set_up=check_round_trip),
     Check("certificate", "mail", set_up=check_certificate),
+    Check("sending limits", "mail", set_up=check_limits),
     Check("link", "network", check_link),
     Check("addresses", "network", check_addresses),
     Check("gateway", "network", check_gateway, slow=True),

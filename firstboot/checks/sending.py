@@ -1,9 +1,10 @@
-"""Checks of the way out for mail to others: port 25 of their servers, or a smart host."""
+"""Checks of what leaves: port 25 of others' servers, or a smart host; and who was stopped."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+from firstboot.base.alarms import current_alarms
 from firstboot.checks.machine import Bare, Machine
 from firstboot.checks.result import Result
 from firstboot.checks.targets import MailTarget
@@ -64,3 +65,16 @@ def check_relay(machine: Machine) -> Result:
         return Result("relay", "fail", error.message, why, advice)
     login = f"takes the login of {relay.username}" if relay.username else "answers, without login"
     return Result("relay", "pass", f"{where} {login}")
+
+
+def check_limits(machine: Machine) -> Result:
+    """Nobody was stopped since yesterday for sending to too many recipients."""
+    found = current_alarms(machine.paths.alarms)
+    if not found:
+        return Result("sending limits", "pass", "nobody has reached one within a day")
+    why = "A stolen password is used to send spam, and others then refuse all mail from here."
+    advice = (
+        "If they did not send it: mailstead user password, and mailstead user app-password revoke. "
+        "If they did, let more through: limits in the settings."
+    )
+    return Result("sending limits", "warn", "\n".join(a.sentence() for a in found), why, advice)

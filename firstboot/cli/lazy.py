@@ -106,6 +106,13 @@ def _admin() -> click.Command:
 
 
 @_named
+def _alarms() -> click.Command:
+    from firstboot.alarms.commands import alarms
+
+    return alarms
+
+
+@_named
 def _backup() -> click.Command:
     from firstboot.backup.commands import backup
 

@@ -21,6 +21,7 @@ def status(as_json: bool) -> None:
     """Show what runs, how full it is, and the backups."""
     from firstboot.backup.automatic import standings
     from firstboot.backup.engine import read_machine as read_backups
+    from firstboot.base.alarms import current_alarms
     from firstboot.base.engine import Engine
     from firstboot.certificates.machine import read_machine as read_certificates
     from firstboot.certificates.status import read_certificate_status
@@ -51,6 +52,11 @@ def status(as_json: bool) -> None:
         shown["backups"] = [found.as_json() for found in backups]
         rows = [(f"backup: {found.target}", found.sentence()) for found in backups]
         blocks.append(columns(rows or [("backup", "NONE: there is no place for backups yet")]))
+    with _as_problem(shown, blocks):
+        alarms = current_alarms(Paths().alarms)
+        shown["alarms"] = [found.as_json() for found in alarms]
+        if alarms:
+            blocks.append(columns([("ALARM", found.sentence()) for found in alarms]))
     click.echo(dump(shown) if as_json else "\n\n".join(blocks))
 
 

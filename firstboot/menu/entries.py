@@ -267,6 +267,9 @@ LOGS = Menu(
     (
         Entry("w", "Mail that waits", "Shows what is not delivered yet and why, and what can be "
               "done about it.", QUEUE),
+        Entry("s", "Who was stopped from sending", "Shows whose limit on sending was reached "
+              "within the last 24 hours. A stolen password may be why.",
+              Command(("alarms", "list"), pages=True)),
         Entry("m", "Mailstead", "Shows what the machine's own programs said, the last 200 lines.",
               Command(("logs",), pages=True)),
         Entry("a", "All mail services", "Shows what the containers said, the last 200 lines.",

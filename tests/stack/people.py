@@ -9,7 +9,9 @@ GRACE = Person("grace@example.com", "Grace Hopper")
 JOAN = Person("joan@example.com", "Joan Clarke")
 # Nobody logs in to her mailbox but the one test that needs it locked, without a wait for that.
 VERA = Person("vera@example.com", "Vera Rubin")
-EXAMPLE = Example("mail.example.com", "example.com", people=(ADA, GRACE, JOAN, VERA))
+# Whoever steals her password sends as much as the limits let through.
+HEDY = Person("hedy@example.com", "Hedy Lamarr", aliases=("lamarr@example.com",))
+EXAMPLE = Example("mail.example.com", "example.com", people=(ADA, GRACE, JOAN, VERA, HEDY))
 CANARY = f"canary@{EXAMPLE.hostname}"
 # Somebody elsewhere (RFC 2606); nothing may ever be sent there through us.
 STRANGER = "stranger@example.org"

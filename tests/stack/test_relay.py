@@ -11,26 +11,23 @@ from pathlib import Path
 import pytest
 import yaml
 
-from firstboot.base.compose import StackOptions
 from firstboot.base.roundtrip import trusting
 from firstboot.base.services import Stack
 from firstboot.base.settings import Relay
-from firstboot.base.stack import write_stack
 from firstboot.base.waiting import wait_for
 from firstboot.queue.messages import Message
 from firstboot.queue.reasons import explain
 from firstboot.queue.spool import Spool
 from firstboot.system.smtp import LoginRefusedError, UnreachableError, try_relay
 from tests.stack.boxes import Boxes
+from tests.stack.changed import render_stack
 from tests.stack.mail import Mail
 from tests.stack.messages import new_mark, ordinary
 from tests.stack.people import EXAMPLE, GRACE
 from tests.stack.smarthost import NAME, SmartHost, smart_host
-from tools.build.source import CHECKOUT
 from tools.stack.example import ADA, example_settings
 from tools.stack.health import await_health
 from tools.stack.lifecycle import StackUp
-from tools.stack.ports import LOOPBACK
 
 # Far away, and reached by nothing but the smart host, which holds it.
 BOB = "bob@example.net"
@@ -48,21 +45,7 @@ class Relaying:
         """Do what a start does with these settings; `trusted`: the authorities know the host."""
         home, engine = self.stack.home, self.stack.engine
         settings = example_settings(EXAMPLE, home).model_copy(update={"relay": relay})
-        file = write_stack(
-            settings,
-            self.services,
-            self.stack.release,
-            templates=CHECKOUT / "compose",
-            config=home.config,
-            state=home.state,
-            options=StackOptions(
-                project=home.project,
-                log_driver="json-file",
-                address=LOOPBACK,
-                ports=self.stack.ports,
-                engine_api=engine.api_version,
-            ),
-        )
+        file = render_stack(self.stack, self.services, settings)
         if trusted and relay.host:
             document = yaml.safe_load(file.read_text(encoding="utf-8"))
             mount = {"type": "bind", "source": str(self.host.certificate), "target": AUTHORITIES}

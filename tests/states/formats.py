@@ -16,6 +16,7 @@ from firstboot.backup.automatic import read_schedule as read_backup_schedule
 from firstboot.backup.keys import read_recovery
 from firstboot.backup.manifest import parse_manifest, read_hashes
 from firstboot.backup.plan import read_plan
+from firstboot.base.alarms import read_alarm
 from firstboot.base.backups import read_backups
 from firstboot.base.errors import MailsteadError
 from firstboot.base.paths import Paths
@@ -230,6 +231,7 @@ FORMATS = (
     _text("backup/manifest.json", _JSON, lambda file: parse_manifest(file.read_text())),
     _text("backup/hashes.json", _JSON, read_hashes),
     _text("mail/tls/renewal.json", _JSON, _read_renewal),
+    _text("mail/directory/alarms/NAME.json", _JSON, read_alarm),
     _text("mail/mailstore/keys/ID.key", "^mailstead-key ", _read_key),
     Format(
         "mail/directory/database/directory.db",

@@ -53,6 +53,7 @@ from postmaster.crypto.passwords import LEAST
 from postmaster.crypto.wraps import Scope, scope_key
 from postmaster.delivery import deliver, trace_fields
 from postmaster.directory.accounts import Accounts
+from postmaster.directory.alarms import Alarm, leave_alarm
 from postmaster.directory.database import DirectoryDatabase
 from postmaster.directory.keyring import Keyring
 from postmaster.query import Adoption, RecipientVault, Unlock
@@ -137,7 +138,7 @@ def make_places(paths: Paths) -> None:
     secret = paths.state / "secrets" / "directory_key"
     if not secret.exists():
         write_atomic(secret, "d1" * 32, mode=0o600)
-    for folder in ("directory/database", "mailstore/spool"):
+    for folder in ("directory/alarms", "directory/database", "mailstore/spool"):
         make_directory(paths.state / folder)
 
 
@@ -294,6 +295,9 @@ def _leave_upgrades(paths: Paths, version: str, now: datetime.datetime) -> dict[
     write_schedule(paths.update_schedule, schedule)
     note_failure(paths, FAILURE)
     leave_notice(paths, "upgrade-98.0.0", "The upgrade did not work", FAILURE)
+    leave_alarm(
+        paths.alarms, Alarm(ADA, "person_hour", 200, now, now + datetime.timedelta(hours=1))
+    )
     return {
         "attempts": [attempt.as_json() for attempt in attempts],
         "scheduled": {"version": schedule.version, "at": schedule.at.isoformat()},

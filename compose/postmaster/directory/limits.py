@@ -9,31 +9,18 @@ that still has the old password.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import ipaddress
-import logging
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-
-from postmaster.logs import event, warn
-
-logger = logging.getLogger(__name__)
+from postmaster.directory.cache import Cache
 
 COUNT_SECONDS = 3600  # without a failure for so long, counting begins anew
 KNOWN_SECONDS = 30 * 24 * 3600  # how long a place where somebody logged in is known
 FIRST_DELAY = 8  # seconds, at the first failure that is not free; doubles with each
 LONGEST_DELAY = 900
 LONGEST_KNOWN_DELAY = 10  # for a person at a place that is known
-REDIS_SECONDS = 1.0
-RETRY_SECONDS = 10.0  # how long Redis is left alone after it failed
 
 
 @dataclass(frozen=True)
@@ -81,18 +68,8 @@ class LoginLimits(Protocol):
 class RedisLimits:
     """In Redis; without it there are no limits, but everybody gets in."""
 
-    def __init__(self, host: str, port: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._redis = Redis(
-            host=host,
-            port=port,
-            socket_timeout=REDIS_SECONDS,
-            socket_connect_timeout=REDIS_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-            decode_responses=True,
-            protocol=2,  # answers are plain lists and numbers
-        )
-        self._clock = clock
-        self._away_until: float | None = None
+    def __init__(self, cache: Cache) -> None:
+        self._ask = cache.ask
 
     async def exceeded(self, login: str, address: str) -> bool:
         """See `LoginLimits.exceeded`."""
@@ -123,28 +100,6 @@ class RedisLimits:
         here, _, _ = counters(login, address)
         await self._ask(["DEL", here.key, here.wait])
         await self._ask(["SET", _known(login, address), "1", "EX", str(KNOWN_SECONDS)])
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._redis.aclose()
-
-    async def _ask(self, command: list[str]) -> object:
-        """Return Redis's answer, None when Redis is away."""
-        if self._away_until is not None and self._clock() < self._away_until:
-            return None
-        try:
-            async with asyncio.timeout(REDIS_SECONDS):
-                # redis-py leaves this method without types.
-                answer: object = await self._redis.execute_command(*command)  # type: ignore[no-untyped-call]
-        except (RedisError, OSError, TimeoutError) as error:
-            if self._away_until is None:
-                warn(logger, "redis-away", kind=type(error).__name__, effect="no-login-limits")
-            self._away_until = self._clock() + RETRY_SECONDS
-            return None
-        if self._away_until is not None:
-            event(logger, "redis-back")
-            self._away_until = None
-        return answer
 
 
 def place_of(address: str) -> str:

@@ -12,6 +12,7 @@ import yaml
 
 from postmaster.addresses import base, normalise, split
 from postmaster.crypto import is_password_hash
+from postmaster.directory.sending_limits import Limit, read_limits
 from postmaster.errors import StartError
 
 SETTINGS_VERSION = 1
@@ -39,6 +40,7 @@ class Directory:
     people: Mapping[str, Person]
     aliases: Mapping[str, str]  # other address → person's address
     canary: str  # address of the internal person that the machine's own round trip uses
+    limits: tuple[Limit, ...] = ()  # on what people send
 
     def has_domain(self, domain: str) -> bool:
         """Say whether mail for `domain` is delivered here; the host's own name is one."""
@@ -122,6 +124,7 @@ def build_directory(document: Any) -> Directory:
         people=people,
         aliases={alias: target for alias, target in aliases.items() if alias not in people},
         canary=f"{CANARY_NAME}@{hostname}",
+        limits=read_limits(document.get("limits")),
     )
 
 

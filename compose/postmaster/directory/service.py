@@ -11,8 +11,9 @@ from pathlib import Path
 from postmaster import query
 from postmaster.crypto import DataKey, PersonId, person_id
 from postmaster.crypto.passwords import Argon2Parameters, tune
-from postmaster.directory import dovecot_auth, socketmap
+from postmaster.directory import dovecot_auth, policy, socketmap
 from postmaster.directory.accounts import Accounts
+from postmaster.directory.cache import Cache
 from postmaster.directory.changes import Changes
 from postmaster.directory.control import Control, controlled
 from postmaster.directory.database import DirectoryDatabase
@@ -20,6 +21,7 @@ from postmaster.directory.keyring import Keyring
 from postmaster.directory.limits import RedisLimits
 from postmaster.directory.logins import Authenticator
 from postmaster.directory.people import Directory, read_directory
+from postmaster.directory.sending import SendingLimits
 from postmaster.errors import AccountError, StartError, StorageUnavailableError
 from postmaster.logs import event, warn
 from postmaster.query import Adoption, RecipientVault, Verdict
@@ -43,11 +45,13 @@ class DirectoryOptions:
     key: Path
     mailstore_token: Path
     database: Path  # folder
+    alarms: Path  # folder
     control: Path  # Unix socket
     listen: str
     socketmap_port: int
     auth_port: int
     query_port: int
+    policy_port: int
     redis_host: str
     redis_port: int
     argon2: Argon2Parameters | None = None
@@ -60,6 +64,7 @@ class DirectoryPorts:
     socketmap: int
     auth: int
     query: int
+    policy: int
 
 
 class LocalQueries:
@@ -154,12 +159,13 @@ async def serving_directory(options: DirectoryOptions) -> AsyncIterator[Director
     keys = open_keyring(options)
     accounts = Accounts(keys)
     event(logger, "directory", people=len(directory.people), domains=len(directory.domains))
-    limits = RedisLimits(options.redis_host, options.redis_port)
-    authenticator = Authenticator(directory, limits, token, accounts)
+    cache = Cache(options.redis_host, options.redis_port)
+    authenticator = Authenticator(directory, RedisLimits(cache), token, accounts)
+    sending = SendingLimits(directory.limits, cache, options.alarms)
     queries = LocalQueries(directory, authenticator, accounts, token)
     async with AsyncExitStack() as stack:
         stack.callback(keys.database.close)
-        stack.push_async_callback(limits.close)
+        stack.push_async_callback(cache.close)
         stack.push_async_callback(authenticator.close)
         # These ports are only reachable from the stack's own network: every peer is a service.
         limits_inside = ConnectionLimits(total=1024, per_address=1024)
@@ -176,6 +182,12 @@ async def serving_directory(options: DirectoryOptions) -> AsyncIterator[Director
                 query.query_handler(queries, mailstore_token),
                 options.query_port,
                 query.LINE_LIMIT,
+            ),
+            (
+                "policy",
+                policy.policy_handler(directory, sending),
+                options.policy_port,
+                policy.LINE_LIMIT,
             ),
         )
         ports = [

@@ -61,6 +61,7 @@ class Files:
     keys: Path
     spool: Path
     database: Path
+    alarms: Path
     directory_key: Path
     mailstore_token: Path
     control: Path
@@ -97,6 +98,7 @@ def make_files(folder: Path, password_hash: str, certificate: tuple[Path, Path])
         keys=folder / "keys",
         spool=folder / "spool",
         database=folder / "database",
+        alarms=folder / "alarms",
         directory_key=folder / "directory_key",
         mailstore_token=folder / "mailstore_token",
         control=folder / "control",
@@ -106,7 +108,7 @@ def make_files(folder: Path, password_hash: str, certificate: tuple[Path, Path])
     files.canary_password.write_text(CANARY_PASSWORD)
     files.directory_key.write_text(DIRECTORY_KEY)
     files.mailstore_token.write_text(MAILSTORE_TOKEN)
-    for made in (files.vaults, files.keys, files.spool, files.database):
+    for made in (files.vaults, files.keys, files.spool, files.database, files.alarms):
         made.mkdir()
     return files
 
@@ -149,12 +151,14 @@ class Stack:
                     key=self.files.directory_key,
                     mailstore_token=self.files.mailstore_token,
                     database=self.files.database,
+                    alarms=self.files.alarms,
                     control=self.files.control,
                     argon2=CHEAP,
                     listen="127.0.0.1",
                     socketmap_port=0,
                     auth_port=0,
                     query_port=0,
+                    policy_port=0,
                     redis_host="127.0.0.1",
                     redis_port=9,  # discard: nobody is there, so there are no limits
                 )

@@ -18,6 +18,7 @@ from postmaster import health
 from postmaster.crypto import DataKey
 from postmaster.directory import dovecot_auth, socketmap
 from postmaster.directory.accounts import Accounts
+from postmaster.directory.cache import Cache
 from postmaster.directory.database import DirectoryDatabase
 from postmaster.directory.keyring import Keyring
 from postmaster.directory.limits import (
@@ -32,6 +33,7 @@ from postmaster.directory.people import Directory, build_directory, read_directo
 from postmaster.errors import DirectoryUnavailableError, StartError
 from postmaster.query import DirectoryClient, Verdict, VerdictKind
 from postmaster.secretfiles import read_token
+from tests.unit.postmaster.fakeredis import FakeRedis
 from tests.unit.postmaster.harness import (
     ADA,
     CANARY,
@@ -247,6 +249,7 @@ def test_health_asks_every_port(shared_stack: Stack) -> None:
         health.SOCKETMAP_PORT: directory.socketmap,
         health.AUTH_PORT: directory.auth,
         health.QUERY_PORT: directory.query,
+        health.POLICY_PORT: directory.policy,
         health.LMTP_PORT: mailstore.lmtp,
         health.IMAPS_PORT: mailstore.imap,
         health.POP3S_PORT: mailstore.pop3,
@@ -260,50 +263,6 @@ def test_health_asks_every_port(shared_stack: Stack) -> None:
 
 
 # Limits
-
-
-class FakeRedis:
-    """As much of Redis (RESP2) as the limits use; nothing expires but by `pass_time`."""
-
-    def __init__(self) -> None:
-        self.values: dict[str, str] = {}
-        self.expiry: dict[str, int] = {}
-
-    def pass_time(self, seconds: int) -> None:
-        """Let what lives no longer than so many seconds go."""
-        self.values = {key: v for key, v in self.values.items() if self.expiry[key] > seconds}
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while (head := await reader.readline()).startswith(b"*"):
-            words = []
-            for _ in range(int(head[1:])):
-                size = int((await reader.readline())[1:])
-                words.append((await reader.readexactly(size + 2))[:-2].decode())
-            writer.write(self.answer(words))
-        writer.close()
-
-    def text(self, key: str) -> bytes:
-        value = self.values.get(key)
-        return b"$-1\r\n" if value is None else b"$%d\r\n%s\r\n" % (len(value), value.encode())
-
-    def answer(self, words: list[str]) -> bytes:
-        match words:
-            case ["MGET", *keys]:
-                return b"*%d\r\n" % len(keys) + b"".join(map(self.text, keys))
-            case ["GET", key]:
-                return self.text(key)
-            case ["SET", key, value, "EX", seconds, *nx]:
-                if not nx or key not in self.values:
-                    self.expiry[key], self.values[key] = int(seconds), value
-                return b"+OK\r\n"
-            case ["INCR", key]:
-                self.values[key] = str(int(self.values[key]) + 1)
-                return b":%s\r\n" % self.values[key].encode()
-            case ["EXPIRE", key, seconds]:
-                self.expiry[key] = int(seconds)
-            case ["DEL", *keys]:
-                return b":%d\r\n" % sum(self.values.pop(key, None) is not None for key in keys)
-        return b"+OK\r\n"
 
 
 @pytest.fixture
@@ -321,12 +280,12 @@ def with_limits(
     async def run() -> None:
         redis = FakeRedis()
         server = await asyncio.start_server(redis.serve, "127.0.0.1", 0)
-        limits = RedisLimits("127.0.0.1", server.sockets[0].getsockname()[1])
-        authenticator = Authenticator(directory, limits, CANARY_PASSWORD, accounts)
+        cache = Cache("127.0.0.1", server.sockets[0].getsockname()[1])
+        authenticator = Authenticator(directory, RedisLimits(cache), CANARY_PASSWORD, accounts)
         try:
             await test(authenticator, redis)
         finally:
-            await limits.close()
+            await cache.close()
             await authenticator.close()
             server.close()
 
@@ -422,14 +381,14 @@ def test_without_redis_people_get_in_and_it_is_logged_once(
 ) -> None:
     async def run() -> None:
         now = 0.0
-        limits = RedisLimits("127.0.0.1", 9, clock=lambda: now)
-        authenticator = Authenticator(directory, limits, CANARY_PASSWORD, accounts)
+        cache = Cache("127.0.0.1", 9, clock=lambda: now)
+        authenticator = Authenticator(directory, RedisLimits(cache), CANARY_PASSWORD, accounts)
         for moment in (0.0, 1.0, 100.0):
             now = moment
             verdict = await authenticator.authenticate(ADA, PASSWORD, "192.0.2.1", "imap")
             assert verdict.kind is VerdictKind.ACCEPTED
         await authenticator.close()
-        await limits.close()
+        await cache.close()
 
     asyncio.run(run())
     assert sum("redis-away" in record.message for record in caplog.records) == 1

@@ -42,7 +42,13 @@ def test_checks_that_make_sense(bare: Make, set_up: Callable[..., Machine]) -> N
     inside = {found.name for found in select_checks(set_up(), outside=False)}
     assert set(by_name) - inside == {"port 25 out", "blocklists", "relay"}
     of_mail = select_checks(set_up(), ["mail"])
-    assert [found.name for found in of_mail] == ["containers", "ports", "round trip", "certificate"]
+    assert [found.name for found in of_mail] == [
+        "containers",
+        "ports",
+        "round trip",
+        "certificate",
+        "sending limits",
+    ]
 
 
 def test_slow_ones_run_together_and_results_keep_their_order(bare: Make) -> None:

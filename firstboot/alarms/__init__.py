@@ -1,0 +1,1 @@
+"""Telling the owner what the services want to be known at once."""

@@ -1,0 +1,56 @@
+"""The stack with other settings than the example's, for as long as a test wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from firstboot.base.compose import StackOptions
+from firstboot.base.services import Stack
+from firstboot.base.settings import Settings, parse_settings
+from firstboot.base.stack import write_stack
+from tests.stack.people import EXAMPLE
+from tools.build.source import CHECKOUT
+from tools.stack.example import example_settings
+from tools.stack.health import await_health
+from tools.stack.lifecycle import StackUp
+from tools.stack.ports import LOOPBACK
+
+
+def changed_settings(stack: StackUp, **sections: Any) -> Settings:
+    """The example's settings with other sections, checked as a file of them would be."""
+    settings = example_settings(EXAMPLE, stack.home)
+    document = {**settings.model_dump(mode="json"), **sections}
+    return parse_settings(yaml.safe_dump(document), "the changed settings")
+
+
+def render_stack(stack: StackUp, services: Stack, settings: Settings) -> Path:
+    """Do what a start does with these settings before containers run; the compose file."""
+    home = stack.home
+    return write_stack(
+        settings,
+        services,
+        stack.release,
+        templates=CHECKOUT / "compose",
+        config=home.config,
+        state=home.state,
+        options=StackOptions(
+            project=home.project,
+            log_driver="json-file",
+            address=LOOPBACK,
+            ports=stack.ports,
+            engine_api=stack.engine.api_version,
+        ),
+    )
+
+
+def use_settings(
+    stack: StackUp, services: Stack, settings: Settings, changed: Sequence[str]
+) -> None:
+    """Run the stack with these settings; `changed` are the services that these concern."""
+    file = render_stack(stack, services, settings)
+    stack.engine.compose_up(file, stack.home.project)
+    await_health(stack.engine, stack.home.project, changed, timeout=240)
