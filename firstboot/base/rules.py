@@ -121,32 +121,9 @@ def window_minutes(window: str) -> tuple[int, int] | None:
     return hour * 60 + minute, end_hour * 60 + end_minute
 
 
-def check_people(document: Located) -> None:
-    """Note domains, addresses and aliases that repeat, are reserved, or are in no domain."""
-    root = _mapping(document.value)
-    domains = dict(_named(root, "domains", "name"))
-    _note_repeated(document, domains)
-    addresses = dict(_named(root, "people", "address"))
-    for index, person in enumerate(_items(root.get("people"))):
-        for number, alias in enumerate(_items(_mapping(person).get("aliases"))):
-            addresses["people", index, "aliases", number] = _lower(alias)
-    _note_repeated(document, addresses)
-
-    known = sorted(set(domains.values()))
-    canary = f"canary@{_lower(root.get('hostname'))}"
-    for place, address in addresses.items():
-        if not address or document.wrong(place):
-            continue
-        if address == canary:
-            document.add(place, f"expected another address; {canary} is for the machine's checks")
-        elif address.rpartition("@")[2] not in known and not document.wrong(("domains",)):
-            wanted = f"expected an address in one of the domains ({', '.join(known)})"
-            document.add(place, f"{wanted}, got {address!r}")
-
-
 def check_tls(document: Located) -> None:
     """Note where the challenge and what it needs do not go together."""
-    tls = _mapping(_mapping(document.value).get("tls"))
+    tls = mapping(mapping(document.value).get("tls"))
     place: Place = ("tls", "dns_provider")
     given = tls.get("dns_provider") is not None
     if document.wrong(place) or document.wrong(("tls", "challenge")):
@@ -159,7 +136,7 @@ def check_tls(document: Located) -> None:
 
 def check_network(document: Located) -> None:
     """Note what is wrong or missing in the addresses of `network`."""
-    network = _mapping(_mapping(document.value).get("network"))
+    network = mapping(mapping(document.value).get("network"))
     method = network.get("method")
     for key in ("addresses", "gateways", "dns"):
         place: Place = ("network", key)
@@ -245,36 +222,22 @@ def _check_gateways(
             document.add(place, f"expected another machine than this one, got '{gateway}'")
 
 
-def _note_repeated(document: Located, texts: dict[Place, str]) -> None:
-    first: dict[str, Place] = {}
-    for place, text in texts.items():
-        if text in first:
-            line = document.line(first[text])
-            document.add(place, f"expected each one once, got {text!r} again (line {line})")
-        elif text:
-            first[text] = place
-
-
-def _named(root: dict[str, Plain], key: str, inner: str) -> Iterator[tuple[Place, str]]:
-    """The texts at `key[n].inner`, in lower case."""
-    for index, item in enumerate(_items(root.get(key))):
-        if text := _lower(_mapping(item).get(inner)):
-            yield (key, index, inner), text
-
-
 def _texts(network: dict[str, Plain], key: str) -> Iterator[tuple[Place, str]]:
-    for index, value in enumerate(_items(network.get(key))):
+    for index, value in enumerate(items(network.get(key))):
         if isinstance(value, str):
             yield ("network", key, index), value
 
 
-def _mapping(value: Plain) -> dict[str, Plain]:
+def mapping(value: Plain) -> dict[str, Plain]:
+    """The value if it is a mapping, otherwise an empty one."""
     return value if isinstance(value, dict) else {}
 
 
-def _items(value: Plain) -> tuple[Plain, ...]:
+def items(value: Plain) -> tuple[Plain, ...]:
+    """The value if it is a list, otherwise an empty one."""
     return value if isinstance(value, tuple) else ()
 
 
-def _lower(value: Plain) -> str:
+def lower(value: Plain) -> str:
+    """A text in lower case, otherwise an empty one."""
     return value.lower() if isinstance(value, str) else ""

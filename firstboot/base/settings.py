@@ -22,6 +22,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from firstboot.base.addressrules import check_groups, check_people
 from firstboot.base.backupplaces import repository_problem
 from firstboot.base.backuprules import (
     DEFAULT_SCHEDULE,
@@ -53,7 +54,6 @@ from firstboot.base.rules import (
     address_problem,
     authority_problem,
     check_network,
-    check_people,
     check_tls,
     domain_problem,
     provider_problem,
@@ -132,6 +132,9 @@ class Domain(_Model):
     """A domain that this machine receives mail for."""
 
     name: DomainName = Field(description="a domain such as example.com")
+    catch_all: Address | None = Field(
+        None, description="the address that gets what is for addresses that nobody has"
+    )
 
 
 class Person(_Model):
@@ -144,6 +147,14 @@ class Person(_Model):
     )
     aliases: tuple[Address, ...] = Field((), description="a list of further addresses")
     quota: Quota | None = Field(None, description="a size such as 10G, or none")
+
+
+class Group(_Model):
+    """An address of several people; `send_as`: whether they may send from it."""
+
+    address: Address = Field(description="an address such as family@example.com")
+    members: tuple[Address, ...] = Field(min_length=1, description="a list of addresses")
+    send_as: bool = Field(False, description="true or false")
 
 
 class Network(_Model):
@@ -323,6 +334,7 @@ class Settings(_Model):
     hostname: DomainName = Field(description="a full host name such as mail.example.com")
     domains: tuple[Domain, ...] = Field(min_length=1, description="a list of mail domains")
     people: tuple[Person, ...] = Field(min_length=1, description="a list of people")
+    groups: tuple[Group, ...] = Field((), description="a list of groups")
     quota: Quota = Field("none", description="a size such as 10G, or none")
     network: Network = Field(Network(), description="a mapping with the key method")
     tls: Tls = Field(Tls(), description="a mapping with the key method")
@@ -372,6 +384,7 @@ def parse_settings(text: str, source: str, *, kept: bool = False) -> Settings:
         except ValidationError as error:
             add_problems(document, Settings, error)
         check_people(document)
+        check_groups(document)
         check_network(document)
         check_ssh(document)
         check_tls(document)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import yaml
 
 from postmaster.addresses import base, normalise, split
 from postmaster.crypto import is_password_hash
+from postmaster.directory.groups import Group, read_catch_alls, read_groups
 from postmaster.directory.sending_limits import Limit, read_limits
 from postmaster.errors import StartError
 
@@ -41,6 +42,8 @@ class Directory:
     aliases: Mapping[str, str]  # other address → person's address
     canary: str  # address of the internal person that the machine's own round trip uses
     limits: tuple[Limit, ...] = ()  # on what people send
+    groups: Mapping[str, Group] = field(default_factory=dict)
+    catch_alls: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by domain, people
 
     def has_domain(self, domain: str) -> bool:
         """Say whether mail for `domain` is delivered here; the host's own name is one."""
@@ -54,6 +57,34 @@ class Directory:
     def alias(self, address: str) -> str | None:
         """Return the main address behind an alias or a role address, exactly as written."""
         return self.aliases.get(normalise(address))
+
+    def recipients(self, address: str) -> tuple[str, ...]:
+        """Return the main addresses that mail for `address` goes to, none when nobody has it.
+
+        That of a person, those of a group's members, or those of the domain's catch-all.
+        """
+        person = self.resolve(address)
+        if person is not None:
+            return (person,)
+        group = self._group(address)
+        return group.members if group else self._caught(address)
+
+    def senders(self, address: str) -> tuple[str, ...]:
+        """Return the main addresses of those who may send from `address`."""
+        person, group = self.resolve(address), self._group(address)
+        if person is not None:
+            return (person,)
+        if group is not None:
+            return group.members if group.send_as else ()
+        return self._caught(address)
+
+    def _group(self, address: str) -> Group | None:
+        key = normalise(address)
+        return self.groups.get(key) or self.groups.get(base(key) or "")
+
+    def _caught(self, address: str) -> tuple[str, ...]:
+        parts = split(normalise(address))
+        return self.catch_alls.get(parts[1], ()) if parts else ()
 
     def quota(self, address: str) -> int | None:
         """Return how many bytes a person may keep, None for as many as the disk has."""
@@ -113,19 +144,24 @@ def build_directory(document: Any) -> Directory:
         if parts is None or parts[1] not in domains:
             raise ValueError(f"the address {address!r} is in none of the domains")
     aliases = {alias: person.address for person in people.values() for alias in person.aliases}
+    groups = read_groups(
+        document.get("groups"), lambda known: known if known in people else aliases.get(known)
+    )
     first = next(iter(people))
     for domain in (*domains, hostname):
         for role in ROLE_NAMES:
-            if f"{role}@{domain}" not in people:
+            if f"{role}@{domain}" not in {*people, *groups}:
                 aliases.setdefault(f"{role}@{domain}", first)
-    return Directory(
+    directory = Directory(
         hostname=hostname,
         domains=domains | {hostname},
         people=people,
         aliases={alias: target for alias, target in aliases.items() if alias not in people},
         canary=f"{CANARY_NAME}@{hostname}",
         limits=read_limits(document.get("limits")),
+        groups=groups,
     )
+    return replace(directory, catch_alls=read_catch_alls(document["domains"], directory.recipients))
 
 
 def _quota(value: object) -> int | None:

@@ -56,7 +56,10 @@ def _mailboxes(directory: Directory, key: str) -> str | None:
 
 def _aliases(directory: Directory, key: str) -> str | None:
     target = directory.resolve(key)
-    if target is None or _is_mailbox(key, target):
+    if target is None:
+        # A list; Postfix takes out what is in it twice.
+        return ", ".join(directory.recipients(key)) or None
+    if _is_mailbox(key, target):
         return None
     if directory.alias(key) is not None:
         return target
@@ -71,8 +74,8 @@ def _is_mailbox(key: str, target: str | None) -> bool:
 
 
 def _senders(directory: Directory, key: str) -> str | None:
-    # smtpd_sender_login_maps: which login may use this address as its sender.
-    return directory.resolve(key)
+    # smtpd_sender_login_maps: which logins may use this address as their sender.
+    return ", ".join(directory.senders(key)) or None
 
 
 MAPS: Mapping[str, Lookup] = {
