@@ -19,6 +19,7 @@ SECRETS = Path("/run/secrets")
 STATE = Path("/var/lib/mailstore")
 DIRECTORY = Path("/var/lib/directory")
 ALARMS = Path("/var/lib/alarms")
+MACHINE = Path("/etc/mailstead/machine.json")
 
 _path = click.Path(path_type=Path)
 
@@ -41,6 +42,7 @@ cli.add_command(person)
 @click.option(
     "--mailstore-token", type=_path, default=SECRETS / "mailstore_token", show_default=True
 )
+@click.option("--admin-token", type=_path, default=SECRETS / "admin_token", show_default=True)
 @click.option("--database", type=_path, default=DIRECTORY, show_default=True, help="Its folder.")
 @click.option("--alarms", type=_path, default=ALARMS, show_default=True, help="Their folder.")
 @click.option("--control", type=_path, default=CONTROL, show_default=True, help="Unix socket.")
@@ -49,6 +51,7 @@ cli.add_command(person)
 @click.option("--auth-port", default=health.AUTH_PORT, show_default=True)
 @click.option("--query-port", default=health.QUERY_PORT, show_default=True)
 @click.option("--policy-port", default=health.POLICY_PORT, show_default=True)
+@click.option("--self-port", default=health.SELF_PORT, show_default=True)
 @click.option("--redis", default="redis:6379", metavar="HOST:PORT", show_default=True)
 def directory(
     *,
@@ -56,6 +59,7 @@ def directory(
     canary_password: Path,
     key: Path,
     mailstore_token: Path,
+    admin_token: Path,
     database: Path,
     alarms: Path,
     control: Path,
@@ -64,6 +68,7 @@ def directory(
     auth_port: int,
     query_port: int,
     policy_port: int,
+    self_port: int,
     redis: str,
 ) -> None:
     """Answer who is who: lookups and logins for Postfix, logins for the mail store."""
@@ -75,6 +80,7 @@ def directory(
         canary_password=canary_password,
         key=key,
         mailstore_token=mailstore_token,
+        admin_token=admin_token,
         database=database,
         alarms=alarms,
         control=control,
@@ -83,6 +89,7 @@ def directory(
         auth_port=auth_port,
         query_port=query_port,
         policy_port=policy_port,
+        self_port=self_port,
         redis_host=redis_host,
         redis_port=redis_port,
     )
@@ -164,6 +171,20 @@ def dav(*, mailstore: str, listen: str, port: int) -> None:
             await until_stopped()
 
     _serve(serve)
+
+
+@cli.command()
+@click.option("--directory", default="directory:4005", metavar="HOST:PORT", show_default=True)
+@click.option("--token", type=_path, default=SECRETS / "admin_token", show_default=True)
+@click.option("--machine", type=_path, default=MACHINE, show_default=True, help="What is shown.")
+@click.option("--listen", default="", help="Address to listen on.  [default: every IPv4 address]")
+@click.option("--port", default=health.ADMIN_PORT, show_default=True)
+def admin(*, directory: str, token: Path, machine: Path, listen: str, port: int) -> None:
+    """Serve the web pages on which people look after themselves, to the proxy."""
+    from postmaster.admin.server import AdminOptions, serving_admin  # noqa: PLC0415
+
+    options = AdminOptions(*_host_port(directory), token, machine, listen, port)
+    _serve(lambda: _until_stopped(serving_admin(options)))
 
 
 @cli.command("health")

@@ -39,5 +39,9 @@ class AccountError(PostmasterError):
     """Something about a person's passwords and keys was not done, and why."""
 
 
+class SecretRefusedError(AccountError):
+    """A password or code that was typed is not the person's."""
+
+
 class VaultLockedError(StorageUnavailableError):
     """Nobody is logged in who could open the vault."""

@@ -12,9 +12,9 @@ import sys
 from collections.abc import Callable, Mapping
 
 TIMEOUT = 5.0  # seconds for each port
-SOCKETMAP_PORT, AUTH_PORT, QUERY_PORT = 4000, 4001, 4002
+SOCKETMAP_PORT, AUTH_PORT, QUERY_PORT, POLICY_PORT, SELF_PORT = 4000, 4001, 4002, 4004, 4005
 LMTP_PORT, IMAPS_PORT, POP3S_PORT, DESK_PORT = 24, 993, 995, 4003
-DAV_PORT, POLICY_PORT = 5232, 4004
+DAV_PORT, ADMIN_PORT = 5232, 5233
 NOBODY = "nobody@invalid"  # RFC 2606: never a real domain
 
 
@@ -73,6 +73,18 @@ def check_dav(host: str, port: int) -> None:
     _expect(answer == b"HTTP/", "dav", answer)
 
 
+def check_self_service(host: str, port: int) -> None:
+    """Who has no token is refused (`directory.self_service`)."""
+    answer = _exchange(host, port, b"{}\n", 1)
+    _expect(answer == b"{", "self-service", answer)
+
+
+def check_admin(host: str, port: int) -> None:
+    """The style sheet, which needs neither a login nor the directory, is there."""
+    answer = _exchange(host, port, b"GET /style.css HTTP/1.0\r\n\r\n", 12)
+    _expect(answer == b"HTTP/1.1 200", "admin", answer)
+
+
 Check = Callable[[str, int], None]
 CHECKS: Mapping[str, tuple[tuple[Check, int], ...]] = {
     "directory": (
@@ -80,6 +92,7 @@ CHECKS: Mapping[str, tuple[tuple[Check, int], ...]] = {
         (check_auth, AUTH_PORT),
         (check_query, QUERY_PORT),
         (check_policy, POLICY_PORT),
+        (check_self_service, SELF_PORT),
     ),
     "mailstore": (
         (check_lmtp, LMTP_PORT),
@@ -88,6 +101,7 @@ CHECKS: Mapping[str, tuple[tuple[Check, int], ...]] = {
         (check_desk, DESK_PORT),
     ),
     "dav": ((check_dav, DAV_PORT),),
+    "admin": ((check_admin, ADMIN_PORT),),
 }
 
 

@@ -14,6 +14,7 @@ from firstboot.base.settings import Settings
 
 HTTPS = "https"  # IANA's name of the port
 DAV = "dav"  # the service with calendars and contacts, and the folder that leads to it
+ADMIN = "admin"  # the service with the pages for people, at /
 # How long others remember the policy, in seconds: after that a machine without a certificate that
 # is trusted gets mail again (RFC 8461, 3.2).
 MAX_AGE = 7 * 24 * 3600
@@ -27,6 +28,7 @@ class Web:
     domains: tuple[str, ...]
     policy: str
     dav: bool
+    admin: bool
 
     @property
     def policy_id(self) -> str:
@@ -54,6 +56,7 @@ def read_web(settings: Settings, stack: Stack) -> Web | None:
         tuple(domain.name for domain in settings.domains),
         _policy(settings),
         any(service.name == DAV for service in stack.services),
+        any(service.name == ADMIN for service in stack.services),
     )
 
 

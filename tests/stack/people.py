@@ -11,7 +11,9 @@ JOAN = Person("joan@example.com", "Joan Clarke")
 VERA = Person("vera@example.com", "Vera Rubin")
 # Whoever steals her password sends as much as the limits let through.
 HEDY = Person("hedy@example.com", "Hedy Lamarr", aliases=("lamarr@example.com",))
-EXAMPLE = Example("mail.example.com", "example.com", people=(ADA, GRACE, JOAN, VERA, HEDY))
+# Her password changes, on the web pages.
+MARY = Person("mary@example.com", "Mary Somerville")
+EXAMPLE = Example("mail.example.com", "example.com", people=(ADA, GRACE, JOAN, VERA, HEDY, MARY))
 CANARY = f"canary@{EXAMPLE.hostname}"
 # Somebody elsewhere (RFC 2606); nothing may ever be sent there through us.
 STRANGER = "stranger@example.org"

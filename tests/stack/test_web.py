@@ -2,83 +2,27 @@
 
 from __future__ import annotations
 
-import base64
-import http.client
 import plistlib
-import socket
-from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from tests.stack.boxes import Boxes
-from tests.stack.mail import SECONDS, Mail
+from tests.stack.mail import Mail
 from tests.stack.messages import new_mark
 from tests.stack.people import EXAMPLE, GRACE
 from tests.stack.plaintext import files_with, spellings
+from tests.stack.web import Web
 from tests.unit.postmaster.davclient import contact, event
-from tools.stack.example import ADA, Person
+from tools.stack.example import ADA
 from tools.stack.lifecycle import StackUp
-from tools.stack.ports import LOOPBACK
 
 OUTLOOK = """<?xml version="1.0" encoding="utf-8"?>
 <Autodiscover xmlns="http://schemas.microsoft.com/exchange/autodiscover/outlook/requestschema/2006">
 <Request><EMailAddress>{}</EMailAddress><AcceptableResponseSchema>
 http://schemas.microsoft.com/exchange/autodiscover/outlook/responseschema/2006a
 </AcceptableResponseSchema></Request></Autodiscover>"""
-MOST_MEBIBYTES = {"proxy": 16, "dav": 64}
-
-
-class _Https(http.client.HTTPSConnection):
-    """To the loopback address, while the certificate has to name the host."""
-
-    def connect(self) -> None:
-        plain = socket.create_connection((LOOPBACK, self.port), SECONDS)
-        context = self._context  # type: ignore[attr-defined]
-        self.sock = context.wrap_socket(plain, server_hostname=self.host)
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What the web server answered."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-
-@dataclass(frozen=True)
-class Web:
-    """The web server as programs use it."""
-
-    mail: Mail
-
-    @property
-    def host(self) -> str:
-        """Its name and port, as in addresses."""
-        return f"{self.mail.stack.hostname}:{self.mail.stack.ports['https']}"
-
-    def ask(
-        self,
-        method: str,
-        path: str,
-        body: str = "",
-        person: Person | None = None,
-        password: str = "",
-        **more: str,
-    ) -> Reply:
-        headers = {name.replace("_", "-"): value for name, value in more.items()}
-        if person is not None:
-            login = f"{person.address}:{password or self.mail.password(person)}"
-            headers["Authorization"] = "Basic " + base64.b64encode(login.encode()).decode()
-        stack = self.mail.stack
-        connection = _Https(stack.hostname, stack.ports["https"], context=self.mail.context)
-        try:
-            connection.request(method, path, body.encode(), headers)
-            found = connection.getresponse()
-            return Reply(found.status, dict(found.getheaders()), found.read())
-        finally:
-            connection.close()
+MOST_MEBIBYTES = {"proxy": 16, "dav": 64, "admin": 56}
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ PROCESS_CALL = re.compile(
 HARMLESS_HOST = re.compile(
     r"(.+\.)?(test|example|invalid|localhost|example\.(com|net|org))|127\.0\.0\.1|\[::1\]"
     r"|192\.0\.2\.\d+|\[2001:db8:[0-9a-f:]*\]"
-    r"|schemas\.microsoft\.com|www\.apple\.com|calendarserver\.org|dav|unix"
+    r"|schemas\.microsoft\.com|www\.apple\.com|calendarserver\.org|admin|dav|unix"
     r"|www\.(apache|freedesktop|w3)\.org|acme-v02\.api\.letsencrypt\.org"
 )
 

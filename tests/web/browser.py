@@ -219,12 +219,17 @@ def _size(content: dict[str, float], width: int) -> dict[str, float]:
 
 
 @contextlib.contextmanager
-def open_browser(album: Path, width: int) -> Iterator[Browser]:
-    """Chromium with an empty profile; it has no sandbox, since tests may run as root."""
+def open_browser(album: Path, width: int, *, here: str = "") -> Iterator[Browser]:
+    """Chromium with an empty profile; it has no sandbox, since tests may run as root.
+
+    `here`: a name that leads to this machine, whatever a name server says.
+    """
     options = ChromeOptions()
     options.binary_location = _program("chromium", "chromium-browser")
     for flag in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars"):
         options.add_argument(flag)
+    if here:
+        options.add_argument(f"--host-resolver-rules=MAP {here} 127.0.0.1")
     options.add_argument(f"--window-size={max(width, 500)},{HEIGHTS.get(width, 900)}")
     options.set_capability("acceptInsecureCerts", True)
     options.set_capability("goog:loggingPrefs", {"browser": "WARNING"})

@@ -87,7 +87,8 @@ class Accounts:
         content = (
             None if secret is None else opened(app.wrap, entry.vault.owner, secret.text.encode())
         )
-        if content is None or scope not in app.scopes:
+        # One for everything is still none of the person's own: it opens no pages.
+        if content is None or scope is Scope.ALL or scope not in app.scopes:
             return None
         self._keys.database.note_use(entry.vault.owner, app)
         if scope is Scope.DAV and Scope.MAIL not in app.scopes:

@@ -16,7 +16,7 @@ from postmaster.crypto.wraps import Owner, Scope, WrapKind, scope_key
 from postmaster.directory.database import AppEntry, PersonEntry, VaultEntry
 from postmaster.directory.keyring import Keyring
 from postmaster.directory.people import Person
-from postmaster.errors import AccountError
+from postmaster.errors import AccountError, SecretRefusedError
 
 MAX_APPS = 50  # of one person
 MAX_LABEL = 60  # characters
@@ -106,7 +106,9 @@ class Changes:
                 self._hand_over(old.owner, entry.vault, key)
                 opened += 1
         if not opened:
-            raise AccountError("this neither is a recovery code nor a password of the sealed mail")
+            raise SecretRefusedError(
+                "this neither is a recovery code nor a password of the sealed mail"
+            )
         return opened
 
     def vaults(self, address: str) -> tuple[bool, list[str]]:
@@ -148,7 +150,7 @@ class Changes:
             key = self._keys.open(entry.vault, WrapKind.PASSWORD, secret.encode())
         if key is None:
             what = "neither the password nor the recovery code" if recovery else "not the password"
-            raise AccountError(f"this is {what} of {person.address}")
+            raise SecretRefusedError(f"this is {what} of {person.address}")
         return entry, key
 
     def _prove_and_lock(self, person: Person, password: str) -> tuple[PersonEntry, DataKey]:

@@ -74,7 +74,7 @@ async def _list(control: Control, _request: Mapping[str, Any]) -> Answer:
     for person in control.directory.people.values():
         address = person.address
         entry = await control.run(partial(control.keys.database.person, address))
-        people.append({"address": address, "aliases": list(person.aliases), **_state(entry)})
+        people.append({"address": address, "aliases": list(person.aliases), **state_of(entry)})
     known = await control.run(control.keys.database.addresses)
     left = [address for address in known if not control.directory.has_mailbox(address)]
     return {"people": people, "left": left}
@@ -209,7 +209,8 @@ async def controlled(control: Control, path: Path) -> AsyncIterator[None]:
         path.unlink(missing_ok=True)
 
 
-def _state(entry: PersonEntry | None) -> Answer:
+def state_of(entry: PersonEntry | None) -> Answer:
+    """Return how the mail of a person is locked, as `list` shows it."""
     if entry is None or WrapKind.PASSWORD not in entry.vault.wraps:
         return {"state": "never logged in", "recovery_code": False, "app_passwords": 0, "sealed": 0}
     return {

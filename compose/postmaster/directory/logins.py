@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ from postmaster.directory.accounts import Accounts, Opened
 from postmaster.directory.first_logins import FirstLogins
 from postmaster.directory.limits import LoginLimits
 from postmaster.directory.people import Directory, Person
-from postmaster.errors import StorageUnavailableError
+from postmaster.errors import SecretRefusedError, StorageUnavailableError
 from postmaster.logs import event, warn
 from postmaster.query import Unlock, Verdict, VerdictKind
 
@@ -103,6 +103,28 @@ class Authenticator:
         except StorageUnavailableError as error:
             return _unavailable(error)
         return _accepted(canary, opened, keys=keys)
+
+    async def proven(
+        self, login: str, address: str, work: Callable[[], Awaitable[T]]
+    ) -> T | VerdictKind:
+        """Do what needs a secret of a person's, with the limits of a login for those that fail.
+
+        `work` raises SecretRefusedError for those. Returns REJECTED then, LIMITED when it is too
+        early to try, and TEMPORARY when others are waiting already.
+        """
+        name = normalise(login)
+        if await self._limits.exceeded(name, address):
+            return VerdictKind.LIMITED
+        if self._waiting >= WAITING_HASHES:
+            return VerdictKind.TEMPORARY
+        try:
+            done = await work()
+        except SecretRefusedError:
+            await self._limits.failed(name, address)
+            warn(logger, "secret-rejected", login=name, address=address)
+            return VerdictKind.REJECTED
+        await self._limits.succeeded(name, address)
+        return done
 
     def person(self, address: str) -> Person | None:
         """Return the person with this main address or alias."""

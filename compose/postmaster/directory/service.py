@@ -11,7 +11,7 @@ from pathlib import Path
 from postmaster import query
 from postmaster.crypto import DataKey, PersonId, person_id
 from postmaster.crypto.passwords import Argon2Parameters, tune
-from postmaster.directory import dovecot_auth, policy, socketmap
+from postmaster.directory import dovecot_auth, policy, self_service, socketmap
 from postmaster.directory.accounts import Accounts
 from postmaster.directory.cache import Cache
 from postmaster.directory.changes import Changes
@@ -44,6 +44,7 @@ class DirectoryOptions:
     canary_password: Path
     key: Path
     mailstore_token: Path
+    admin_token: Path
     database: Path  # folder
     alarms: Path  # folder
     control: Path  # Unix socket
@@ -52,6 +53,7 @@ class DirectoryOptions:
     auth_port: int
     query_port: int
     policy_port: int
+    self_port: int
     redis_host: str
     redis_port: int
     argon2: Argon2Parameters | None = None
@@ -65,6 +67,7 @@ class DirectoryPorts:
     auth: int
     query: int
     policy: int
+    self_service: int
 
 
 class LocalQueries:
@@ -156,6 +159,7 @@ async def serving_directory(options: DirectoryOptions) -> AsyncIterator[Director
     directory = read_directory(options.settings)
     token = read_token(options.canary_password, "the canary's password")
     mailstore_token = read_token(options.mailstore_token, "the mail store's token")
+    admin_token = read_token(options.admin_token, "the token of the web pages")
     keys = open_keyring(options)
     accounts = Accounts(keys)
     event(logger, "directory", people=len(directory.people), domains=len(directory.domains))
@@ -163,6 +167,7 @@ async def serving_directory(options: DirectoryOptions) -> AsyncIterator[Director
     authenticator = Authenticator(directory, RedisLimits(cache), token, accounts)
     sending = SendingLimits(directory.limits, cache, options.alarms)
     queries = LocalQueries(directory, authenticator, accounts, token)
+    control = Control(directory, authenticator, keys, Changes(keys))
     async with AsyncExitStack() as stack:
         stack.callback(keys.database.close)
         stack.push_async_callback(cache.close)
@@ -189,6 +194,12 @@ async def serving_directory(options: DirectoryOptions) -> AsyncIterator[Director
                 options.policy_port,
                 policy.LINE_LIMIT,
             ),
+            (
+                "self-service",
+                self_service.self_service_handler(control, admin_token),
+                options.self_port,
+                self_service.LINE_LIMIT,
+            ),
         )
         ports = [
             await stack.enter_async_context(
@@ -203,6 +214,5 @@ async def serving_directory(options: DirectoryOptions) -> AsyncIterator[Director
             )
             for name, handler, port, line_limit in handlers
         ]
-        control = Control(directory, authenticator, keys, Changes(keys))
         await stack.enter_async_context(controlled(control, options.control))
         yield DirectoryPorts(*ports)

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from hypothesis import settings
 
+from postmaster.admin.server import AdminOptions, serving_admin
 from postmaster.crypto.passwords import Argon2Parameters
 from postmaster.directory.service import DirectoryOptions, DirectoryPorts, serving_directory
 from postmaster.mailstore import MailstoreOptions, MailstorePorts, serving_mailstore
@@ -37,6 +38,7 @@ CANARY = "canary@mail.example.com"
 CANARY_PASSWORD = "c0" * 32
 DIRECTORY_KEY = "d1" * 32
 MAILSTORE_TOKEN = "5e" * 32
+ADMIN_TOKEN = "ad" * 32
 CHEAP = Argon2Parameters(64, 1, 1)
 DEADLINE = 10.0  # seconds, for whatever should happen at once
 
@@ -64,6 +66,7 @@ class Files:
     alarms: Path
     directory_key: Path
     mailstore_token: Path
+    admin_token: Path
     control: Path
 
 
@@ -101,6 +104,7 @@ def make_files(folder: Path, password_hash: str, certificate: tuple[Path, Path])
         alarms=folder / "alarms",
         directory_key=folder / "directory_key",
         mailstore_token=folder / "mailstore_token",
+        admin_token=folder / "admin_token",
         control=folder / "control",
     )
     files.pair.write_bytes(b"".join(file.read_bytes() for file in certificate))
@@ -108,6 +112,7 @@ def make_files(folder: Path, password_hash: str, certificate: tuple[Path, Path])
     files.canary_password.write_text(CANARY_PASSWORD)
     files.directory_key.write_text(DIRECTORY_KEY)
     files.mailstore_token.write_text(MAILSTORE_TOKEN)
+    files.admin_token.write_text(ADMIN_TOKEN)
     for made in (files.vaults, files.keys, files.spool, files.database, files.alarms):
         made.mkdir()
     return files
@@ -150,6 +155,7 @@ class Stack:
                     canary_password=self.files.canary_password,
                     key=self.files.directory_key,
                     mailstore_token=self.files.mailstore_token,
+                    admin_token=self.files.admin_token,
                     database=self.files.database,
                     alarms=self.files.alarms,
                     control=self.files.control,
@@ -159,6 +165,7 @@ class Stack:
                     auth_port=0,
                     query_port=0,
                     policy_port=0,
+                    self_port=0,
                     redis_host="127.0.0.1",
                     redis_port=9,  # discard: nobody is there, so there are no limits
                 )
@@ -200,6 +207,21 @@ class Stack:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(DEADLINE)
         self._loop.close()
+
+    def start_admin(self) -> int:
+        """Start the web pages, too; return their port."""
+        machine = self.files.settings.with_name("machine.json")
+        names = {"hostname": "mail.example.com", "imaps": 993, "pop3s": 995}
+        machine.write_text(json.dumps({**names, "submissions": 465, "submission": 587}))
+        options = AdminOptions(
+            directory_host="127.0.0.1",
+            directory_port=self.ports.directory.self_service,
+            token=self.files.admin_token,
+            machine=machine,
+            listen="127.0.0.1",
+            port=0,
+        )
+        return self._wait(self._services.enter_async_context(serving_admin(options)))
 
     def stop_directory(self) -> None:
         """End the directory only."""

@@ -250,6 +250,7 @@ def test_health_asks_every_port(shared_stack: Stack) -> None:
         health.AUTH_PORT: directory.auth,
         health.QUERY_PORT: directory.query,
         health.POLICY_PORT: directory.policy,
+        health.SELF_PORT: directory.self_service,
         health.LMTP_PORT: mailstore.lmtp,
         health.IMAPS_PORT: mailstore.imap,
         health.POP3S_PORT: mailstore.pop3,

@@ -1,0 +1,1 @@
+"""The `admin` service: web pages on which people look after themselves. It holds no key."""

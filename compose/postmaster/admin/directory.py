@@ -1,0 +1,158 @@
+"""The side of `admin` of `directory.self_service`: a connection a question, light to import."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+LINE_LIMIT = 64 * 1024
+ANSWER_SECONDS = 95.0  # a login may have to wait for its turn
+
+
+class Problem(Enum):
+    """Why the directory did not do it."""
+
+    WRONG = "wrong"  # name, password or code
+    LIMITED = "limited"  # too many failures; nothing was tried
+    UNAVAILABLE = "unavailable"
+    REFUSED = "refused"
+    NOBODY = "nobody"  # the person has left
+
+
+class ProblemError(Exception):
+    """The directory did not do it."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.value)
+        self.problem = problem
+
+
+@dataclass(frozen=True)
+class PersonState:
+    """What there is to know of a person; `quota` is in bytes, None for as much as the disk has."""
+
+    address: str
+    aliases: tuple[str, ...]
+    quota: int | None
+    recovery_code: bool
+    app_passwords: int
+    sealed: int  # vaults that a reset has left closed
+    stamp: str
+
+
+@dataclass(frozen=True)
+class AppPassword:
+    """One that was made before; times are seconds since 1970."""
+
+    id: str
+    label: str
+    scopes: tuple[str, ...]
+    created: int
+    last_use: int | None
+
+
+@dataclass(frozen=True)
+class NewAppPassword:
+    """One that was just made."""
+
+    id: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class PersonDirectory:
+    """Asks the directory. Every method raises ProblemError; `client` is an IP address."""
+
+    host: str
+    port: int
+    token: str = field(repr=False)
+
+    async def log_in(self, login: str, password: str, client: str) -> str:
+        """Return the main address of whom this is the password of."""
+        answer = await self._ask(op="log-in", login=login, password=password, address=client)
+        return str(answer["person"])
+
+    async def describe(self, person: str) -> PersonState:
+        """Return what there is to know of somebody."""
+        found = await self._ask(op="describe", person=person, address="")
+        try:
+            return PersonState(
+                address=found["person"],
+                aliases=tuple(found["aliases"]),
+                quota=found["quota"],
+                recovery_code=found["recovery_code"],
+                app_passwords=found["app_passwords"],
+                sealed=found["sealed"],
+                stamp=found["stamp"],
+            )
+        except (KeyError, TypeError):
+            raise ProblemError(Problem.UNAVAILABLE) from None
+
+    async def change_password(self, person: str, secret: str, new: str, client: str) -> None:
+        """Set a new password; `secret` is the present one, or the recovery code."""
+        await self._ask(op="password", person=person, secret=secret, new=new, address=client)
+
+    async def new_recovery_code(self, person: str, secret: str, client: str) -> str:
+        """Return a recovery code; the one before opens nothing any more."""
+        answer = await self._ask(op="recovery-code", person=person, secret=secret, address=client)
+        return str(answer["code"])
+
+    async def add_app(
+        self, person: str, secret: str, label: str, scopes: Sequence[str], client: str
+    ) -> NewAppPassword:
+        """Make an app password."""
+        found = await self._ask(
+            op="app-add",
+            person=person,
+            secret=secret,
+            label=label,
+            scopes=list(scopes),
+            address=client,
+        )
+        return NewAppPassword(str(found["id"]), str(found["password"]))
+
+    async def apps(self, person: str) -> tuple[AppPassword, ...]:
+        """Return the app passwords of somebody."""
+        found = await self._ask(op="app-list", person=person, address="")
+        try:
+            return tuple(
+                AppPassword(
+                    app["id"],
+                    app["label"],
+                    tuple(app["scopes"]),
+                    app["created"],
+                    app["last_use"],
+                )
+                for app in found["app_passwords"]
+            )
+        except (KeyError, TypeError):
+            raise ProblemError(Problem.UNAVAILABLE) from None
+
+    async def revoke_app(self, person: str, app: str) -> None:
+        """Take an app password away."""
+        await self._ask(op="app-revoke", person=person, id=app, address="")
+
+    async def _ask(self, **request: Any) -> dict[str, Any]:
+        line = json.dumps({**request, "token": self.token}).encode() + b"\n"
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                answer = json.loads(await self._exchange(line))
+            if answer["ok"]:
+                return dict(answer)
+            problem = Problem(answer["problem"])
+        except (OSError, ValueError, KeyError, TypeError):
+            problem = Problem.UNAVAILABLE  # it is away, or not of this release
+        raise ProblemError(problem)
+
+    async def _exchange(self, line: bytes) -> bytes:
+        reader, writer = await asyncio.open_connection(self.host, self.port, limit=LINE_LIMIT)
+        try:
+            writer.write(line)
+            await writer.drain()
+            return await reader.readline()
+        finally:
+            writer.close()

@@ -1,0 +1,23 @@
+"""What a page says and answers when the directory did not do something."""
+
+from __future__ import annotations
+
+from postmaster.admin.directory import Problem
+
+
+def key_of(problem: Problem, wrong: str) -> str:
+    """Return the key of the text; `wrong` is the one for a wrong password or code."""
+    return {
+        Problem.WRONG: wrong,
+        Problem.LIMITED: "common.limited",
+        Problem.REFUSED: "common.refused",
+    }.get(problem, "common.away")
+
+
+def status_of(problem: Problem) -> int:
+    """Return the status in HTTP."""
+    return {
+        Problem.WRONG: 422,
+        Problem.LIMITED: 429,
+        Problem.REFUSED: 422,
+    }.get(problem, 503)

@@ -1,0 +1,24 @@
+"""What all pages share, for as long as the service runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from postmaster.admin.directory import PersonDirectory
+from postmaster.admin.forms import FormTokens
+from postmaster.admin.languages import Catalogue, read_catalogue
+from postmaster.admin.machine import Machine
+from postmaster.admin.sessions import Sessions
+
+
+@dataclass(frozen=True)
+class Site:
+    """Whom to ask, who is logged in, and every text."""
+
+    machine: Machine
+    directory: PersonDirectory
+    menu: Sequence[tuple[str, str]]  # path, and key of the name
+    sessions: Sessions = field(default_factory=Sessions)
+    tokens: FormTokens = field(default_factory=FormTokens)
+    catalogue: Catalogue = field(default_factory=read_catalogue)

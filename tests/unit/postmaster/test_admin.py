@@ -1,0 +1,396 @@
+"""The web pages on which people look after themselves, with a real directory behind them."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from postmaster import health
+from tests.unit.postmaster.harness import ADA, BOB, PASSWORD, Files, Stack
+from tests.unit.postmaster.pageclient import PageClient, Reply
+
+NEW = "a new one, quite long"
+Open = Callable[[], PageClient]
+
+
+@pytest.fixture
+def stack(files: Files) -> Iterator[Stack]:
+    """Both services; a vault is locked as soon as its session ends."""
+    running = Stack(files, grace=0.05)
+    yield running
+    if running.running:
+        running.stop()
+
+
+@pytest.fixture
+def browse(stack: Stack) -> Open:
+    """Open one more browser at the pages of the stack."""
+    port = stack.start_admin()
+    return lambda: PageClient(port)
+
+
+@pytest.fixture
+def ada(browse: Open) -> PageClient:
+    """Ada's browser, logged in."""
+    browser = browse()
+    assert "Your account" in browser.sign_in(ADA, PASSWORD).text
+    return browser
+
+
+def may_read(stack: Stack, password: str) -> bool:
+    try:
+        with stack.imap(ADA, password):
+            return True
+    except stack.connect().error:
+        return False
+
+
+def secret_on(reply: Reply) -> str:
+    found = re.search(r'<p class="secret"[^>]*>([^<]+)<', reply.text)
+    assert found, reply.words
+    return found[1]
+
+
+# Signing in
+
+
+def test_nobody_sees_a_page_before_the_login(browse: Open) -> None:
+    for path in ("/", "/app-passwords", "/password", "/recovery-code", "/sessions"):
+        reply = browse().ask("GET", path)
+        assert (reply.status, reply.headers["location"]) == (303, "/sign-in")
+    posted = browse().post("/sessions/end-others", {})
+    assert (posted.status, posted.headers["location"]) == (303, "/sign-in")
+
+
+def test_the_address_or_an_alias_logs_in(browse: Open) -> None:
+    for login in (ADA, "Countess@Example.com ", " ada@example.com"):
+        assert "ada@example.com" in browse().sign_in(login, PASSWORD).words
+
+
+def test_a_failure_does_not_tell_who_exists(browse: Open, stack: Stack) -> None:
+    found = [
+        browse().sign_in(login, password)
+        for login, password in (
+            (ADA, "wrong"),
+            ("nobody@example.com", "wrong"),
+            ("canary@mail.example.com", "c0" * 32),
+            ("", ""),
+            (ADA, "x" * 2000),
+        )
+    ]
+    assert {reply.status for reply in found} == {422}
+    assert len({re.sub(r'value="[^"]*"| autofocus', "", reply.text) for reply in found}) == 1
+    assert all("do not belong together" in reply.words for reply in found)
+
+
+def test_an_app_password_does_not_log_in(ada: PageClient, browse: Open) -> None:
+    made = ada.send(
+        "/app-passwords/new",
+        {"label": "x", "scope": ["mail", "send", "dav"], "password": PASSWORD},
+    )
+    assert "do not belong together" in browse().sign_in(ADA, secret_on(made)).words
+
+
+def test_cookies_are_kept_to_the_host_and_from_scripts(browse: Open) -> None:
+    browser = browse()
+    first = browser.ask("GET", "/sign-in")
+    fields = {"form": browser.token("/sign-in"), "address": ADA, "password": PASSWORD}
+    reply = browser.post("/sign-in", fields)
+    session = [cookie for cookie in reply.cookies if cookie.startswith("__Host-session=")]
+    assert len(session) == 1
+    for cookie in (*first.cookies, *session):
+        assert cookie.startswith("__Host-")
+        parts = {part.strip().lower() for part in cookie.split(";")[1:]}
+        assert {"httponly", "secure", "samesite=strict", "path=/"} <= parts
+        assert not any(part.startswith("domain") for part in parts)
+
+
+def test_a_login_takes_a_new_token(browse: Open) -> None:
+    browser = browse()
+    browser.cookies["__Host-session"] = "chosen-by-somebody-else"
+    browser.sign_in(ADA, PASSWORD)
+    assert browser.cookies["__Host-session"] != "chosen-by-somebody-else"
+    before = browser.cookies["__Host-session"]
+    fields = {"form": browser.token("/"), "address": BOB, "password": PASSWORD}
+    assert browser.post("/sign-in", fields).status == 303
+    assert browser.cookies["__Host-session"] != before
+    assert BOB in browser.open("/").words
+    browser.cookies["__Host-session"] = before
+    assert "Sign in" in browser.open("/").text
+
+
+def test_signing_out_ends_the_session(ada: PageClient) -> None:
+    kept = ada.cookies["__Host-session"]
+    assert "Sign in" in ada.send("/", {}, to="/sign-out").text
+    ada.cookies["__Host-session"] = kept
+    assert ada.ask("GET", "/").status == 303
+
+
+# Changes
+
+
+def test_an_app_password_is_made_used_and_revoked(ada: PageClient, stack: Stack) -> None:
+    made = ada.send(
+        "/app-passwords/new", {"label": "Telephone <1>", "scope": "mail", "password": PASSWORD}
+    )
+    password = secret_on(made)
+    assert "Telephone &lt;1&gt;" in made.text
+    picture = re.search(r'src="(data:image/svg\+xml[^"]+)"', made.text)
+    assert picture
+    assert may_read(stack, password)
+    listed = ada.open("/app-passwords")
+    assert "Telephone <1>" in listed.words
+    assert password not in listed.text
+    name = re.search(r'name="id" value="(\w+)"', listed.text)
+    assert name
+    done = ada.send("/app-passwords", {"id": name[1]}, to="/app-passwords/revoke")
+    assert "is taken away" in done.words
+    assert not may_read(stack, password)
+    # Once more, as somebody with two windows does.
+    assert "taken away" in ada.send("/", {"id": name[1]}, to="/app-passwords/revoke").words
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"password": "wrong"}, "not your password"),
+        ({"label": ""}, "1 to 60"),
+        ({"label": "x" * 61}, "1 to 60"),
+        ({"label": "a\nb"}, "1 to 60"),
+        ({"scope": []}, "at least one"),
+        ({"scope": "root"}, "at least one"),
+    ],
+    ids=["password", "no-label", "long-label", "lines", "no-scope", "odd-scope"],
+)
+def test_no_app_password_is_made_of_nonsense(
+    ada: PageClient, change: dict[str, str], said: str
+) -> None:
+    fields = {"label": "x", "scope": "mail", "password": PASSWORD} | change
+    reply = ada.send("/app-passwords/new", fields)
+    assert (reply.status, said in reply.words) == (422, True)
+    assert "There are none yet" in ada.open("/app-passwords").words
+
+
+def test_the_password_is_changed_and_other_browsers_are_out(
+    ada: PageClient, browse: Open, stack: Stack
+) -> None:
+    other = browse()
+    other.sign_in(ADA, PASSWORD)
+    bob = browse()
+    bob.sign_in(BOB, PASSWORD)
+    fields = {"password": PASSWORD, "new": NEW, "again": NEW}
+    assert "is changed" in ada.send("/password", fields).words
+    assert "is changed" not in ada.open("/").words
+    assert other.ask("GET", "/").status == 303
+    assert bob.ask("GET", "/").status == 200
+    assert may_read(stack, NEW)
+    assert not may_read(stack, PASSWORD)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"password": "wrong"}, "neither your password nor"),
+        ({"new": "short", "again": "short"}, "at least 10"),
+        ({"again": "another one, longer"}, "another one than above"),
+        ({"new": "x" * 1025, "again": "x" * 1025}, "Too long"),
+        ({"new": "tab\tin the midst", "again": "tab\tin the midst"}, "cannot be seen"),
+    ],
+    ids=["wrong", "short", "differs", "long", "tab"],
+)
+def test_a_password_that_will_not_do_changes_nothing(
+    ada: PageClient, stack: Stack, change: dict[str, str], said: str
+) -> None:
+    fields = {"password": PASSWORD, "new": NEW, "again": NEW} | change
+    reply = ada.send("/password", fields)
+    assert (reply.status, said in reply.words) == (422, True)
+    assert NEW not in reply.text
+    assert may_read(stack, PASSWORD)
+
+
+def test_the_recovery_code_opens_what_a_forgotten_password_closed(
+    ada: PageClient, stack: Stack
+) -> None:
+    stack.deliver(b"Subject: x\r\n\r\nbody\r\n")
+    assert "not your password" in ada.send("/recovery-code", {"password": "wrong"}).words
+    code = secret_on(ada.send("/recovery-code", {"password": PASSWORD}))
+    assert code not in ada.open("/recovery-code").text
+    assert "you have one" in ada.open("/").words
+    fields = {"password": code, "new": NEW, "again": NEW}
+    assert "is changed" in ada.send("/password", fields).words
+    with stack.imap(ADA, NEW) as client:
+        assert client.select()[1] == [b"1"]
+
+
+def test_a_password_that_is_changed_elsewhere_ends_the_session(
+    ada: PageClient, stack: Stack
+) -> None:
+    ada.send("/recovery-code", {"password": PASSWORD})
+    assert ada.ask("GET", "/").status == 200
+    request = b'{"op": "reset", "person": "ada@example.com", "new": "set by the machine"}'
+    assert stack.control(request)["ok"]
+    assert ada.ask("GET", "/").status == 303
+
+
+# Sessions
+
+
+def test_sessions_are_listed_and_ended(ada: PageClient, browse: Open) -> None:
+    others = [browse() for _ in range(3)]
+    for number, other in enumerate(others):
+        other.client = f"192.0.2.{100 + number}"
+        other.headers["User-Agent"] = "Mozilla/5.0 (X11; Linux) Gecko Firefox/140.0"
+        other.sign_in(ADA, PASSWORD)
+    stranger = browse()
+    stranger.sign_in(BOB, PASSWORD)
+    page = ada.open("/sessions")
+    assert all(f"192.0.2.{number}" in page.words for number in (7, 100, 101, 102))
+    assert page.words.count("Firefox, Linux") == 3
+    assert page.words.count("this browser") == 1
+    names = re.findall(r'name="id" value="(\w+)"', page.text)
+    assert len(names) == 3
+    # Nobody ends another's.
+    stranger.send("/sessions", {"id": names[0]}, to="/sessions/end")
+    assert [other.ask("GET", "/").status for other in others] == [200, 200, 200]
+    assert "is signed out" in ada.send("/sessions", {"id": names[0]}, to="/sessions/end").words
+    assert sorted(other.ask("GET", "/").status for other in others) == [200, 200, 303]
+    ada.send("/sessions", {}, to="/sessions/end-others")
+    assert [other.ask("GET", "/").status for other in others] == [303, 303, 303]
+    assert ada.ask("GET", "/").status == stranger.ask("GET", "/").status == 200
+
+
+# What a page is
+
+
+PATHS = ("/", "/app-passwords", "/app-passwords/new", "/password", "/recovery-code", "/sessions")
+
+
+@pytest.mark.parametrize("path", [*PATHS, "/sign-in", "/nothing", "/style.css", "/icon.svg"])
+def test_every_answer_is_strict(ada: PageClient, path: str) -> None:
+    reply = ada.ask("GET", path)
+    policy = dict(
+        part.strip().split(" ", 1) for part in reply.headers["content-security-policy"].split(";")
+    )
+    assert policy == {
+        "default-src": "'none'",
+        "style-src": "'self'",
+        "img-src": "'self' data:",
+        "form-action": "'self'",
+        "base-uri": "'none'",
+        "frame-ancestors": "'none'",
+    }
+    assert reply.headers["x-content-type-options"] == "nosniff"
+    kept = "max-age=3600" if "." in path else "no-store"
+    assert reply.headers["cache-control"] == kept
+    assert not re.search(r"<script|<style|\sstyle=|\son\w+=|https?://", reply.text) or path in {
+        "/",
+        "/icon.svg",
+    }
+    assert "server" not in reply.headers
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN,zh;q=0.9,en;q=0.5"])
+def test_every_page_is_in_the_language_that_is_asked_for(ada: PageClient, language: str) -> None:
+    ada.headers["Accept-Language"] = language
+    for path in (*PATHS, "/nothing"):
+        reply = ada.ask("GET", path)
+        chinese = re.search(r"[\u4e00-\u9fff]", reply.words.replace("中文", ""))
+        assert bool(chinese) == language.startswith("zh"), path
+        assert (reply.text.count("<h1>"), reply.text.count("<main")) == (1, 1)
+        assert f'lang="{"zh-Hans" if chinese else "en"}"' in reply.text
+
+
+def test_the_switch_of_languages_is_remembered(browse: Open) -> None:
+    browser = browse()
+    reply = browser.send("/sign-in", {"language": "zh", "back": "/sign-in"}, to="/language")
+    assert "登录" in reply.words
+    assert "登录" in browser.open("/sign-in").words
+    for back in ("//elsewhere.example", "https://elsewhere.example", "/\\elsewhere.example", ""):
+        fields = {"form": browser.token("/sign-in"), "language": "en", "back": back}
+        assert browser.post("/language", fields).headers["location"] == "/"
+
+
+# Forms that are not ours
+
+
+@pytest.mark.parametrize(
+    ("fields", "headers", "status"),
+    [
+        ({"form": "0" * 64}, {}, 403),
+        ({"form": ""}, {}, 403),
+        ({}, {"Origin": "https://elsewhere.example"}, 403),
+        ({}, {"Origin": "null"}, 403),
+        ({}, {"Sec_Fetch_Site": "cross-site"}, 403),
+        ({}, {"Sec_Fetch_Site": "same-site"}, 403),
+        ({}, {"Content_Type": "application/json"}, 415),
+        ({}, {"Content_Type": "multipart/form-data"}, 415),
+        ({"x": "y" * 20_000}, {}, 413),
+        ({f"x{number}": "" for number in range(80)}, {}, 400),
+        ({"new": "\udcff".encode("utf-8", "surrogateescape").decode("latin-1")}, {}, 422),
+    ],
+    ids=[
+        "token",
+        "none",
+        "origin",
+        "null",
+        "cross",
+        "sibling",
+        "json",
+        "multipart",
+        "long",
+        "many",
+        "odd",
+    ],
+)
+def test_forms_of_other_sites_are_refused(
+    ada: PageClient, stack: Stack, fields: dict[str, str], headers: dict[str, str], status: int
+) -> None:
+    good = {"form": ada.token("/password"), "password": PASSWORD, "new": NEW, "again": NEW}
+    reply = ada.post("/password", good | fields, **headers)
+    assert reply.status == status
+    assert may_read(stack, PASSWORD)
+
+
+def test_a_token_of_another_browser_is_none(ada: PageClient, browse: Open) -> None:
+    stranger = browse()
+    stranger.sign_in(BOB, PASSWORD)
+    fields = {"form": stranger.token("/"), "id": "x"}
+    assert ada.post("/sessions/end", fields).status == 403
+
+
+def test_a_login_needs_a_token_too(browse: Open) -> None:
+    assert browse().post("/sign-in", {"address": ADA, "password": PASSWORD}).status == 403
+
+
+# Troubles
+
+
+def test_without_the_directory_there_is_a_page_that_says_so(ada: PageClient, stack: Stack) -> None:
+    stack.stop_directory()
+    reply = ada.ask("GET", "/")
+    assert (reply.status, "does not answer" in reply.words) == (503, True)
+    del ada.cookies["__Host-session"]
+    assert ada.sign_in(ADA, PASSWORD).status == 503
+
+
+def test_health_asks_the_pages(browse: Open) -> None:
+    port = browse().port
+    assert health.run("admin", ports={health.ADMIN_PORT: port}) == 0
+    assert health.run("admin", ports={health.ADMIN_PORT: 9}) == 1
+
+
+def test_odd_requests_get_an_answer(ada: PageClient) -> None:
+    for method, path, status in (
+        ("DELETE", "/", 405),
+        ("POST", "/", 405),
+        ("GET", "/sessions/end", 405),
+        ("GET", "/%00", 404),
+        ("GET", "/static/../app.py", 404),
+        ("HEAD", "/sign-in", 303),
+    ):
+        assert ada.ask(method, path).status == status, path
+    ada.cookies["__Host-session"] = base64.b64encode(b"\xff" * 90).decode()
+    assert ada.ask("GET", "/").status == 303
