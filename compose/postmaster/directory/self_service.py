@@ -1,7 +1,8 @@
 """What `admin` asks about one person, over the network: a port and a token of its own.
 
 One JSON object a line each way. Every request has `token`, `op`, and `address`, the client's IP
-address, for the limits; each but `log-in` has `person`, whom the browser is logged in as.
+address, for the limits; each but `log-in` has `person`: whom the browser is
+logged in as, or, with a recovery code, who somebody says to be.
 
 | `op` | Request besides | Answer besides `ok` |
 |---|---|---|
@@ -89,7 +90,7 @@ async def _do(control: Control, request: Mapping[str, Any]) -> Answer:
     if name == "log-in":
         return await _log_in(control, request, address)
     login = text_of(request, "person")
-    person = control.directory.people.get(login)
+    person = control.authenticator.person(login)
     if name in _PROVEN:
         if person is None:
             # It takes as long as for somebody who exists.
@@ -97,7 +98,7 @@ async def _do(control: Control, request: Mapping[str, Any]) -> Answer:
             await control.authenticator.authenticate(login, secret, address, SERVICE)
             return _problem("wrong")
         done = await control.authenticator.proven(
-            login, address, lambda: OPERATIONS[name](control, request)
+            person.address, address, lambda: OPERATIONS[name](control, request)
         )
         return _problem(_PROBLEMS[done]) if isinstance(done, VerdictKind) else _done(done)
     if person is None:
@@ -106,7 +107,7 @@ async def _do(control: Control, request: Mapping[str, Any]) -> Answer:
         return _done(await OPERATIONS[name](control, request))
     if name != "describe":
         raise ValueError
-    entry = await control.run(lambda: control.keys.database.person(login))
+    entry = await control.run(lambda: control.keys.database.person(person.address))
     return _done(
         {
             "person": person.address,

@@ -225,6 +225,29 @@ def test_the_recovery_code_opens_what_a_forgotten_password_closed(
         assert client.select()[1] == [b"1"]
 
 
+def test_a_forgotten_password_is_replaced_by_the_recovery_code(
+    ada: PageClient, browse: Open, stack: Stack
+) -> None:
+    code = secret_on(ada.send("/recovery-code", {"password": PASSWORD}))
+    fields = {"address": "countess@example.com", "code": code.upper(), "new": NEW, "again": NEW}
+    for change, said in (
+        ({"code": code[:-1]}, "do not belong together"),
+        ({"code": ""}, "do not belong together"),
+        ({"address": "nobody@example.com"}, "do not belong together"),
+        ({"address": BOB}, "do not belong together"),
+        ({"new": "short", "again": "short"}, "at least 10"),
+        ({"again": "another one, longer"}, "another one than above"),
+    ):
+        reply = browse().send("/forgotten", fields | change)
+        assert (reply.status, said in reply.words) == (422, True), change
+        assert not re.search(re.escape(code), reply.text, re.IGNORECASE)
+    assert ada.ask("GET", "/").status == 200
+    assert "The password is set" in browse().send("/forgotten", fields).words
+    assert ada.ask("GET", "/").status == 303
+    assert may_read(stack, NEW)
+    assert not may_read(stack, PASSWORD)
+
+
 def test_a_password_that_is_changed_elsewhere_ends_the_session(
     ada: PageClient, stack: Stack
 ) -> None:
@@ -264,11 +287,11 @@ def test_sessions_are_listed_and_ended(ada: PageClient, browse: Open) -> None:
 
 # What a page is
 
-
 PATHS = ("/", "/app-passwords", "/app-passwords/new", "/password", "/recovery-code", "/sessions")
+OTHERS = ("/sign-in", "/forgotten", "/nothing", "/style.css", "/icon.svg")
 
 
-@pytest.mark.parametrize("path", [*PATHS, "/sign-in", "/nothing", "/style.css", "/icon.svg"])
+@pytest.mark.parametrize("path", [*PATHS, *OTHERS])
 def test_every_answer_is_strict(ada: PageClient, path: str) -> None:
     reply = ada.ask("GET", path)
     policy = dict(
@@ -295,7 +318,7 @@ def test_every_answer_is_strict(ada: PageClient, path: str) -> None:
 @pytest.mark.parametrize("language", ["en", "zh-CN,zh;q=0.9,en;q=0.5"])
 def test_every_page_is_in_the_language_that_is_asked_for(ada: PageClient, language: str) -> None:
     ada.headers["Accept-Language"] = language
-    for path in (*PATHS, "/nothing"):
+    for path in (*PATHS, "/forgotten", "/nothing"):
         reply = ada.ask("GET", path)
         chinese = re.search(r"[\u4e00-\u9fff]", reply.words.replace("中文", ""))
         assert bool(chinese) == language.startswith("zh"), path

@@ -30,7 +30,12 @@ from postmaster.directory.limits import (
 )
 from postmaster.directory.logins import Authenticator
 from postmaster.directory.people import Directory, build_directory, read_directory
-from postmaster.errors import DirectoryUnavailableError, StartError
+from postmaster.errors import (
+    AccountError,
+    DirectoryUnavailableError,
+    SecretRefusedError,
+    StartError,
+)
 from postmaster.query import DirectoryClient, Verdict, VerdictKind
 from postmaster.secretfiles import read_token
 from tests.unit.postmaster.fakeredis import FakeRedis
@@ -297,6 +302,37 @@ async def fail(authenticator: Authenticator, address: str, times: int, login: st
     for _ in range(times):
         verdict = await authenticator.authenticate(login, "no", address, "imap")
         assert verdict.kind is VerdictKind.REJECTED
+
+
+def test_secrets_of_changes_have_the_limits_of_logins(
+    directory: Directory, accounts: Accounts
+) -> None:
+    async def check(authenticator: Authenticator, redis: FakeRedis) -> None:
+        async def right() -> str:
+            return "done"
+
+        async def wrong() -> str:
+            raise SecretRefusedError("wrong")
+
+        assert await authenticator.proven(ADA, "192.0.2.1", right) == "done"
+        for _ in range(5):
+            found = await authenticator.proven(ADA, "192.0.2.2", wrong)
+            assert found is VerdictKind.REJECTED
+        assert await authenticator.proven(ADA, "192.0.2.2", right) is VerdictKind.LIMITED
+        # Logins and changes have one count.
+        verdict = await authenticator.authenticate(ADA, PASSWORD, "192.0.2.2", "web")
+        assert verdict.kind is VerdictKind.LIMITED
+        redis.pass_time(FIRST_DELAY)
+        assert await authenticator.proven(ADA, "192.0.2.2", right) == "done"
+        # What else goes wrong is no guess.
+        with pytest.raises(AccountError):
+            await authenticator.proven(ADA, "192.0.2.2", refused)
+        assert await authenticator.proven(ADA, "192.0.2.2", right) == "done"
+
+    async def refused() -> str:
+        raise AccountError("too many app passwords")
+
+    with_limits(directory, accounts, check)
 
 
 def test_failures_bring_a_delay_that_grows(directory: Directory, accounts: Accounts) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from postmaster.admin.page import Page
 from postmaster.admin.pages import (
     app_passwords,
+    forgotten,
     language,
     overview,
     password,
@@ -20,6 +21,7 @@ PAGES: tuple[Page, ...] = (
     *recovery_code.PAGES,
     *sessions.PAGES,
     *sign_in.PAGES,
+    *forgotten.PAGES,
     *language.PAGES,
 )
 
