@@ -34,7 +34,9 @@ cli.add_command(person)
 
 
 @cli.command()
-@click.option("--settings", type=_path, default=SECRETS / "settings", show_default=True)
+@click.option(
+    "--settings", type=_path, default=SECRETS / "settings/settings.yaml", show_default=True
+)
 @click.option(
     "--canary-password", type=_path, default=SECRETS / "canary_password", show_default=True
 )

@@ -144,6 +144,14 @@ def destroy(desk: _Desk, address: str) -> None:
     desk.tell(desk.ask(op="destroy", person=address), "destroyed")
 
 
+@person.command()
+@click.pass_obj
+def reread(desk: _Desk) -> None:
+    """Take the settings as they are now; nobody's session ends."""
+    found = desk.ask(op="reread")
+    desk.tell(found, f"{found['people']} people")
+
+
 @person.group("app-password")
 def app_password() -> None:
     """Passwords for single programs, each with what it may do."""

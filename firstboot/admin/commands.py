@@ -49,13 +49,15 @@ def password(remove: bool) -> None:
     Asks for it twice; where there is no terminal, reads it as one line from standard input. The one
     before opens nothing any more. It is not the password of anybody's mailbox.
     """
+    from firstboot.base.audit import noted
     from firstboot.base.change import Change, change_settings
     from firstboot.base.passwords import MIN_LENGTH, hash_password
 
     paths = Paths()
     place = ("administrator", "password_hash")
     if remove:
-        change_settings(paths.settings, [Change(place, remove=True)], lock=paths.settings_lock)
+        with noted(paths, "administrator.password", "removed"):
+            change_settings(paths.settings, [Change(place, remove=True)], lock=paths.settings_lock)
         click.echo("there is no administrator's password any more")
         return
     if sys.stdin.isatty():
@@ -65,6 +67,7 @@ def password(remove: bool) -> None:
     if len(typed) < MIN_LENGTH:
         raise click.UsageError(f"the password must have at least {MIN_LENGTH} characters")
     change = Change(place, hash_password(typed))
-    change_settings(paths.settings, [change], lock=paths.settings_lock)
+    with noted(paths, "administrator.password", "changed"):
+        change_settings(paths.settings, [change], lock=paths.settings_lock)
     paths.administrator_tries.unlink(missing_ok=True)
     click.echo("the administrator's password is changed")

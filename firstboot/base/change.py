@@ -11,7 +11,7 @@ import contextlib
 import fcntl
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,15 +76,21 @@ def read_plain(path: Path) -> dict[str, Plain]:
     return document.value
 
 
-def change_settings(path: Path, changes: Sequence[Change], *, lock: Path) -> Settings:
+# From what the file says to what is to be changed in it.
+Edit = Callable[[Mapping[str, Plain]], Sequence[Change]]
+
+
+def change_settings(path: Path, changes: Sequence[Change] | Edit, *, lock: Path) -> Settings:
     """Make all of `changes` in the settings at `path`, or none.
 
-    Returns the settings as they are then. Raises SettingsError when they would be wrong; nothing
-    has changed then. `lock` is a file that keeps two that change them apart.
+    They may depend on what the file says. Returns the settings as they are then. Raises
+    SettingsError when they would be wrong; nothing has changed then. `lock` is a file that keeps
+    two that change them apart.
     """
-    with _alone(lock):
-        value: Plain = read_plain(path)
-        for change in changes:
+    with alone(lock):
+        found = read_plain(path)
+        value: Plain = found
+        for change in changes(found) if callable(changes) else changes:
             value = _changed(value, change, ())
         text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=1000)
         try:
@@ -156,7 +162,7 @@ def _changed_list(value: Plain, change: Change, above: Place, index: int) -> Pla
 
 
 @contextlib.contextmanager
-def _alone(lock: Path) -> Iterator[None]:
+def alone(lock: Path) -> Iterator[None]:
     """Hold a lock that the kernel gives back however the process ends (flock(2))."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

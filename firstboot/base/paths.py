@@ -25,6 +25,17 @@ class Paths:
         """The same layout below another root directory."""
         return cls(**{f.name: root / str(f.default).lstrip("/") for f in fields(cls)})
 
+    @classmethod
+    def of_stack(cls, home: Path) -> Paths:
+        """Of a stack without a machine (`tools/forge stack`), as far as it has such things."""
+        return cls(
+            settings=home / "settings.yaml",
+            state_partition=home,
+            state=home / "state",
+            runtime=home / "run",
+            share=home / "share",
+        )
+
     @property
     def efivars(self) -> Path:
         """UEFI's variables, as files."""
@@ -205,6 +216,36 @@ class Paths:
     def settings_lock(self) -> Path:
         """Keeps apart two that change the settings."""
         return self.runtime / "settings.lock"
+
+    @property
+    def people_lock(self) -> Path:
+        """Keeps apart two that tell the services who there is."""
+        return self.runtime / "people.lock"
+
+    @property
+    def audit(self) -> Path:
+        """Who changed what, the oldest first."""
+        return self.state_partition / "audit.jsonl"
+
+    @property
+    def audit_lock(self) -> Path:
+        """Keeps apart two that write in it."""
+        return self.runtime / "audit.lock"
+
+    @property
+    def administration(self) -> Path:
+        """The socket on which the container `admin` asks; its folder is mounted there."""
+        return self.runtime / "administration" / "socket"
+
+    @property
+    def web_sessions(self) -> Path:
+        """Administrators who are signed in to the web pages, by hashes."""
+        return self.runtime / "administration-sessions.json"
+
+    @property
+    def web_tries(self) -> Path:
+        """Wrong tries of the administrator's password by web since the start, a file a place."""
+        return self.runtime / "administration-tries"
 
     @property
     def administrator_tries(self) -> Path:

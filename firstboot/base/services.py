@@ -20,12 +20,12 @@ from firstboot.base.problems import add_problems
 
 Tls = Literal["none", "starttls", "implicit"]
 
-# Secrets that are not random: the settings; the login at a smart host, which is only there when the
-# settings have one; and two directories, so that what is in them can be replaced while the service
-# runs: key and certificate, and the keys that sign mail.
+# Secrets that are not random: the login at a smart host, which is only there when the settings have
+# one; and directories, so that what is in them can be replaced while the service runs: settings,
+# key and certificate, and the keys that sign mail.
 SETTINGS_SECRET, RELAY_SECRET, TLS_SECRET, DKIM_SECRET = "settings", "relay", "tls", "dkim"
 SPECIAL_SECRETS = frozenset({SETTINGS_SECRET, RELAY_SECRET, TLS_SECRET, DKIM_SECRET})
-DIRECTORY_SECRETS = frozenset({TLS_SECRET, DKIM_SECRET})
+DIRECTORY_SECRETS = frozenset({SETTINGS_SECRET, TLS_SECRET, DKIM_SECRET})
 OPTIONAL_SECRETS = frozenset({RELAY_SECRET})
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
@@ -68,6 +68,17 @@ class Volume:
 
 
 @dataclass(frozen=True)
+class Socket:
+    """A folder of the machine with a socket in it, beside the rendered stack; where it is mounted.
+
+    Whoever is in there can ask the machine what the other end of the socket answers.
+    """
+
+    folder: str
+    target: str
+
+
+@dataclass(frozen=True)
 class Service:
     """One container. `user` is uid and gid, `memory` is in bytes.
 
@@ -84,6 +95,7 @@ class Service:
     files: tuple[File, ...]
     tmpfs: tuple[str, ...]
     volumes: tuple[Volume, ...]
+    sockets: tuple[Socket, ...]
     secrets: tuple[str, ...]
     reload: tuple[str, ...]
     capabilities: tuple[str, ...]
@@ -167,6 +179,7 @@ class _Service(_Model):
     files: dict[_Relative, _Absolute] = {}
     tmpfs: tuple[str, ...] = ()
     volumes: dict[_Name, _Absolute] = {}
+    sockets: dict[_Name, _Absolute] = {}
     secrets: tuple[_Name, ...] = ()
     reload: tuple[str, ...] = Field((), description="the words of a command")
     capabilities: tuple[Annotated[str, Field(pattern=r"^[A-Z_]+$")], ...] = ()
@@ -193,6 +206,7 @@ def _service(name: str, model: _Service) -> Service:
         files=tuple(File(template, target) for template, target in model.files.items()),
         tmpfs=model.tmpfs,
         volumes=tuple(Volume(folder, target) for folder, target in model.volumes.items()),
+        sockets=tuple(Socket(folder, target) for folder, target in model.sockets.items()),
         secrets=model.secrets,
         reload=model.reload,
         capabilities=model.capabilities,

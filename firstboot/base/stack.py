@@ -7,23 +7,21 @@ can be made anew at any time, and the same input gives the same bytes.
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import jinja2
 
 from firstboot.base.certificate import Certificate
 from firstboot.base.compose import Mount, StackOptions, compose_document, dump_compose
-from firstboot.base.dkim import SELECTORS, ensure_keys, signing_key
 from firstboot.base.errors import StackError
-from firstboot.base.files import make_directory, write_atomic, write_if_changed
+from firstboot.base.files import make_directory, write_atomic
+from firstboot.base.livestack import fixed_settings, put_dkim_keys, put_settings
 from firstboot.base.release import Release
+from firstboot.base.rendering import Rendering
 from firstboot.base.services import (
     DIRECTORY_SECRETS,
-    DKIM_SECRET,
     OPTIONAL_SECRETS,
     RELAY_SECRET,
     SETTINGS_SECRET,
@@ -32,37 +30,12 @@ from firstboot.base.services import (
     Service,
     Stack,
 )
-from firstboot.base.settings import Backup, Dns, Relay, Settings, Tls, dump_settings
+from firstboot.base.settings import Relay, Settings
 from firstboot.base.tls import current_certificate, join_pem, leaf_pem
 from firstboot.base.web import read_web
 
 SECRET_BYTES = 32
 CERTIFICATE = "certificate.pem"
-_SELECTORS = tuple(SELECTORS.values())
-
-
-@dataclass
-class _Rendering:
-    """One run of write_stack: where things are and go, and what has been written so far."""
-
-    templates: Path
-    config: Path
-    state: Path
-    # Only root can give files away. Without it (a developer's own stack) the containers' users read
-    # through open modes, below directories that only the developer can enter.
-    owned: bool = field(default_factory=lambda: os.geteuid() == 0)
-    written: set[Path] = field(default_factory=set)
-
-    def put(self, path: Path, data: bytes, *, user: int | None = None) -> None:
-        """Write one file; with `user` it is a secret that only this user may read."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if user is None:
-            write_if_changed(path, data)
-        elif self.owned:
-            write_if_changed(path, data, mode=0o400, owner=user)
-        else:
-            write_if_changed(path, data, mode=0o444)
-        self.written.add(path)
 
 
 def write_stack(
@@ -86,13 +59,14 @@ def write_stack(
     Raises StackError for a template or a secret that cannot be used, ReleaseError for a service
     whose image the release lacks.
     """
-    rendering = _Rendering(templates, config, state)
+    rendering = Rendering(templates, config, state)
     make_directory(state, mode=0o711 if rendering.owned else 0o700)
     make_directory(config, mode=0o711 if rendering.owned else 0o700)
     material = _secret_material(settings, stack, state)
+    put_settings(rendering, settings, stack)
     certificate = current_certificate(state / "tls", settings)
     _put_certificate(rendering, stack, certificate)
-    _put_dkim_keys(rendering, settings, stack)
+    put_dkim_keys(rendering, settings, stack)
     environment = _environment(templates)
     mounts: dict[str, tuple[Mount, ...]] = {}
     digests: dict[str, str] = {}
@@ -100,12 +74,14 @@ def write_stack(
         made = [
             *_write_files(rendering, environment, settings, stack, service),
             *_write_secrets(rendering, service, material),
+            *fixed_settings(rendering, settings, service),
         ]
         digests[service.name] = _digest(data for _, data in made)
         mounts[service.name] = (
             *(mount for mount, _ in made),
             *_directory_mounts(rendering, service),
             *_make_volumes(rendering, service),
+            *_socket_mounts(rendering, service),
         )
     document = compose_document(stack, release, mounts=mounts, digests=digests, options=options)
     compose = config / "compose.yaml"
@@ -119,44 +95,26 @@ def write_certificate(certificate: Certificate, stack: Stack, config: Path) -> N
 
     Services see it in the directory that they have mounted; see `Service.reload`.
     """
-    _put_certificate(_Rendering(config, config, config), stack, certificate)
+    _put_certificate(Rendering(config, config, config), stack, certificate)
 
 
-def _put_certificate(rendering: _Rendering, stack: Stack, certificate: Certificate) -> None:
+def _put_certificate(rendering: Rendering, stack: Stack, certificate: Certificate) -> None:
     """Key and chain in one file for each service, and the certificate for who connects to them."""
     for service in stack.services:
         if TLS_SECRET in service.secrets:
-            file = _secret_directory(rendering, service, TLS_SECRET) / CERTIFICATE
+            file = rendering.secret_directory(service, TLS_SECRET) / CERTIFICATE
             rendering.put(file, join_pem(certificate), user=service.user)
     rendering.put(rendering.config / CERTIFICATE, leaf_pem(certificate))
 
 
-def _put_dkim_keys(rendering: _Rendering, settings: Settings, stack: Stack) -> None:
-    """DOMAIN/SELECTOR.key for each service that signs mail."""
-    signers = [service for service in stack.services if DKIM_SECRET in service.secrets]
-    if not signers:
-        return
-    domains = tuple(domain.name for domain in settings.domains)
-    kept = rendering.state / "dkim"
-    for key in ensure_keys(kept, domains):
-        for service in signers:
-            folder = _secret_directory(rendering, service, DKIM_SECRET) / key.domain
-            private = signing_key(kept, key)
-            rendering.put(folder / f"{key.selector}.key", private, user=service.user)
-
-
-def _secret_directory(rendering: _Rendering, service: Service, name: str) -> Path:
-    return rendering.config / "secrets" / service.name / name
-
-
-def _directory_mounts(rendering: _Rendering, service: Service) -> Iterator[Mount]:
+def _directory_mounts(rendering: Rendering, service: Service) -> Iterator[Mount]:
     """A directory: a file would stay the old one in the container when it is replaced.
 
     It does not count in the service's digest, since a new certificate needs no new container.
     """
     for name in service.secrets:
-        if name in DIRECTORY_SECRETS:
-            source = _secret_directory(rendering, service, name)
+        if name in DIRECTORY_SECRETS and name != SETTINGS_SECRET:
+            source = rendering.secret_directory(service, name)
             yield Mount(source, f"/run/secrets/{name}", read_only=True)
 
 
@@ -173,7 +131,7 @@ def _environment(templates: Path) -> jinja2.Environment:
 
 
 def _write_files(
-    rendering: _Rendering,
+    rendering: Rendering,
     environment: jinja2.Environment,
     settings: Settings,
     stack: Stack,
@@ -188,7 +146,6 @@ def _write_files(
                     settings=settings,
                     stack=stack,
                     service=service,
-                    selectors=_SELECTORS,
                     web=read_web(settings, stack),
                 )
             else:
@@ -208,7 +165,7 @@ def _write_files(
 
 
 def _write_secrets(
-    rendering: _Rendering, service: Service, material: Mapping[str, bytes]
+    rendering: Rendering, service: Service, material: Mapping[str, bytes]
 ) -> Iterator[tuple[Mount, bytes]]:
     """Copy a service's secrets, each readable by this service's user alone."""
     for name in service.secrets:
@@ -219,7 +176,7 @@ def _write_secrets(
         yield Mount(path, f"/run/secrets/{name}", read_only=True), material[name]
 
 
-def _make_volumes(rendering: _Rendering, service: Service) -> Iterator[Mount]:
+def _make_volumes(rendering: Rendering, service: Service) -> Iterator[Mount]:
     for volume in service.volumes:
         path = rendering.state / service.name / volume.folder
         make_directory(path.parent)
@@ -231,18 +188,18 @@ def _make_volumes(rendering: _Rendering, service: Service) -> Iterator[Mount]:
         yield Mount(path, volume.target, read_only=False)
 
 
+def _socket_mounts(rendering: Rendering, service: Service) -> Iterator[Mount]:
+    """Folders, since a socket is made anew when who listens is restarted."""
+    for socket in service.sockets:
+        folder = rendering.config.parent / socket.folder
+        make_directory(folder, mode=0o711)
+        # One can connect through a mount that is read-only.
+        yield Mount(folder, socket.target, read_only=True)
+
+
 def _secret_material(settings: Settings, stack: Stack, state: Path) -> dict[str, bytes]:
-    """The content of every secret that a service wants, but for the certificate's."""
-    # Whoever could change the DNS of a domain could have its certificates: no service needs that.
-    # The login at a smart host goes to the one that uses it.
-    hidden = {
-        "tls": Tls(method=settings.tls.method),
-        "dns": Dns(),
-        "relay": Relay(),
-        "backup": Backup(),
-    }
-    shown = settings.model_copy(update=hidden)
-    material = {SETTINGS_SECRET: dump_settings(shown).encode()}
+    """The content of every secret that is one file and that a service wants."""
+    material: dict[str, bytes] = {}
     if settings.relay.username:
         material[RELAY_SECRET] = _relay_login(settings.relay)
     make_directory(state / "secrets", mode=0o700)

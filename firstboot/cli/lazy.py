@@ -113,6 +113,27 @@ def _alarms() -> click.Command:
 
 
 @_named
+def _administration() -> click.Command:
+    from firstboot.cli.serving import administration
+
+    return administration
+
+
+@_named
+def _alias() -> click.Command:
+    from firstboot.people.changing import alias
+
+    return alias
+
+
+@_named
+def _audit() -> click.Command:
+    from firstboot.cli.showing import audit
+
+    return audit
+
+
+@_named
 def _backup() -> click.Command:
     from firstboot.backup.commands import backup
 
@@ -145,6 +166,13 @@ def _dns() -> click.Command:
     from firstboot.dns.commands import dns
 
     return dns
+
+
+@_named
+def _domain() -> click.Command:
+    from firstboot.people.changing import domain
+
+    return domain
 
 
 @_named

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,15 +14,25 @@ from firstboot.base.errors import MailsteadError
 from firstboot.base.paths import Paths
 from firstboot.cli.reporting import dump, json_option
 
+if TYPE_CHECKING:
+    from firstboot.base.engine import Engine
+
 
 @click.command()
 @json_option
 def status(as_json: bool) -> None:
     """Show what runs, how full it is, and the backups."""
+    from firstboot.base.engine import Engine
+
+    shown, blocks = read_everything(Paths(), Engine())
+    click.echo(dump(shown) if as_json else "\n\n".join(blocks))
+
+
+def read_everything(paths: Paths, engine: Engine) -> tuple[dict[str, Any], list[str]]:
+    """What `status` shows: as plain values, and as blocks of lines."""
     from firstboot.backup.automatic import standings
     from firstboot.backup.engine import read_machine as read_backups
     from firstboot.base.alarms import current_alarms
-    from firstboot.base.engine import Engine
     from firstboot.certificates.machine import read_machine as read_certificates
     from firstboot.certificates.status import read_certificate_status
     from firstboot.checks.machine import read_machine
@@ -33,14 +43,14 @@ def status(as_json: bool) -> None:
     from firstboot.update.status import format_status as format_upgrades
     from firstboot.update.status import read_status as read_upgrade_status
 
-    found = read_status(read_machine(Paths(), Engine()))
+    found = read_status(read_machine(paths, engine))
     shown, blocks = found.as_json(), [format_status(found)]
     with _as_problem(shown, blocks):
-        upgrade = read_upgrade_status(read_upgrades(Paths()))
+        upgrade = read_upgrade_status(read_upgrades(paths))
         shown["upgrade"] = upgrade.as_json()
         blocks.append(format_upgrades(upgrade))
     with _as_problem(shown, blocks):
-        certificate = read_certificate_status(read_certificates(Paths(), Engine()))
+        certificate = read_certificate_status(read_certificates(paths, engine))
         shown["certificate"] = certificate.as_json()
         blocks.append(columns(certificate.rows()))
     with _as_problem(shown, blocks):
@@ -48,16 +58,16 @@ def status(as_json: bool) -> None:
         shown["protection"] = protection.as_json()
         blocks.append(columns(protection.rows()))
     with _as_problem(shown, blocks):
-        backups = standings(read_backups(Paths()))
+        backups = standings(read_backups(paths))
         shown["backups"] = [found.as_json() for found in backups]
         rows = [(f"backup: {found.target}", found.sentence()) for found in backups]
         blocks.append(columns(rows or [("backup", "NONE: there is no place for backups yet")]))
     with _as_problem(shown, blocks):
-        alarms = current_alarms(Paths().alarms)
+        alarms = current_alarms(paths.alarms)
         shown["alarms"] = [found.as_json() for found in alarms]
         if alarms:
             blocks.append(columns([("ALARM", found.sentence()) for found in alarms]))
-    click.echo(dump(shown) if as_json else "\n\n".join(blocks))
+    return shown, blocks
 
 
 @contextlib.contextmanager
@@ -68,6 +78,26 @@ def _as_problem(shown: dict[str, Any], blocks: list[str]) -> Iterator[None]:
     except MailsteadError as error:
         shown["problems"] = [*shown["problems"], str(error)]
         blocks.append(f"problem: {error}")
+
+
+@click.command()
+@click.option("--last", type=click.IntRange(1), default=50, show_default=True, help="How many.")
+@json_option
+def audit(last: int, as_json: bool) -> None:
+    """Show who changed what, the newest last."""
+    from dataclasses import asdict
+
+    from firstboot.base.audit import DONE, read_audit
+
+    found = read_audit(Paths().audit, last)
+    if as_json:
+        click.echo(dump({"ok": True, "entries": [asdict(entry) for entry in found]}))
+        return
+    for entry in found:
+        outcome = "" if entry.outcome == DONE else f"  {entry.outcome}"
+        click.echo(f"{entry.time}  {entry.who}  {entry.verb}  {entry.what}{outcome}")
+    if not found:
+        click.echo("Nothing has been changed yet.")
 
 
 @click.command()

@@ -104,7 +104,7 @@ def check(domain: str | None, resolvers: bool, as_json: bool) -> None:
             click.echo(_shown(verdict))
     ok = all(verdict.fine for verdict in verdicts)
     if as_json:
-        found = [_verdict_json(verdict) for verdict in verdicts]
+        found = [verdict_json(verdict) for verdict in verdicts]
         click.echo(_dump({"ok": ok, "addresses": plan.as_json()["addresses"], "records": found}))
     else:
         click.echo(f"\n{_summary(verdicts)}")
@@ -210,7 +210,8 @@ def _summary(verdicts: list[Verdict]) -> str:
     return text
 
 
-def _verdict_json(verdict: Verdict) -> dict[str, Any]:
+def verdict_json(verdict: Verdict) -> dict[str, Any]:
+    """A record and what is published of it, as `--json` prints it."""
     from firstboot.dns.plan import record_json
 
     details = list(verdict.details)

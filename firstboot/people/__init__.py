@@ -1,1 +1,1 @@
-"""`mailstead user`: people's passwords, app passwords and recovery codes."""
+"""`mailstead user`, `domain` and `alias`: who there is, and what opens their mail."""

@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from firstboot.people.changing import add_user, apply_users, change_user, leave_user
 from firstboot.people.desk import Desk
 
 SCOPES = ("mail", "dav", "send")
@@ -32,14 +33,19 @@ it is until they expire, locked under the person's password."""
 
 @click.group()
 def user() -> None:
-    """People's passwords, app passwords and recovery codes.
+    """Who there is, and people's passwords, app passwords and recovery codes.
 
-    Who there is stands in the settings (`mailstead settings`). A person's mail is locked under the
+    Who there is stands in the settings (`mailstead settings`); `add`, `change` and `leave` change
+    it there, and at once where the services run. A person's mail is locked under the
     password: nobody can look it up, and without it or the recovery code nobody gets at the mail.
 
     Passwords are asked for; where there is no terminal, each is read as a line from standard input,
     in the order in which they would be asked for.
     """
+
+
+for _command in (add_user, change_user, leave_user, apply_users):
+    user.add_command(_command)
 
 
 def _desk() -> Desk:

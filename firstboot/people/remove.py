@@ -24,13 +24,12 @@ def require_left(paths: Paths, address: str) -> None:
     """Raise PersonError, with what to do, when somebody stands in the settings."""
     people = read_plain(paths.settings).get("people")
     entries = people if isinstance(people, tuple) else ()
-    for index, entry in enumerate(entries):
+    for entry in entries:
         known = entry.get("address") if isinstance(entry, dict) else None
         if isinstance(known, str) and known.casefold() == address.casefold():
             raise PersonError(
                 f"{address} still stands in the settings",
-                f"Take the person out first: mailstead settings unset people[{index}]\n"
-                "Then restart (mailstead power restart), and say this again.",
+                f"Take the person out first: mailstead user leave {known}",
             )
 
 

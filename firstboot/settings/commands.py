@@ -176,6 +176,7 @@ def _asked(key: str) -> str:
 
 
 def _change(changes: Sequence[Change], as_json: bool) -> None:
+    from firstboot.base.audit import noted
     from firstboot.base.change import change_settings
     from firstboot.base.located import place_name
     from firstboot.base.run import run
@@ -183,12 +184,13 @@ def _change(changes: Sequence[Change], as_json: bool) -> None:
 
     paths = Paths()
     places = [change.place for change in changes]
-    change_settings(paths.settings, changes, lock=paths.settings_lock)
+    keys = [place_name(place) for place in places]
+    with noted(paths, "settings.change", ", ".join(keys)):
+        change_settings(paths.settings, changes, lock=paths.settings_lock)
     effects = effects_of(places)
     for effect in effects:
         if effect.command:
             run(effect.command, timeout=300)
-    keys = [place_name(place) for place in places]
     if as_json:
         click.echo(_dump({"ok": True, "changed": keys, "when": [one.when for one in effects]}))
     else:

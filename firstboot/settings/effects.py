@@ -30,6 +30,9 @@ EFFECTS: dict[str, Effect] = {
     "dns": AT_ONCE,
     "checks": AT_ONCE,
     "backup": AT_ONCE,
+    "people": Effect(AT_ONCE.when, ("mailstead", "user", "apply")),
+    "domains": Effect(AT_ONCE.when, ("mailstead", "user", "apply")),
+    "quota": Effect(AT_ONCE.when, ("mailstead", "user", "apply")),
     "ssh": Effect(AT_ONCE.when, ("mailstead", "ssh", "apply")),
     "tls": Effect(
         "It counts from now on. What becomes of a new certificate: mailstead cert status",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import time
@@ -20,6 +21,9 @@ from firstboot.base.passwords import password_matches
 # So many wrong tries cost nothing: people mistype.
 FREE_TRIES = 3
 MOST_SECONDS = 300.0
+# The same by web, from all places together: guessing from everywhere gets no further, either.
+FREE_FROM_EVERYWHERE = 20
+_MOST_PLACES = 1000
 # Of no password; compared with where there is none, so that it takes as long.
 _NOBODYS = (
     "$argon2id$v=19$m=65536,t=3,p=1$AAAAAAAAAAAAAAAAAAAAAA"
@@ -35,18 +39,20 @@ class Verdict:
     wait: float
 
 
-def delay_after(tries: int) -> float:
+def delay_after(tries: int, free: int = FREE_TRIES) -> float:
     """Seconds to wait after so many wrong tries in a row: 2, 4, 8 … after the free ones."""
-    if tries < FREE_TRIES:
+    if tries < free:
         return 0.0
-    return min(MOST_SECONDS, 2.0 ** min(tries - FREE_TRIES + 1, 16))
+    return min(MOST_SECONDS, 2.0 ** min(tries - free + 1, 16))
 
 
-def seconds_to_wait(tries_file: Path, now: Callable[[], float] = time.monotonic) -> float:
+def seconds_to_wait(
+    tries_file: Path, now: Callable[[], float] = time.monotonic, free: int = FREE_TRIES
+) -> float:
     """For how long the next try would be refused unseen; 0 when one may be made."""
     tries, last = _read(tries_file)
     # A clock that stands before the last try is one of another start.
-    return max(0.0, last + delay_after(tries) - now()) if last <= now() else 0.0
+    return max(0.0, last + delay_after(tries, free) - now()) if last <= now() else 0.0
 
 
 def check_password(
@@ -76,6 +82,50 @@ def check_password(
         return Verdict(right, 0.0 if right else delay_after(tries))
     finally:
         os.close(lock)
+
+
+def check_from(
+    password: str,
+    phc: str,
+    folder: Path,
+    place: str,
+    now: Callable[[], float] = time.monotonic,
+) -> Verdict:
+    """`check_password` for somebody who is not at the machine but at a `place` of the network.
+
+    Tries are counted by place, and for all places that were never right since the start together;
+    not together with those at the machine, whose owner nobody is to lock out from afar.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    name = hashlib.sha256(place.encode()).hexdigest()[:32]
+    mine, known, everywhere = folder / name, folder / f"{name}.known", folder / "everywhere"
+    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        wait = seconds_to_wait(mine, now)
+        if not known.exists():
+            wait = max(wait, seconds_to_wait(everywhere, now, FREE_FROM_EVERYWHERE))
+        if wait > 0:
+            return Verdict(False, wait)
+        verdict = check_password(password, phc, mine, now)
+        if verdict.right:
+            known.touch(mode=0o600)
+            everywhere.unlink(missing_ok=True)
+        elif not known.exists():
+            _write(everywhere, _read(everywhere)[0] + 1, now())
+            _forget_oldest(folder)
+        return verdict
+    finally:
+        os.close(lock)
+
+
+def _forget_oldest(folder: Path) -> None:
+    """What is counted must not fill the memory."""
+    kept = {"lock", "everywhere"}
+    places = [path for path in folder.iterdir() if path.name not in kept]
+    places.sort(key=lambda path: path.stat().st_mtime)
+    for path in places[: max(0, len(places) - _MOST_PLACES)]:
+        path.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> tuple[int, float]:

@@ -124,7 +124,7 @@ def test_nobody_else_sees_the_password(relaying: Relaying, boxes: Boxes) -> None
     assert relaying.password not in boxes.run("mta", "cat", "/etc/postfix/main.cf")[1]
     for service in boxes.ids:
         assert relaying.password not in str(boxes.inspect(service))
-    settings = boxes.run("directory", "cat", "/run/secrets/settings")[1]
+    settings = boxes.run("directory", "cat", "/run/secrets/settings/settings.yaml")[1]
     assert NAME not in settings
     assert relaying.password not in settings
 

@@ -17,6 +17,7 @@ from firstboot.backup.keys import read_recovery
 from firstboot.backup.manifest import parse_manifest, read_hashes
 from firstboot.backup.plan import read_plan
 from firstboot.base.alarms import read_alarm
+from firstboot.base.audit import read_audit
 from firstboot.base.backups import read_backups
 from firstboot.base.errors import MailsteadError
 from firstboot.base.paths import Paths
@@ -220,6 +221,7 @@ _JSON = r'"format": '
 FORMATS = (
     _text("format", "^", _read_format),
     _text("settings.yaml", "^version: ", _read_settings),
+    _text("audit.jsonl", _JSON, read_audit),
     _text("disk.json", _JSON, _read_disk),
     _text("setup/draft.json", _JSON, _read_draft),
     _text("updates/history.json", _JSON, read_history),

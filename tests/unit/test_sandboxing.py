@@ -33,6 +33,8 @@ CEILINGS = {
     # Mounts a disk for backups, and reads what belongs to all users of the services.
     "mailstead-backup.service": 5.7,
     "mailstead-settle.service": 5.2,
+    # Changes the settings and asks the engine, for the web pages.
+    "mailstead-administration.service": 3.8,
     # Talk to the engine only.
     "mailstead-start.service": 3.8,
     "mailstead-gate.service": 3.8,

@@ -15,6 +15,7 @@ from firstboot.base.settings import VERSION, Settings, parse_settings
 from tools.stack.home import Home
 
 _PASSWORD_BYTES = 24
+ADMINISTRATOR = "administrator"  # the name of the file with that password
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ def example_settings(example: Example, home: Home) -> Settings:
         "version": VERSION,
         "hostname": example.hostname,
         "domains": [{"name": example.domain}],
+        "administrator": {"password_hash": _password_hash(home.password_file(ADMINISTRATOR))},
         "people": [_entry(person, home.password_file(person.address)) for person in example.people],
     }
     return parse_settings(yaml.safe_dump(document), "the example settings")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from firstboot.base.errors import StackError
 from firstboot.base.files import make_directory, write_atomic
+from firstboot.base.paths import Paths
 
 FORMAT = 1
 
@@ -41,9 +42,14 @@ class Home:
         return cls(state / "mailstead/stack", "mailstead-stack")
 
     @property
+    def paths(self) -> Paths:
+        """Its things as the appliance's own code looks for them."""
+        return Paths.of_stack(self.folder)
+
+    @property
     def config(self) -> Path:
         """The rendered stack: derived, made anew by each `up`."""
-        return self.folder / "config"
+        return self.paths.stack
 
     @property
     def compose_file(self) -> Path:

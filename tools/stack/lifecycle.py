@@ -12,9 +12,10 @@ from typing import Any
 
 from firstboot.base.compose import StackOptions
 from firstboot.base.engine import Engine
-from firstboot.base.release import Release
+from firstboot.base.files import make_directory, write_atomic
+from firstboot.base.release import Release, write_release
 from firstboot.base.services import Stack, read_stack
-from firstboot.base.settings import Settings
+from firstboot.base.settings import Settings, dump_settings, read_settings
 from firstboot.base.stack import write_stack
 from tools.build.appliance import Parts
 from tools.build.image import build_parts
@@ -22,6 +23,7 @@ from tools.build.source import CHECKOUT
 from tools.host.cache import lock
 from tools.host.errors import PrivilegeError
 from tools.host.report import Say, say
+from tools.stack.administration import start_administration, stop_administration
 from tools.stack.daemon import Daemon
 from tools.stack.engines import find_engine, reach_engine
 from tools.stack.example import EXAMPLE, Example, example_settings
@@ -86,10 +88,11 @@ def stack_up(
         parts = parts or build_parts(base, report=report, mirror=mirror)
         stack = read_stack(_TEMPLATES / "services.yaml")
         engine.load(parts.containers.archive, parts.release, report)
-        settings = example_settings(example, home)
+        settings = _lay_out(home, parts.release, example)
         ports = _start(engine, home, parts.release, stack, settings)
         report("Waiting until every container is healthy …")
         await_health(engine, home.project, [service.name for service in stack.services])
+        start_administration(home, engine)
         # Only now does no container of an earlier build need its image any more.
         engine.prune(parts.release)
     person = settings.people[0].address
@@ -117,6 +120,7 @@ def stack_down(report: Say = say, *, home: Home | None = None) -> bool:
         record = home.read_record()
         if record is not None:
             engine = reach_engine(record, daemon, report)
+            stop_administration(home)
             if home.compose_file.is_file():
                 report("Removing containers and networks …")
                 engine.compose_down(home.compose_file, home.project)
@@ -130,6 +134,20 @@ def stack_down(report: Say = say, *, home: Home | None = None) -> bool:
 def stack_lock(doing: str, report: Say) -> AbstractContextManager[None]:
     """One at a time may bring stacks up and down: the last one on our own engine ends it."""
     return lock("stack", doing, report)
+
+
+def _lay_out(home: Home, release: Release, example: Example) -> Settings:
+    """What the appliance has in its slot, and the settings: the example's, unless they changed."""
+    share = home.paths.share
+    make_directory(share, mode=0o755)
+    write_release(home.paths.release, release)
+    if not home.paths.templates.is_symlink():
+        home.paths.templates.symlink_to(_TEMPLATES)
+    found = read_settings(home.paths.settings)
+    if found is None:
+        found = example_settings(example, home)
+        write_atomic(home.paths.settings, dump_settings(found), mode=0o600)
+    return found
 
 
 def _start(

@@ -25,7 +25,8 @@ from postmaster.directory.database import PersonEntry
 from postmaster.directory.desk import ANSWER_SECONDS, SCOPES, Answer
 from postmaster.directory.keyring import Keyring
 from postmaster.directory.logins import Authenticator
-from postmaster.directory.people import Directory, Person
+from postmaster.directory.people import Person
+from postmaster.directory.roster import Roster
 from postmaster.errors import AccountError, PostmasterError, StartError
 from postmaster.logs import event
 from postmaster.serving import drain
@@ -41,7 +42,7 @@ SCOPE_NAMES: Mapping[str, Scope] = {name: Scope[name.upper()] for name in SCOPES
 class Control:
     """What the operations work on."""
 
-    directory: Directory
+    roster: Roster
     authenticator: Authenticator
     keys: Keyring
     changes: Changes
@@ -57,10 +58,10 @@ class Control:
     def left(self, request: Mapping[str, Any]) -> str:
         """Return the address of somebody who has no mailbox any more. Raises AccountError."""
         address = normalise(_text(request, "person"))
-        if self.directory.has_mailbox(address):
+        if self.roster.current.has_mailbox(address):
             raise AccountError(
                 f"{address} still has a mailbox here",
-                "take the person out of the settings and restart before",
+                "take the person out of the settings before",
             )
         return address
 
@@ -71,12 +72,12 @@ class Control:
 
 async def _list(control: Control, _request: Mapping[str, Any]) -> Answer:
     people = []
-    for person in control.directory.people.values():
+    for person in control.roster.current.people.values():
         address = person.address
         entry = await control.run(partial(control.keys.database.person, address))
         people.append({"address": address, "aliases": list(person.aliases), **state_of(entry)})
     known = await control.run(control.keys.database.addresses)
-    left = [address for address in known if not control.directory.has_mailbox(address)]
+    left = [address for address in known if not control.roster.current.has_mailbox(address)]
     return {"people": people, "left": left}
 
 
@@ -155,6 +156,12 @@ async def _destroy(control: Control, request: Mapping[str, Any]) -> Answer:
     return {}
 
 
+async def _reread(control: Control, _request: Mapping[str, Any]) -> Answer:
+    now = control.roster.reread()
+    event(logger, "directory", people=len(now.people), domains=len(now.domains))
+    return {"people": len(now.people)}
+
+
 OPERATIONS: Mapping[str, Callable[[Control, Mapping[str, Any]], Awaitable[Answer]]] = {
     "list": _list,
     "password": _password,  # secret, new
@@ -166,6 +173,7 @@ OPERATIONS: Mapping[str, Callable[[Control, Mapping[str, Any]], Awaitable[Answer
     "unlock-old": _unlock_old,  # secret
     "vaults": _vaults,
     "destroy": _destroy,
+    "reread": _reread,
 }
 
 

@@ -14,7 +14,8 @@ from postmaster.crypto.wraps import Scope
 from postmaster.directory.accounts import Accounts, Opened
 from postmaster.directory.first_logins import FirstLogins
 from postmaster.directory.limits import LoginLimits
-from postmaster.directory.people import Directory, Person
+from postmaster.directory.people import Person
+from postmaster.directory.roster import Roster
 from postmaster.errors import SecretRefusedError, StorageUnavailableError
 from postmaster.logs import event, warn
 from postmaster.query import Unlock, Verdict, VerdictKind
@@ -39,9 +40,9 @@ class Authenticator:
     """Checks name and password against the directory, with limits on failures."""
 
     def __init__(
-        self, directory: Directory, limits: LoginLimits, canary_password: str, accounts: Accounts
+        self, roster: Roster, limits: LoginLimits, canary_password: str, accounts: Accounts
     ) -> None:
-        self._directory = directory
+        self._roster = roster
         self._limits = limits
         self._canary_password = canary_password
         self._accounts = accounts
@@ -69,13 +70,14 @@ class Authenticator:
         self, name: str, password: str, address: str, service: str, *, keys: bool
     ) -> Verdict:
         scope = SCOPES.get(service, Scope.ALL)
-        if name == self._directory.canary:
+        now = self._roster.current
+        if name == now.canary:
             return await self._judge_canary(password, scope, keys=keys)
         if await self._limits.exceeded(name, address):
             return Verdict(VerdictKind.LIMITED)
         if self._waiting >= WAITING_HASHES:
             return Verdict(VerdictKind.TEMPORARY)
-        person = self._directory.people.get(self._directory.alias(name) or name)
+        person = now.people.get(now.alias(name) or name)
         try:
             opened = await self.run(
                 lambda: self._accounts.log_in(person, password, scope, keys=keys)
@@ -95,7 +97,7 @@ class Authenticator:
         # machine out of its own health check.
         if not same_token(self._canary_password, password):
             return Verdict(VerdictKind.REJECTED)
-        canary = self._directory.canary
+        canary = self._roster.current.canary
         if scope is not Scope.MAIL or not keys:
             return Verdict(VerdictKind.ACCEPTED, canary)
         try:
@@ -128,8 +130,8 @@ class Authenticator:
 
     def person(self, address: str) -> Person | None:
         """Return the person with this main address or alias."""
-        name = normalise(address)
-        return self._directory.people.get(self._directory.alias(name) or name)
+        name, now = normalise(address), self._roster.current
+        return now.people.get(now.alias(name) or name)
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run what blocks, such as Argon2id, on a thread for that."""

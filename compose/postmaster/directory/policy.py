@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 from postmaster.directory.people import Directory
+from postmaster.directory.roster import Roster
 from postmaster.directory.sending import SendingLimits
 from postmaster.serving import drain
 
@@ -51,7 +52,7 @@ async def decide(directory: Directory, limits: SendingLimits, attributes: Mappin
 
 
 def policy_handler(
-    directory: Directory, limits: SendingLimits
+    roster: Roster, limits: SendingLimits
 ) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
     """Return the connection handler of a policy server."""
 
@@ -63,7 +64,7 @@ def policy_handler(
                 return  # too long, or another protocol
             if attributes is None:
                 return
-            action = await decide(directory, limits, attributes)
+            action = await decide(roster.current, limits, attributes)
             writer.write(f"action={action}\n\n".encode())
             await drain(writer)
 

@@ -124,7 +124,7 @@ async def _log_in(control: Control, request: Mapping[str, Any], address: str) ->
     verdict = await control.authenticator.authenticate(login, password, address, SERVICE)
     if verdict.kind is not VerdictKind.ACCEPTED:
         return _problem(_PROBLEMS[verdict.kind])
-    if verdict.person not in control.directory.people:
+    if verdict.person not in control.roster.current.people:
         return _problem("wrong")  # the canary has nothing to look after
     return _done({"person": verdict.person})
 

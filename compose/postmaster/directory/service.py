@@ -20,7 +20,7 @@ from postmaster.directory.database import DirectoryDatabase
 from postmaster.directory.keyring import Keyring
 from postmaster.directory.limits import RedisLimits
 from postmaster.directory.logins import Authenticator
-from postmaster.directory.people import Directory, read_directory
+from postmaster.directory.roster import Roster
 from postmaster.directory.sending import SendingLimits
 from postmaster.errors import AccountError, StartError, StorageUnavailableError
 from postmaster.logs import event, warn
@@ -75,18 +75,15 @@ class LocalQueries:
 
     def __init__(
         self,
-        directory: Directory,
+        roster: Roster,
         authenticator: Authenticator,
         accounts: Accounts,
         canary_password: str,
     ) -> None:
-        self._directory = directory
+        self._roster = roster
         self._authenticator = authenticator
         self._accounts = accounts
         self._canary_password = canary_password
-        self._addresses = {
-            person_id(address): address for address in (*directory.people, directory.canary)
-        }
 
     async def authenticate(
         self, login: str, password: str, address: str, service: str, *, keys: bool = False
@@ -96,15 +93,15 @@ class LocalQueries:
 
     async def resolve(self, address: str) -> str | None:
         """See `DirectoryQueries.resolve`."""
-        return self._directory.resolve(address)
+        return self._roster.current.resolve(address)
 
     async def quota(self, person: str) -> int | None:
         """See `QuotaQueries.quota`."""
-        return self._directory.quota(person)
+        return self._roster.current.quota(person)
 
     async def recipient(self, person: str) -> RecipientVault:
         """See `KeyQueries.recipient`."""
-        if not self._directory.has_mailbox(person):
+        if not self._roster.current.has_mailbox(person):
             raise AccountError(f"there is no {person}")
         vault = await self._authenticator.run(
             lambda: self._accounts.recipient(person, self._token_of(person))
@@ -113,7 +110,7 @@ class LocalQueries:
 
     async def adopt(self, person: PersonId, key: DataKey) -> Adoption:
         """See `KeyQueries.adopt`."""
-        address = self._addresses.get(person)
+        address = self._address_of(person)
         if address is None:
             return Adoption.UNKNOWN
         try:
@@ -130,8 +127,13 @@ class LocalQueries:
         if await self._authenticator.run(lambda: self._accounts.moved(person, vault)):
             event(logger, "former-vault-emptied", person=person)
 
+    def _address_of(self, person: PersonId) -> str | None:
+        now = self._roster.current
+        known = (*now.people, now.canary)
+        return next((address for address in known if person_id(address) == person), None)
+
     def _token_of(self, address: str) -> str | None:
-        return self._canary_password if address == self._directory.canary else None
+        return self._canary_password if address == self._roster.current.canary else None
 
 
 def open_keyring(options: DirectoryOptions) -> Keyring:
@@ -156,7 +158,8 @@ def open_keyring(options: DirectoryOptions) -> Keyring:
 @asynccontextmanager
 async def serving_directory(options: DirectoryOptions) -> AsyncIterator[DirectoryPorts]:
     """Run the service while the context lasts. Raises StartError."""
-    directory = read_directory(options.settings)
+    roster = Roster.of_settings(options.settings)
+    directory = roster.current
     token = read_token(options.canary_password, "the canary's password")
     mailstore_token = read_token(options.mailstore_token, "the mail store's token")
     admin_token = read_token(options.admin_token, "the token of the web pages")
@@ -164,10 +167,10 @@ async def serving_directory(options: DirectoryOptions) -> AsyncIterator[Director
     accounts = Accounts(keys)
     event(logger, "directory", people=len(directory.people), domains=len(directory.domains))
     cache = Cache(options.redis_host, options.redis_port)
-    authenticator = Authenticator(directory, RedisLimits(cache), token, accounts)
+    authenticator = Authenticator(roster, RedisLimits(cache), token, accounts)
     sending = SendingLimits(directory.limits, cache, options.alarms)
-    queries = LocalQueries(directory, authenticator, accounts, token)
-    control = Control(directory, authenticator, keys, Changes(keys))
+    queries = LocalQueries(roster, authenticator, accounts, token)
+    control = Control(roster, authenticator, keys, Changes(keys))
     async with AsyncExitStack() as stack:
         stack.callback(keys.database.close)
         stack.push_async_callback(cache.close)
@@ -175,7 +178,7 @@ async def serving_directory(options: DirectoryOptions) -> AsyncIterator[Director
         # These ports are only reachable from the stack's own network: every peer is a service.
         limits_inside = ConnectionLimits(total=1024, per_address=1024)
         handlers = (
-            ("socketmap", socketmap.socketmap_handler(directory), options.socketmap_port, 4096),
+            ("socketmap", socketmap.socketmap_handler(roster), options.socketmap_port, 4096),
             (
                 "auth",
                 dovecot_auth.dovecot_auth_handler(queries),
@@ -190,7 +193,7 @@ async def serving_directory(options: DirectoryOptions) -> AsyncIterator[Director
             ),
             (
                 "policy",
-                policy.policy_handler(directory, sending),
+                policy.policy_handler(roster, sending),
                 options.policy_port,
                 policy.LINE_LIMIT,
             ),

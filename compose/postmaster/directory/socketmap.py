@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from postmaster.addresses import base, normalise, with_extension
 from postmaster.directory.people import Directory
+from postmaster.directory.roster import Roster
 from postmaster.serving import drain
 
 MAX_REQUEST = 4096  # Postfix allows 100,000 for answers; no address is near that long
@@ -100,14 +101,14 @@ def answer(directory: Directory, request: bytes) -> str:
 
 
 def socketmap_handler(
-    directory: Directory,
+    roster: Roster,
 ) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
-    """Return the connection handler of a socketmap server for `directory`."""
+    """Return the connection handler of a socketmap server for who there is at the time."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while (request := await read_netstring(reader)) is not None:
-                writer.write(netstring(answer(directory, request).encode()))
+                writer.write(netstring(answer(roster.current, request).encode()))
                 await drain(writer)
         except NetstringError:
             writer.write(netstring(b"PERM malformed request"))

@@ -16,6 +16,7 @@ from firstboot.base.errors import SettingsError
 from firstboot.base.paths import Paths
 from firstboot.base.settings import parse_settings
 from firstboot.settings import commands, effects
+from tests.unit.firstboot.conftest import FakePrograms
 from tests.unit.firstboot.samples import HASH, SETTINGS
 
 
@@ -96,7 +97,8 @@ def test_a_key_without_a_value_is_wrong_usage(call: Any) -> None:
     assert "expected a value for each key, got none for 'updates.window'" in out
 
 
-def test_lists_grow_and_shrink(call: Any, kept: Path) -> None:
+def test_lists_grow_and_shrink(call: Any, kept: Path, programs: FakePrograms) -> None:
+    programs.add("mailstead")
     person = f"{{address: bob@example.com, password_hash: '{HASH}'}}"
     assert call("set", "people[1]", person, "people[0].aliases[1]", "al@example.com")[0] == 0
     found = parse_settings(kept.read_text(), "kept")
@@ -107,6 +109,8 @@ def test_lists_grow_and_shrink(call: Any, kept: Path) -> None:
         "bob@example.com"
     ]
     assert call("unset", "people[1]")[0] == 3
+    # Those who serve people are told, each time that something has changed.
+    assert programs.calls == [["mailstead", "user", "apply"]] * 2
 
 
 def test_texts_that_look_like_something_else_stay_texts(kept: Path, paths: Paths) -> None:

@@ -299,7 +299,7 @@ def test_nobody_in_the_settings_is_destroyed(left: FakeDesk) -> None:
     left.paths.settings.write_text(SETTINGS)
     with pytest.raises(PersonError, match="still stands in the settings") as caught:
         run("remove", ADA, "--yes")
-    assert "unset people[1]" in caught.value.hint
+    assert "user leave" in caught.value.hint
     assert left.asked == []
 
 

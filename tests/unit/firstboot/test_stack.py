@@ -78,7 +78,7 @@ def test_secrets_are_copied_for_each_service(paths: Paths) -> None:
     assert (secrets / "mta/tls/certificate.pem").read_bytes() == b"".join(pair)
     assert not (secrets / "redis/tls").exists()
     assert paths.certificate.read_bytes() == pair[1]
-    settings = yaml.safe_load((secrets / "mta" / "settings").read_text())
+    settings = yaml.safe_load((secrets / "mta/settings/settings.yaml").read_text())
     assert settings["people"][0]["address"] == "ada@example.com"
     assert settings["network"]["method"] == "dhcp"
 
@@ -178,7 +178,9 @@ def test_a_service_in_the_compose_file(paths: Paths) -> None:
     ]
     for mount in mounts.values():
         assert mount["read_only"] is True
-        assert Path(mount["source"]).is_dir() == (mount["target"] == "/run/secrets/tls")
+        assert Path(mount["source"]).is_dir() == (
+            mount["target"] in {"/run/secrets/tls", "/run/secrets/settings"}
+        )
     redis = render(paths)["services"]["redis"]
     (data,) = [mount for mount in redis["volumes"] if mount["target"] == "/var/lib/redis"]
     assert data["read_only"] is False
@@ -215,7 +217,7 @@ def test_options_of_a_stack_on_a_host(paths: Paths) -> None:
 def test_changed_content_changes_the_compose_file(paths: Paths) -> None:
     """Otherwise Compose would leave containers running with what they had mounted before."""
     before = render(paths)["services"]
-    after = render(paths, settings=SETTINGS.replace("Ada Lovelace", "Ada King"))["services"]
+    after = render(paths, settings=SETTINGS + "checks: {outside: false}\n")["services"]
     assert before["mta"]["labels"] != after["mta"]["labels"]
     assert before["redis"] == after["redis"]
 
@@ -254,7 +256,7 @@ tls:
     render(paths, settings=SETTINGS + tls)
     for path in paths.stack.rglob("*"):
         assert path.is_dir() or b"sesame" not in path.read_bytes()
-    settings = yaml.safe_load((paths.stack / "secrets/mta/settings").read_text())
+    settings = yaml.safe_load((paths.stack / "secrets/mta/settings/settings.yaml").read_text())
     assert settings["tls"]["method"] == "acme"
 
 

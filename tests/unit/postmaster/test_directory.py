@@ -30,6 +30,7 @@ from postmaster.directory.limits import (
 )
 from postmaster.directory.logins import Authenticator
 from postmaster.directory.people import Directory, build_directory, read_directory
+from postmaster.directory.roster import Roster
 from postmaster.errors import (
     AccountError,
     DirectoryUnavailableError,
@@ -287,7 +288,9 @@ def with_limits(
         redis = FakeRedis()
         server = await asyncio.start_server(redis.serve, "127.0.0.1", 0)
         cache = Cache("127.0.0.1", server.sockets[0].getsockname()[1])
-        authenticator = Authenticator(directory, RedisLimits(cache), CANARY_PASSWORD, accounts)
+        authenticator = Authenticator(
+            Roster(directory), RedisLimits(cache), CANARY_PASSWORD, accounts
+        )
         try:
             await test(authenticator, redis)
         finally:
@@ -419,7 +422,9 @@ def test_without_redis_people_get_in_and_it_is_logged_once(
     async def run() -> None:
         now = 0.0
         cache = Cache("127.0.0.1", 9, clock=lambda: now)
-        authenticator = Authenticator(directory, RedisLimits(cache), CANARY_PASSWORD, accounts)
+        authenticator = Authenticator(
+            Roster(directory), RedisLimits(cache), CANARY_PASSWORD, accounts
+        )
         for moment in (0.0, 1.0, 100.0):
             now = moment
             verdict = await authenticator.authenticate(ADA, PASSWORD, "192.0.2.1", "imap")

@@ -491,3 +491,31 @@ def test_who_has_left_is_destroyed(stack: Stack, files: Files) -> None:
 
 def test_the_canary_is_not_destroyed(stack: Stack) -> None:
     assert "still has" in person(stack, "destroy", "canary@mail.example.com")["error"]
+
+
+def test_who_there_is_changes_while_the_service_runs(stack: Stack) -> None:
+    """No session ends; somebody new can log in, somebody taken out cannot, and mail follows."""
+    settings = stack.files.settings
+    before = settings.read_text()
+    eve = "eve@example.net"
+    domains = before.replace("- name: example.org", "- name: example.net")
+    entry = before[before.index("  - address: bob@example.com") :].split("  - {address", 1)[0]
+    # Bob's entry becomes Eve's, and example.org becomes example.net.
+    assert not refused(stack, PASSWORD, BOB)
+    with stack.imap(ADA, PASSWORD) as client:
+        settings.write_text(domains.replace(entry, entry.replace(BOB, eve)))
+        assert refused(stack, PASSWORD, eve)
+        assert person(stack, "reread")["ok"] is True
+        assert client.noop()[0] == "OK"
+        assert client.select()[0] == "OK"
+    assert count(stack, PASSWORD, eve) == 0
+    assert refused(stack, PASSWORD, BOB)
+    assert list(stack.deliver(MESSAGE, eve, BOB)) == [BOB]
+    assert count(stack, PASSWORD, eve) == 1
+    # Settings that cannot be used change nothing.
+    settings.write_text("version: 1\n")
+    assert person(stack, "reread")["error"].startswith("the settings")
+    assert not refused(stack, PASSWORD, eve)
+    settings.write_text(before)
+    person(stack, "reread")
+    assert not refused(stack, PASSWORD, BOB)

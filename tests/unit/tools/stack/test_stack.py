@@ -100,7 +100,7 @@ def test_the_engine_that_has_the_stack_counts(daemon: Daemon, engine: FakeEngine
 def test_down_removes_everything(home: Home, engine: FakeEngine) -> None:
     engine.answering.add(ELSEWHERE)
     home.write_record(Record(ELSEWHERE))
-    home.config.mkdir()
+    home.config.mkdir(parents=True)
     home.compose_file.write_text("")
     assert stack_down(print, home=home)
     assert engine.calls == ["down project"]

@@ -1,0 +1,67 @@
+"""One request from its line to its answer: find the verb, who asks, its arguments; then do it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from firstboot.administration.protocol import (
+    BusyError,
+    Call,
+    InvalidError,
+    Request,
+    Verb,
+    parse_request,
+    refusal,
+    validated,
+)
+from firstboot.administration.sessions import Sessions
+from firstboot.base.errors import MailsteadError
+
+
+@dataclass
+class Desk:
+    """Answers requests by the one table of verbs.
+
+    `refused` are the errors by which a feature says no; `unexpected` tells people of a defect.
+    """
+
+    verbs: Mapping[str, Verb]
+    sessions: Sessions
+    refused: tuple[type[MailsteadError], ...] = ()
+    unexpected: Callable[[Exception], MailsteadError] = lambda error: MailsteadError(repr(error))
+    _running: set[str] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def answer(self, line: bytes, progress: Callable[[str], None]) -> dict[str, Any]:
+        """The answer to one request. Raises only what `progress` raises as OSError."""
+        try:
+            request = parse_request(line)
+            verb = self.verbs.get(request.verb)
+            if verb is None:
+                raise InvalidError(f"there is no verb {request.verb!r}")
+            who = "" if verb.open else f"web {self.sessions.use(request.token).address}"
+            arguments = validated(verb.arguments, request.arguments, request.verb)
+            call = Call(who, request.token, progress)
+            return {"ok": True, "result": dict(self._run(request, verb, call, arguments))}
+        except MailsteadError as error:
+            return refusal(error, self.refused)
+        except OSError:
+            raise
+        except Exception as error:
+            return refusal(self.unexpected(error), self.refused)
+
+    def _run(self, request: Request, verb: Verb, call: Call, arguments: Any) -> Mapping[str, Any]:
+        if not verb.single:
+            return verb.run(call, arguments)
+        with self._lock:
+            if request.verb in self._running:
+                raise BusyError(f"{request.verb} is being done already", "Try again in a while.")
+            self._running.add(request.verb)
+        try:
+            return verb.run(call, arguments)
+        finally:
+            with self._lock:
+                self._running.discard(request.verb)

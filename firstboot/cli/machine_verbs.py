@@ -1,0 +1,198 @@
+"""What the web pages may ask about the machine, its DNS records and its queue, and do to that."""
+
+# ruff: noqa: PLC0415 - verbs import what they need when they run, as commands do
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+
+from firstboot.administration.protocol import Arguments, Call, Result, Verb
+from firstboot.base.engine import Engine
+from firstboot.base.paths import Paths
+
+if TYPE_CHECKING:
+    from firstboot.dns.plan import Plan
+    from firstboot.queue.spool import Spool
+    from firstboot.queue.spool import Verb as Deed
+
+
+class Groups(Arguments):
+    """As of `mailstead check`."""
+
+    groups: list[Literal["machine", "network", "mail"]] = Field(default_factory=list)
+    outside: bool = True
+
+
+class Zone(Arguments):
+    """Only what belongs into the zone of one domain; null: all."""
+
+    domain: str | None = Field(None, max_length=253)
+
+
+class Messages(Arguments):
+    """Messages of the queue by their IDs."""
+
+    ids: list[Annotated[str, Field(max_length=64)]] = Field(min_length=1, max_length=1000)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The verbs that look at the machine."""
+
+    paths: Paths
+    engine: Engine
+
+    def status(self, _call: Call, _arguments: Arguments) -> Result:
+        """As `mailstead status --json`."""
+        from firstboot.cli.showing import read_everything
+
+        return read_everything(self.paths, self.engine)[0]
+
+    def check(self, call: Call, wanted: Groups) -> Result:
+        """As `mailstead check --json`; each result is told as it comes."""
+        from firstboot.checks.check import run_checks, select_checks
+        from firstboot.checks.machine import read_machine
+
+        machine = read_machine(self.paths, self.engine)
+        outside = wanted.outside and machine.settings.checks.outside
+        results = []
+        for result in run_checks(machine, select_checks(machine, wanted.groups, outside=outside)):
+            call.progress(f"{result.name}: {result.state}")
+            results.append(vars(result))
+        return {"ok": all(each["state"] != "fail" for each in results), "checks": results}
+
+    def records(self, _call: Call, zone: Zone) -> Result:
+        """As `mailstead dns show --json`."""
+        return self._plan(zone).as_json()
+
+    def check_records(self, call: Call, zone: Zone) -> Result:
+        """As `mailstead dns check --json`; each record is told as it comes."""
+        from firstboot.dns.check import check_records
+        from firstboot.dns.commands import verdict_json
+        from firstboot.system.authority import Authorities
+
+        plan, found, fine = self._plan(zone), [], True
+        for verdict in check_records(plan.records, Authorities(), plan.resolvers):
+            call.progress(f"{verdict.record.type} {verdict.record.name}: {verdict.state}")
+            found.append(verdict_json(verdict))
+            fine = fine and verdict.fine
+        return {"ok": fine, "addresses": plan.as_json()["addresses"], "records": found}
+
+    def backups(self, _call: Call, _arguments: Arguments) -> Result:
+        """How things are at each place for backups."""
+        from firstboot.backup.automatic import next_backup, standings
+        from firstboot.backup.engine import read_machine
+
+        machine = read_machine(self.paths)
+        due = next_backup(machine)
+        return {
+            "targets": [
+                {**standing.as_json(), "sentence": standing.sentence()}
+                for standing in standings(machine)
+            ],
+            "next": due.isoformat() if due else None,
+        }
+
+    def upgrades(self, _call: Call, _arguments: Arguments) -> Result:
+        """As `mailstead update status --json`."""
+        from firstboot.update.machine import read_machine
+        from firstboot.update.status import read_status
+
+        return read_status(read_machine(self.paths)).as_json()
+
+    def certificate(self, _call: Call, _arguments: Arguments) -> Result:
+        """As `mailstead cert status --json`."""
+        from firstboot.certificates.machine import read_machine
+        from firstboot.certificates.status import read_certificate_status
+
+        return read_certificate_status(read_machine(self.paths, self.engine)).as_json()
+
+    def verbs(self) -> dict[str, Verb]:
+        """By their names."""
+        return {
+            "status": Verb(Arguments, self.status),
+            "check": Verb(Groups, self.check, single=True),
+            "dns.records": Verb(Zone, self.records),
+            "dns.check": Verb(Zone, self.check_records, single=True),
+            "backup.status": Verb(Arguments, self.backups),
+            "update.status": Verb(Arguments, self.upgrades),
+            "certificate.status": Verb(Arguments, self.certificate),
+        }
+
+    def _plan(self, zone: Zone) -> Plan:
+        from firstboot.dns.plan import read_plan
+        from firstboot.system.authority import Authorities
+
+        return read_plan(self.paths, Authorities()).only(zone.domain)
+
+
+@dataclass(frozen=True)
+class Queue:
+    """The verbs about mail that waits."""
+
+    paths: Paths
+    engine: Engine
+
+    def list_messages(self, _call: Call, _arguments: Arguments) -> Result:
+        """As `mailstead queue list --json`."""
+        from firstboot.queue.showing import as_plain
+
+        return {"messages": [as_plain(message) for message in self._spool().messages()]}
+
+    def retry(self, call: Call, wanted: Messages) -> Result:
+        """Try to deliver now."""
+        from firstboot.base.audit import noted
+        from firstboot.queue.spool import pick
+
+        spool = self._spool()
+        with noted(self.paths, "queue.retry", ", ".join(wanted.ids), call.who):
+            chosen = pick(spool.messages(), wanted.ids)
+            spool.retry([message for message in chosen if not message.is_held])
+        return {"count": len(chosen)}
+
+    def hold(self, call: Call, wanted: Messages) -> Result:
+        """Keep from being delivered."""
+        return self._change("hold", call, wanted)
+
+    def release(self, call: Call, wanted: Messages) -> Result:
+        """Let be delivered again."""
+        return self._change("release", call, wanted)
+
+    def delete(self, call: Call, wanted: Messages) -> Result:
+        """Delete; nobody is told."""
+        return self._change("delete", call, wanted)
+
+    def verbs(self) -> dict[str, Verb]:
+        """By their names."""
+        return {
+            "queue.list": Verb(Arguments, self.list_messages),
+            "queue.retry": Verb(Messages, self.retry),
+            "queue.hold": Verb(Messages, self.hold),
+            "queue.release": Verb(Messages, self.release),
+            "queue.delete": Verb(Messages, self.delete),
+        }
+
+    def _change(self, deed: Deed, call: Call, wanted: Messages) -> dict[str, Any]:
+        from firstboot.base.audit import noted
+        from firstboot.queue.spool import pick
+
+        spool = self._spool()
+        with noted(self.paths, f"queue.{deed}", ", ".join(wanted.ids), call.who):
+            chosen = pick(spool.messages(), wanted.ids)
+            if deed != "delete":
+                chosen = tuple(one for one in chosen if one.is_held == (deed == "release"))
+            return {"count": spool.change(deed, chosen)}
+
+    def _spool(self) -> Spool:
+        from firstboot.base.compose import PROJECT
+        from firstboot.queue.spool import Spool
+
+        return Spool(self.engine, PROJECT)
+
+
+def machine_verbs(paths: Paths, engine: Engine) -> dict[str, Verb]:
+    """All of them."""
+    return Machine(paths, engine).verbs() | Queue(paths, engine).verbs()

@@ -1,0 +1,229 @@
+"""The one table of what the web pages may ask the machine, and the verbs about who there is.
+
+Each verb calls what the command of the same name calls.
+"""
+
+# ruff: noqa: PLC0415 - verbs import what they need when they run, as commands do
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from firstboot.administration.protocol import Arguments, Call, Result, Verb
+from firstboot.administration.sessions import IDLE_SECONDS, LONGEST_SECONDS, Sessions
+from firstboot.base.engine import Engine
+from firstboot.base.errors import MailsteadError
+from firstboot.base.paths import Paths
+from firstboot.cli.machine_verbs import machine_verbs
+
+if TYPE_CHECKING:
+    from firstboot.people.office import Office
+
+_MOST_ENTRIES = 1000
+
+
+class Login(Arguments):
+    """`from` is the browser's address, as the proxy sees it."""
+
+    password: str = Field(max_length=1000, repr=False)
+    address: str = Field(alias="from", max_length=64)
+
+
+class Address(Arguments):
+    """Somebody's main address."""
+
+    address: str = Field(max_length=254)
+
+
+class NewPerson(Address):
+    """As of `mailstead user add`."""
+
+    password: str = Field(max_length=1000, repr=False)
+    name: str = Field("", max_length=200)
+    aliases: list[str] = Field([], max_length=100)
+    quota: str | None = Field(None, max_length=16)
+
+
+class ChangedPerson(Address):
+    """As of `mailstead user change`; what is null stays."""
+
+    name: str | None = Field(None, max_length=200)
+    quota: str | None = Field(None, max_length=16)
+
+
+class NewAlias(Arguments):
+    """As of `mailstead alias add`."""
+
+    alias: str = Field(max_length=254)
+    address: str = Field(max_length=254)
+
+
+class Alias(Arguments):
+    """An alias, whosever it is."""
+
+    alias: str = Field(max_length=254)
+
+
+class DomainName(Arguments):
+    """A domain of this machine, or one that is to be."""
+
+    name: str = Field(max_length=253)
+
+
+class Last(Arguments):
+    """How many of the newest entries."""
+
+    last: int = Field(100, ge=1, le=_MOST_ENTRIES)
+
+
+@dataclass(frozen=True)
+class People:
+    """The verbs about people, aliases and domains."""
+
+    paths: Paths
+    engine: Engine
+
+    def list_people(self, _call: Call, _arguments: Arguments) -> Result:
+        """Everybody in the settings, and how their mail is locked as far as the directory tells."""
+        from firstboot.people.desk import ContainerDesk
+
+        office = self._office("")
+        states: Mapping[str, Any] = {}
+        left: list[str] = []
+        problem = ""
+        try:
+            found = ContainerDesk(self.engine, office.project).ask(("list",))
+            states = {person["address"]: person for person in found["people"]}
+            left = list(found["left"])
+        except MailsteadError as error:
+            problem = error.message
+        people = [
+            {
+                "address": entry.address,
+                "name": entry.name,
+                "aliases": list(entry.aliases),
+                "quota": entry.quota,
+                "keys": states.get(entry.address),
+            }
+            for entry in office.people()
+        ]
+        return {"people": people, "left": left, "problem": problem}
+
+    def add(self, call: Call, new: NewPerson) -> Result:
+        """Add somebody."""
+        office = self._office(call.who)
+        when = office.add(new.address, new.password, new.name, new.aliases, new.quota)
+        return {"when": when}
+
+    def change(self, call: Call, new: ChangedPerson) -> Result:
+        """Change name or quota."""
+        return {"when": self._office(call.who).change(new.address, new.name, new.quota)}
+
+    def leave(self, call: Call, who: Address) -> Result:
+        """Take somebody out."""
+        return {"when": self._office(call.who).leave(who.address)}
+
+    def list_aliases(self, _call: Call, _arguments: Arguments) -> Result:
+        """Every alias with its person."""
+        people = self._office("").people()
+        return {
+            "aliases": [
+                {"alias": alias, "person": person.address}
+                for person in people
+                for alias in person.aliases
+            ]
+        }
+
+    def add_alias(self, call: Call, new: NewAlias) -> Result:
+        """Add one."""
+        return {"when": self._office(call.who).add_alias(new.alias, new.address)}
+
+    def remove_alias(self, call: Call, old: Alias) -> Result:
+        """Remove one."""
+        return {"when": self._office(call.who).remove_alias(old.alias)}
+
+    def list_domains(self, _call: Call, _arguments: Arguments) -> Result:
+        """Every domain with the addresses in it."""
+        found = self._office("").domains()
+        return {
+            "domains": [{"name": name, "addresses": list(addresses)} for name, addresses in found]
+        }
+
+    def add_domain(self, call: Call, new: DomainName) -> Result:
+        """Add one."""
+        return {"when": self._office(call.who).add_domain(new.name)}
+
+    def remove_domain(self, call: Call, old: DomainName) -> Result:
+        """Remove one that is not in use."""
+        return {"when": self._office(call.who).remove_domain(old.name)}
+
+    def verbs(self) -> dict[str, Verb]:
+        """By their names."""
+        return {
+            "people.list": Verb(Arguments, self.list_people),
+            "people.add": Verb(NewPerson, self.add),
+            "people.change": Verb(ChangedPerson, self.change),
+            "people.leave": Verb(Address, self.leave),
+            "aliases.list": Verb(Arguments, self.list_aliases),
+            "aliases.add": Verb(NewAlias, self.add_alias),
+            "aliases.remove": Verb(Alias, self.remove_alias),
+            "domains.list": Verb(Arguments, self.list_domains),
+            "domains.add": Verb(DomainName, self.add_domain),
+            "domains.remove": Verb(DomainName, self.remove_domain),
+        }
+
+    def _office(self, who: str) -> Office:
+        from firstboot.people.office import Office
+
+        return Office(self.paths, self.engine, who=who)
+
+
+@dataclass(frozen=True)
+class Administrator:
+    """The verbs about who is signed in, and the audit log."""
+
+    paths: Paths
+    sessions: Sessions
+
+    def log_in(self, _call: Call, login: Login) -> Result:
+        """Check the password; the token is for all other verbs."""
+        from firstboot.base.audit import note
+
+        token = self.sessions.log_in(login.password, login.address)
+        # Wrong ones are not noted: whoever guesses would push out what counts.
+        note(self.paths, f"web {login.address}", "administrator.login", "signed in")
+        return {"token": token, "idle": IDLE_SECONDS, "longest": LONGEST_SECONDS}
+
+    def log_out(self, call: Call, _arguments: Arguments) -> Result:
+        """End this session."""
+        self.sessions.log_out(call.token)
+        return {}
+
+    def audit(self, _call: Call, wanted: Last) -> Result:
+        """Who changed what, the newest last."""
+        from dataclasses import asdict
+
+        from firstboot.base.audit import read_audit
+
+        return {"entries": [asdict(entry) for entry in read_audit(self.paths.audit, wanted.last)]}
+
+    def verbs(self) -> dict[str, Verb]:
+        """By their names."""
+        return {
+            "administrator.login": Verb(Login, self.log_in, open=True),
+            "administrator.logout": Verb(Arguments, self.log_out),
+            "audit.list": Verb(Last, self.audit),
+        }
+
+
+def all_verbs(paths: Paths, engine: Engine, sessions: Sessions) -> dict[str, Verb]:
+    """The table."""
+    return (
+        Administrator(paths, sessions).verbs()
+        | People(paths, engine).verbs()
+        | machine_verbs(paths, engine)
+    )

@@ -1,0 +1,100 @@
+"""Who there is changes while the stack runs: no session ends, no container is made anew."""
+
+from __future__ import annotations
+
+import imaplib
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from firstboot.base.waiting import wait_for
+from firstboot.people.office import NOW, Office
+from tests.stack.boxes import Boxes
+from tests.stack.mail import Mail, refusal
+from tests.stack.messages import new_mark, ordinary
+from tests.stack.people import GRACE, STRANGER
+from tools.stack.example import ADA, Person
+from tools.stack.lifecycle import StackUp
+
+MARY = Person("mary@example.com", "Mary Somerville")
+DOMAIN = "example.net"
+# What Postfix's processes remember an answer for is half a minute.
+SECONDS = 60.0
+
+
+@pytest.fixture
+def office(stack: StackUp) -> Iterator[Office]:
+    """Afterwards everybody is as before."""
+    kept = stack.home.paths.settings.read_text()
+    found = Office(stack.home.paths, stack.engine, stack.home.project, who="console")
+    yield found
+    stack.home.paths.settings.write_text(kept)
+    found.apply()
+
+
+def add(office: Office, stack: StackUp, person: Person) -> None:
+    password = secrets.token_urlsafe(16)
+    stack.home.password_file(person.address).write_text(password)
+    assert office.add(person.address, password, person.name, [], "1G") == NOW
+
+
+def started(boxes: Boxes) -> dict[str, str]:
+    """When each container was started."""
+    return {service: boxes.inspect(service)["State"]["StartedAt"] for service in boxes.ids}
+
+
+def refused(mail: Mail, recipient: str) -> bool:
+    with mail.smtp("smtp") as smtp:
+        return refusal(smtp, STRANGER, recipient)[0] == 550
+
+
+def test_a_person_comes_and_leaves(
+    office: Office, stack: StackUp, mail: Mail, boxes: Boxes
+) -> None:
+    before, mark = started(boxes), new_mark()
+    with mail.imap(ADA) as ada, mail.submission(ADA) as submission:
+        assert refused(mail, MARY.address)
+        add(office, stack, MARY)
+        wait_for(lambda: not refused(mail, MARY.address), what="mail for Mary", timeout=SECONDS)
+        mail.send(ADA, MARY.address, ordinary(mark))
+        assert mark.encode() in mail.fetch(MARY, mark)
+        assert office.leave(MARY.address) == NOW
+        with mail.imap_connection() as imap, pytest.raises(imaplib.IMAP4.error):
+            imap.login(MARY.address, mail.password(MARY))
+        wait_for(lambda: refused(mail, MARY.address), what="a refusal", timeout=SECONDS)
+        assert ada.noop()[0] == "OK"
+        assert submission.noop()[0] == 250
+    add(office, stack, MARY)
+    # Everything is there again. The password is the one of then, which the vault is locked under.
+    assert started(boxes) == before
+
+
+def test_a_domain_comes_and_goes(office: Office, stack: StackUp, mail: Mail, boxes: Boxes) -> None:
+    before, alias, mark = started(boxes), f"ada@{DOMAIN}", new_mark()
+    with mail.imap(ADA) as ada:
+        assert office.add_domain(DOMAIN) == NOW
+        assert office.add_alias(alias, ADA.address) == NOW
+        wait_for(lambda: not refused(mail, alias), what=f"mail for {alias}", timeout=SECONDS)
+        mail.receive([alias], ordinary(mark))
+        assert mark.encode() in mail.fetch(ADA, mark)
+        assert ada.noop()[0] == "OK"
+    key = boxes.run("rspamd", "cat", f"/run/secrets/dkim/{DOMAIN}/mailstead-ed1.key")
+    assert key[0] == 0, key
+    signed = wait_for(
+        lambda: _signed(mail, alias), what=f"a signature of {DOMAIN}", timeout=SECONDS
+    )
+    assert signed.count(f"d={DOMAIN};".encode()) == 2
+    office.remove_alias(alias)
+    office.remove_domain(DOMAIN)
+    wait_for(lambda: refused(mail, alias), what="a refusal", timeout=SECONDS)
+    assert started(boxes) == before
+
+
+def _signed(mail: Mail, sender: str) -> bytes | None:
+    """What arrives of a message from `sender`, once it is signed; Rspamd may still begin anew."""
+    mark = new_mark()
+    with mail.submission(ADA) as smtp:
+        smtp.sendmail(sender, [GRACE.address], ordinary(mark, sender=sender))
+    found = mail.fetch(GRACE, mark)
+    return found if b"DKIM-Signature:" in found else None

@@ -1,0 +1,83 @@
+"""A machine whose services run as far as tests need: rendered, and an engine that notes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from firstboot.base.compose import StackOptions
+from firstboot.base.engine import Container
+from firstboot.base.errors import EngineError
+from firstboot.base.paths import Paths
+from firstboot.base.services import read_stack
+from firstboot.base.settings import require_settings
+from firstboot.base.stack import write_stack
+from tests.unit.firstboot.samples import RELEASE, SETTINGS
+
+SERVICES = """\
+version: 1
+networks:
+  edge: {internal: false}
+services:
+  directory:
+    image: redis
+    user: 10002
+    command: [postmaster, directory]
+    networks: [edge]
+    memory: 64M
+    secrets: [settings]
+    health: ["true"]
+  rspamd:
+    image: redis
+    user: 10004
+    command: [start-rspamd]
+    networks: [edge]
+    memory: 64M
+    secrets: [dkim]
+    health: ["true"]
+"""
+
+
+@dataclass
+class NotingEngine:
+    """An engine with two containers, which notes what runs in them."""
+
+    services: tuple[str, ...] = ("directory", "rspamd")
+    ran: list[tuple[str, ...]] = field(default_factory=list)
+    answer: dict[str, object] = field(
+        default_factory=lambda: {"ok": True, "people": [], "left": []}
+    )
+
+    def containers(self, _project: str) -> tuple[Container, ...]:
+        return tuple(
+            Container(service, service, "", "", "running", "healthy", 0, 0)
+            for service in self.services
+        )
+
+    def execute(self, container: Container, argv: Sequence[str]) -> bytes:
+        self.ran.append((container.service, *argv))
+        return b""
+
+    def ask(
+        self, container: Container, argv: Sequence[str], lines: Sequence[str]
+    ) -> tuple[int, bytes]:
+        if container.service not in self.services:
+            raise EngineError("it has gone")
+        self.ran.append((container.service, *argv))
+        return 0, json.dumps(self.answer).encode()
+
+
+def set_up(paths: Paths, settings: str = SETTINGS) -> None:
+    """Keep settings and render the stack, as `mailstead boot` does."""
+    paths.settings.write_text(settings)
+    paths.services.write_text(SERVICES)
+    write_stack(
+        require_settings(paths.settings),
+        read_stack(paths.services),
+        RELEASE,
+        templates=paths.templates,
+        config=paths.stack,
+        state=paths.state,
+        options=StackOptions(),
+    )
