@@ -19,6 +19,7 @@ from postmaster.errors import (
     StorageFullError,
     StorageUnavailableError,
 )
+from postmaster.lmtp_reader import LmtpReader, TooLongError
 from postmaster.logs import event, warn
 from postmaster.query import DirectoryQueries
 from postmaster.serving import drain, place
@@ -30,7 +31,6 @@ COMMAND_LIMIT = 4096  # bytes; RFC 5321 4.5.3.1.4 and room for SMTPUTF8 and para
 MAX_RECIPIENTS = 1000
 MAX_ERRORS = 20  # then the client is told to go
 IDLE_SECONDS = 300.0  # RFC 5321 4.5.3.2.7
-CHUNK = 64 * 1024
 
 _PATH = re.compile(r"(?:FROM|TO):[ ]?<([^<>\x00-\x1f\x7f]*)>(?:[ ]+(.*))?", re.IGNORECASE)
 
@@ -51,10 +51,6 @@ class Transaction:
     recipients: list[Recipient] = field(default_factory=list)
 
 
-class TooLongError(ValueError):
-    """A command line is longer than any can be."""
-
-
 class LmtpSession:
     """One connection."""
 
@@ -67,7 +63,7 @@ class LmtpSession:
         directory: DirectoryQueries,
         size_limit: int,
     ) -> None:
-        self._reader = reader
+        self._reader = LmtpReader(reader, COMMAND_LIMIT)
         self._writer = writer
         self._store = store
         self._directory = directory
@@ -83,7 +79,7 @@ class LmtpSession:
         while self._open:
             try:
                 async with asyncio.timeout(IDLE_SECONDS):
-                    line = await self._read_line()
+                    line = await self._reader.line()
             except TooLongError:
                 await self._reply("500 5.5.2 Line too long")
                 return
@@ -166,7 +162,7 @@ class LmtpSession:
         await self._reply("354 End with a line of one dot")
         transaction, self._transaction = self._transaction, None
         async with asyncio.timeout(IDLE_SECONDS):
-            message = await read_message(self._reader, self._size_limit)
+            message = await self._reader.message(self._size_limit)
         if message is None:
             reply = f"552 5.3.4 A message has at most {self._size_limit} bytes"
             return "\r\n".join([reply] * len(transaction.recipients))
@@ -225,47 +221,6 @@ class LmtpSession:
     async def _reply(self, text: str) -> None:
         self._writer.write(text.encode() + b"\r\n")
         await drain(self._writer)
-
-    async def _read_line(self) -> bytes | None:
-        try:
-            line = await self._reader.readuntil(b"\n")
-        except asyncio.IncompleteReadError:
-            return None
-        except asyncio.LimitOverrunError as error:
-            raise TooLongError from error
-        if len(line) > COMMAND_LIMIT:
-            raise TooLongError
-        return line.rstrip(b"\r\n")
-
-
-async def read_message(reader: asyncio.StreamReader, limit: int) -> bytes | None:
-    """Read up to the line of one dot and undo dot-stuffing (RFC 5321 4.5.2).
-
-    Lines end in CRLF and nothing else: a bare LF is content, so it can smuggle no end. Returns
-    None, after all of it was read, when the message is longer than `limit` bytes. Raises
-    asyncio.IncompleteReadError when the client leaves before the end.
-    """
-    message = bytearray()
-    too_long = False
-    at_line_start = True
-    while True:
-        try:
-            piece = await reader.readuntil(b"\r\n")
-            whole_line = True
-        except asyncio.LimitOverrunError as overrun:
-            # A CR at the end of what has come stays, since its LF may come next.
-            piece = await reader.readexactly(overrun.consumed)
-            whole_line = False
-        if at_line_start and piece.startswith(b"."):
-            if piece == b".\r\n":
-                return None if too_long else bytes(message)
-            piece = piece[1:]
-        at_line_start = whole_line
-        too_long = too_long or len(message) + len(piece) > limit
-        if too_long:
-            message.clear()
-        else:
-            message += piece
 
 
 def _not_delivered(error: Exception) -> tuple[str, str]:

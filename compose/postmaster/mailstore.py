@@ -80,6 +80,7 @@ async def serving_mailstore(options: MailstoreOptions) -> AsyncIterator[Mailstor
     directory = UnlockingDirectory(client, key_files, store)
     services = Services(store, directory, options.message_size_limit)
     async with AsyncExitStack() as stack:
+        stack.callback(client.close)
         stack.push_async_callback(collections.close)
         stack.push_async_callback(store.close)
         await stack.enter_async_context(key_files.watched())

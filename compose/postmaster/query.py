@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
 
+from postmaster.asking import Asker
 from postmaster.crypto import DataKey, PersonId, same_token
 from postmaster.crypto.sealing import PublicKey, SealError
 from postmaster.errors import DirectoryUnavailableError, PostmasterError
@@ -120,13 +121,17 @@ class DirectoryAnswers(KeyQueries, QuotaQueries, Protocol):
 
 
 class DirectoryClient:
-    """`DirectoryQueries` and `KeyQueries` over the network, a connection a question."""
+    """`DirectoryQueries` and `KeyQueries` over the network. Close it in its event loop."""
 
     def __init__(self, host: str, port: int, token: str = "") -> None:
         """`token`: the mail store's; without it there are no keys."""
-        self._host = host
-        self._port = port
+        self._where = f"{host}:{port}"
+        self._asker = Asker(host, port, LINE_LIMIT)
         self._token = token
+
+    def close(self) -> None:
+        """Close the connections that are kept for the next question."""
+        self._asker.close()
 
     async def authenticate(self, login: str, password: str, address: str, service: str) -> Verdict:
         """See `DirectoryQueries.authenticate`."""
@@ -183,26 +188,16 @@ class DirectoryClient:
             request["token"] = self._token
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                line = await self._exchange(json.dumps(request).encode() + b"\n")
+                line = await self._asker.ask(json.dumps(request).encode() + b"\n")
             answer = json.loads(line)
         except (OSError, TimeoutError, ValueError) as error:
-            where = f"{self._host}:{self._port}"
             kind = type(error).__name__
             raise DirectoryUnavailableError(
-                f"no answer from the directory {where}: {kind}"
+                f"no answer from the directory {self._where}: {kind}"
             ) from None
         if not isinstance(answer, dict) or "error" in answer:
             raise DirectoryUnavailableError("the directory could not answer")
         return answer
-
-    async def _exchange(self, line: bytes) -> bytes:
-        reader, writer = await asyncio.open_connection(self._host, self._port, limit=LINE_LIMIT)
-        try:
-            writer.write(line)
-            await writer.drain()
-            return await reader.readline()
-        finally:
-            writer.close()
 
 
 def query_handler(

@@ -13,9 +13,11 @@ _TO_ESCAPE = re.compile(rb'(["\\])')
 
 def string(value: bytes) -> bytes:
     """Return `value` as a quoted string when it is short printable ASCII, else as a literal."""
-    if _QUOTABLE.fullmatch(value):
-        return b'"' + _TO_ESCAPE.sub(rb"\\\1", value) + b'"'
-    return literal(value)
+    if not _QUOTABLE.fullmatch(value):
+        return literal(value)
+    if b'"' in value or b"\\" in value:
+        value = _TO_ESCAPE.sub(rb"\\\1", value)
+    return b'"%b"' % value
 
 
 def literal(value: bytes) -> bytes:

@@ -11,6 +11,7 @@ MAX_FIELDS = 2000
 MAX_HEADER_BYTES = 1024 * 1024
 
 _EMPTY_LINE = re.compile(rb"\n\r?\n")
+_NAME = re.compile(rb"[!-9;-~]+")  # RFC 5322 3.6.8
 _FOLD = re.compile(rb"\r?\n(?=[ \t])")
 
 
@@ -57,9 +58,12 @@ def parse_fields(header: bytes) -> list[Field]:
 def _field(raw: bytes) -> Field | None:
     name, colon, value = raw.partition(b":")
     name = name.rstrip(b" \t")
-    if not colon or not name or any(byte <= 32 or byte >= 127 for byte in name):
+    if not colon or not _NAME.fullmatch(name):
         return None
-    return Field(name, _FOLD.sub(b"", value).strip(b" \t\r\n"), raw)
+    value = value.strip(b" \t\r\n")
+    if b"\n" in value:
+        value = _FOLD.sub(b"", value)
+    return Field(name, value, raw)
 
 
 def first(fields: list[Field], name: bytes) -> bytes | None:

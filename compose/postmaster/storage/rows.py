@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Any
 
 from postmaster.storage.interface import DELIMITER, INBOX, Folder, Message
 
 BATCH = 500  # UIDs in one statement
+CACHED = 256  # time zones and sets of flags: a folder has few, however many messages
 
 SELECT_FOLDER = "SELECT id, name, special_use, subscribed, uidvalidity, uidnext FROM folders "
 SELECT_MESSAGE = "SELECT uid, flags, internal_date, zone, size, modseq FROM messages "
@@ -29,8 +31,19 @@ def folder_of(row: Sequence[Any]) -> Folder:
 def message_of(row: Sequence[Any]) -> Message:
     """Return the message of a row of SELECT_MESSAGE."""
     uid, flags, seconds, zone, size, modseq = row
-    date = datetime.fromtimestamp(seconds, timezone(timedelta(minutes=zone)))
-    return Message(uid, frozenset(flags.split()), date, size, modseq)
+    date = datetime.fromtimestamp(seconds, _zone(zone))
+    return Message(uid, flags_of(flags), date, size, modseq)
+
+
+@lru_cache(CACHED)
+def flags_of(column: str) -> frozenset[str]:
+    """Return the flags of a column `flags`."""
+    return frozenset(column.split())
+
+
+@lru_cache(CACHED)
+def _zone(minutes: int) -> timezone:
+    return timezone(timedelta(minutes=minutes))
 
 
 def date_columns(date: datetime) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 from collections.abc import Callable, Coroutine, Iterator
@@ -220,6 +221,10 @@ def test_queries(shared_stack: Stack) -> None:
     client = DirectoryClient("127.0.0.1", shared_stack.ports.directory.query)
 
     async def run() -> None:
+        with contextlib.closing(client):
+            await ask()
+
+    async def ask() -> None:
         assert await client.resolve("countess+x@example.com") == ADA
         assert await client.resolve("nobody@example.com") is None
         verdict = await client.authenticate(ADA, PASSWORD, "192.0.2.1", "imap")

@@ -11,20 +11,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postmaster.crypto import person_id
-from postmaster.lmtp import MAX_ERRORS, read_message
+from postmaster.lmtp import MAX_ERRORS
+from postmaster.lmtp_reader import LmtpReader, TooLongError
 from tests.unit.postmaster.harness import ADA, BOB, DEADLINE, Stack, bounded
 
 MESSAGE = b"Subject: hi\r\n\r\nbody\r\n"
 
 
-def read(wire: bytes, limit: int = 10_000, buffer: int = 64) -> tuple[bytes | None, bytes]:
-    """Feed `wire` to the reader; return the message and what is left over."""
+def fed(wire: bytes, piece: int) -> asyncio.StreamReader:
+    """Return a stream that gives `wire` in pieces of so many bytes, then ends."""
+
+    class Slow(asyncio.StreamReader):
+        async def read(self, n: int = -1) -> bytes:
+            return await super().read(min(n, piece))
+
+    reader = Slow()
+    reader.feed_data(wire)
+    reader.feed_eof()
+    return reader
+
+
+def read(wire: bytes, limit: int = 10_000, piece: int = 7) -> tuple[bytes | None, bytes]:
+    """Feed `wire` to the reader; return the message and what is left over, a last line."""
 
     async def run() -> tuple[bytes | None, bytes]:
-        reader = asyncio.StreamReader(limit=buffer)
-        reader.feed_data(wire)
-        reader.feed_eof()
-        return await read_message(reader, limit), await reader.read()
+        reader = LmtpReader(fed(wire + b"\n", piece), 1000)
+        message = await reader.message(limit)
+        return message, await reader.line() or b""
 
     return asyncio.run(run())
 
@@ -36,11 +49,11 @@ def stuffed(message: bytes) -> bytes:
 
 
 @bounded
-@given(st.lists(st.text("ab.\r\n\xff", max_size=200)))
-def test_any_message_arrives_as_sent(lines: list[str]) -> None:
+@given(st.lists(st.text("ab.\r\n\xff", max_size=200)), st.integers(1, 9))
+def test_any_message_arrives_as_sent(lines: list[str], piece: int) -> None:
     message = "".join(line.replace("\r\n", "") + "\r\n" for line in lines).encode("latin-1")
     # A CR at the end of a line joins its CRLF in no other way than on the wire.
-    assert read(stuffed(message) + b"QUIT") == (message, b"QUIT")
+    assert read(stuffed(message) + b"QUIT", piece=piece) == (message, b"QUIT")
 
 
 @pytest.mark.parametrize("fake_end", [b"\n.\n", b"\n.\r\n", b"\r.\r\n", b"\r\n.\n", b"\r\n.\r"])
@@ -51,8 +64,27 @@ def test_no_end_can_be_smuggled(fake_end: bytes) -> None:
     assert rest == b""
 
 
-def test_a_message_too_large_is_read_and_refused() -> None:
-    assert read(b"x" * 500 + b"\r\n.\r\nnext", limit=100) == (None, b"next")
+@pytest.mark.parametrize("size", [101, 500, 300_000])
+def test_a_message_too_large_is_read_and_refused(size: int) -> None:
+    assert read(b"x" * size + b"\r\n.\r\nnext", limit=100, piece=1000) == (None, b"next")
+
+
+def test_dots_that_were_added_do_not_count() -> None:
+    message = b".\r\n" * 30
+    assert read(stuffed(message), limit=len(message)) == (message, b"")
+    assert read(stuffed(message), limit=len(message) - 1) == (None, b"")
+
+
+@pytest.mark.parametrize(("size", "refused"), [(98, False), (100, True), (5000, True)])
+def test_a_command_line_has_an_end(size: int, refused: bool) -> None:
+    async def run() -> bytes | None:
+        return await LmtpReader(fed(b"x" * size + b"\r\n", 64), 100).line()
+
+    if not refused:
+        assert asyncio.run(run()) == b"x" * size
+        return
+    with pytest.raises(TooLongError):
+        asyncio.run(run())
 
 
 def test_a_client_that_leaves_delivers_nothing() -> None:

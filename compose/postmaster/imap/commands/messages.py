@@ -103,11 +103,18 @@ async def _tell(
     for read in contents.values():
         request.require_decodable(read)
     await session.send(view.announce(frozenset().union(*(m.flags for m in messages))))
-    for message in messages:
-        content, with_flags = contents.get(message.uid), message.uid in marked
-        await session.channel.stream(
-            _fetch_response(view, request, message, content, with_flags=with_flags)
+    # In one stream: so small responses share a write, and none is made before there is room.
+    await session.channel.stream(
+        piece
+        for message in messages
+        for piece in _fetch_response(
+            view,
+            request,
+            message,
+            contents.get(message.uid),
+            with_flags=message.uid in marked,
         )
+    )
 
 
 async def _memory_for(session: Session, view: View, request: FetchRequest, uids: list[int]) -> int:
