@@ -102,6 +102,7 @@ def directory(
 @click.option("--vaults", type=_path, default=STATE / "vaults", show_default=True)
 @click.option("--keys", type=_path, default=STATE / "keys", show_default=True)
 @click.option("--spool", type=_path, default=STATE / "spool", show_default=True)
+@click.option("--restored", type=_path, default=STATE / "restored", show_default=True)
 @click.option("--token", type=_path, default=SECRETS / "mailstore_token", show_default=True)
 @click.option(
     "--certificate",
@@ -124,6 +125,7 @@ def mailstore(
     vaults: Path,
     keys: Path,
     spool: Path,
+    restored: Path,
     token: Path,
     certificate: Path,
     directory: str,
@@ -142,6 +144,7 @@ def mailstore(
         vaults=vaults,
         keys=keys,
         spool=spool,
+        restored=restored,
         token=token,
         certificate=certificate,
         directory_host=directory_host,

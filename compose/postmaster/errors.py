@@ -35,6 +35,10 @@ class StorageFullError(StorageUnavailableError):
     """There is no room left on the disk of the vaults."""
 
 
+class VaultUnreadableError(StorageUnavailableError):
+    """A vault does not open with this key: it has another one, or its first page is damaged."""
+
+
 class AccountError(PostmasterError):
     """Something about a person's passwords and keys was not done, and why."""
 

@@ -20,6 +20,7 @@ from postmaster.secretfiles import read_token
 from postmaster.services import Services
 from postmaster.serving import ConnectionLimits, listening
 from postmaster.storage.collection_store import CollectionStore
+from postmaster.storage.restoring import Restorer
 from postmaster.storage.spool import Spool
 from postmaster.storage.vaults import GRACE_SECONDS, VaultStore
 from postmaster.tls import server_context
@@ -33,6 +34,7 @@ class MailstoreOptions:
     vaults: Path
     keys: Path
     spool: Path
+    restored: Path
     token: Path
     certificate: Path  # with its key and chain, one PEM file
     directory_host: str
@@ -59,7 +61,7 @@ class MailstorePorts:
 @asynccontextmanager
 async def serving_mailstore(options: MailstoreOptions) -> AsyncIterator[MailstorePorts]:
     """Run the service while the context lasts. Raises StartError."""
-    for folder in (options.vaults, options.keys, options.spool):
+    for folder in (options.vaults, options.keys, options.spool, options.restored):
         if not folder.is_dir():
             raise StartError(f"there is no folder {folder}", "mount the state volume there")
     tls = server_context(options.certificate)
@@ -76,6 +78,7 @@ async def serving_mailstore(options: MailstoreOptions) -> AsyncIterator[Mailstor
         grace=options.grace,
         quota_of=client.quota,
         collections=collections,
+        restorer=Restorer(options.restored),
     )
     directory = UnlockingDirectory(client, key_files, store)
     services = Services(store, directory, options.message_size_limit)

@@ -70,6 +70,7 @@ LEFT_OUT: tuple[LeftOut, ...] = (
     LeftOut("backup/scratch/", "there only while a sample is compared"),
     LeftOut("mail/directory/alarms/", "about what was sent from this machine; told by mail"),
     LeftOut("restore/", "a restore on its way"),
+    LeftOut("mail/mailstore/restored/", "out of a backup, until a login"),
     LeftOut("docker/", "images and containers are in the slot"),
     LeftOut("containerd/", "images and containers are in the slot"),
     LeftOut("journal/", "the log of this machine"),

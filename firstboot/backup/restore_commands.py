@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from firstboot.backup.folder import Wanted
     from firstboot.backup.opening import Repository
     from firstboot.backup.plan import Plan
     from firstboot.base.paths import Paths
@@ -41,8 +42,13 @@ _PLACES = "s3:…, sftp:…, rest:…, rclone:…, disk:LABEL, /folder"
     default="",
     help="Only the mail of this address, or settings, ssh, dkim, certificates, credentials.",
 )
+@click.option(
+    "--folder",
+    metavar="NAME",
+    help="With --only ADDRESS: one mail folder, which comes back beside what is there.",
+)
 @click.option("--list", "only_list", is_flag=True, help="Show the backups that there are.")
-@click.option("--cancel", is_flag=True, help="Forget a restore that is not put in place yet.")
+@click.option("--cancel", is_flag=True, help="Forget what is not put in place yet.")
 @click.option("--yes", metavar="NAME", help="The machine's name, or WHAT of --only; does not ask.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def restore(
@@ -52,6 +58,7 @@ def restore(
     access: Path | None,
     code_file: Path | None,
     only: str,
+    folder: str | None,
     only_list: bool,
     cancel: bool,
     yes: str | None,
@@ -68,7 +75,13 @@ def restore(
 
     On a machine that is set up, everything that came after the backup is lost: new mail, changed
     passwords and settings. So its name has to be typed.
+
+    One mail folder (--folder) waits for its owner's next login, and is then put beside the present
+    one: nothing is lost, and no restart is needed.
     """
+    if folder is not None and "@" not in only:
+        raise click.UsageError("--folder wants --only ADDRESS: whose folder it is")
+    from firstboot.backup.folder import Wanted
     from firstboot.backup.opening import open_repository
     from firstboot.base.errors import MachineError
     from firstboot.base.paths import Paths
@@ -87,6 +100,9 @@ def restore(
                 _show(snapshots, as_json=as_json)
                 return
             chosen = _choose(snapshots, snapshot, asked=repository is None)
+            if folder is not None:
+                _restore_folder(restic, chosen, paths, Wanted(only, folder), as_json=as_json)
+                return
             plan = _prepare(restic, chosen, paths, only=only, yes=yes)
     _tell(plan, paths, as_json=as_json)
 
@@ -103,6 +119,30 @@ def _prepare(restic: Restic, chosen: Snapshot, paths: Paths, *, only: str, yes: 
         only=only,
         report=lambda line: click.echo(f"restore: {line}", err=True),
     )
+
+
+def _restore_folder(
+    restic: Restic, chosen: Snapshot, paths: Paths, wanted: Wanted, *, as_json: bool
+) -> None:
+    from firstboot.backup.folder import restore_folder
+    from firstboot.base.settings import require_settings
+
+    require_settings(paths.settings)
+    target = restore_folder(
+        restic,
+        chosen,
+        paths,
+        wanted,
+        report=lambda line: click.echo(f"restore: {line}", err=True),
+    )
+    if as_json:
+        found = {"snapshot": chosen.id, "time": chosen.time, "folder": target}
+        click.echo(json.dumps({"ok": True, **found, "at_next_login": True}, indent=2))
+        return
+    click.echo(f"The folder of {chosen.time[:19].replace('T', ' ')} waits for {wanted.address}.")
+    click.echo("What is missing now comes with the next login of a mail program, in the folder")
+    click.echo(f"  {target}")
+    click.echo("A mail in the inbox tells what came of it.")
 
 
 def _agree(chosen: Snapshot, paths: Paths, only: str, yes: str | None) -> None:
@@ -198,6 +238,7 @@ def _line(found: Snapshot) -> str:
 def _cancel(paths: Paths, *, as_json: bool) -> None:
     import shutil
 
+    from firstboot.backup.folder import drop_folders
     from firstboot.backup.plan import drop_plan
     from firstboot.base.errors import MachineError
 
@@ -206,6 +247,7 @@ def _cancel(paths: Paths, *, as_json: bool) -> None:
     if paths.restore.exists():
         drop_plan(paths)
         shutil.rmtree(paths.restore, ignore_errors=True)
+    drop_folders(paths)
     text = "no restore is under way any more; nothing was changed"
     click.echo(json.dumps({"ok": True}) if as_json else text)
 

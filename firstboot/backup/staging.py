@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterable, Mapping
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from firstboot.backup.plan import Plan
 from firstboot.base.errors import MachineError
@@ -64,16 +64,9 @@ def stage_person(
     """
     state_format, files = _examine(restic, snapshot)
     vault, spool = _places_of(address)
-    if not (paths.state_partition / vault).is_file():
-        raise MachineError(
-            f"this machine has no vault of {address} that a backup could take the place of",
-            "Restore everything instead, or look at the address.",
-        )
+    _require_vault(paths, address)
     mine = {n: s for n, s in files.items() if n in _with_log(vault) or n.startswith(f"{spool}/")}
-    if vault not in mine:
-        raise BackupError(
-            f"the backup of {snapshot.time} has no vault of {address}", "Choose a later one."
-        )
+    _require_backed_up(vault, mine, snapshot, address)
     only = [name for name in _with_log(vault) if name in mine]
     if len(mine) > len(only):
         only.append(spool)
@@ -83,6 +76,43 @@ def stage_person(
     remove = tuple(name for name in _with_log(vault)[1:] if name not in mine)
     put = (*(name for name in only if name != spool), *absent)
     return Plan(snapshot.id, snapshot.time, f"the mail of {address}", state_format, put, remove)
+
+
+def stage_vault(
+    restic: Restic,
+    snapshot: Snapshot,
+    paths: Paths,
+    address: str,
+    report: Report = lambda _: None,
+) -> dict[str, Path]:
+    """Fetch one person's vault alone; the staged files by what follows its name ("", "-wal").
+
+    Raises as `stage_person`.
+    """
+    files = _examine(restic, snapshot)[1]
+    vault = _places_of(address)[0]
+    _require_vault(paths, address)
+    mine = {name: files[name] for name in _with_log(vault)[:2] if name in files}
+    _require_backed_up(vault, mine, snapshot, address)
+    _fetch(restic, snapshot, paths, mine, report, only=tuple(mine))
+    return {name.removeprefix(vault): paths.staging / name for name in mine}
+
+
+def _require_vault(paths: Paths, address: str) -> None:
+    if not (paths.state_partition / _places_of(address)[0]).is_file():
+        raise MachineError(
+            f"this machine has no vault of {address} that a backup could take the place of",
+            "Restore everything instead, or look at the address.",
+        )
+
+
+def _require_backed_up(
+    vault: str, files: Mapping[str, int], snapshot: Snapshot, address: str
+) -> None:
+    if vault not in files:
+        raise BackupError(
+            f"the backup of {snapshot.time} has no vault of {address}", "Choose a later one."
+        )
 
 
 def stage_part(

@@ -163,6 +163,16 @@ class Paths:
         return self.restore / "old"
 
     @property
+    def restored_folder(self) -> Path:
+        """A mail folder's vault of that time, until it is handed over."""
+        return self.restore / "folder"
+
+    @property
+    def restored_folders(self) -> Path:
+        """Mail folders out of backups, which wait for the logins of those whose they are."""
+        return self.state / "mailstore" / "restored"
+
+    @property
     def held_settings(self) -> Path:
         """The settings from before a restore, while it is being put in place."""
         return self.restore / "settings.yaml"

@@ -96,6 +96,12 @@ RESTORE = Menu(
               "the next start. All else stays.",
               Command(("backup", "restore", "--only", Answer(0, "word")),
                       questions=("Whose mail? The address, such as ada@example.com",))),
+        Entry("f", "One mail folder", "Fetches one folder of one person. What is missing now comes "
+              "with that person's next login, in a folder beside it. Nothing is lost.",
+              Command(("backup", "restore", "--only", Answer(0, "word"), "--folder",
+                       Answer(1, "word")),
+                      questions=("Whose folder? The address, such as ada@example.com",
+                                 "Which folder? As a mail program shows it, such as INBOX"))),
         Entry("c", "Cancel", "Forgets a restore that was fetched and is not in place yet.",
               Command(("backup", "restore", "--cancel"))),
         BACK,

@@ -44,6 +44,7 @@ def files_of(paths: Paths, vaults: Sequence[str]) -> list[Path]:
         found += sorted((store / "vaults").glob(f"{vault}.dav*"))
         found += sorted((store / "spool" / vault).glob("*"))
         found += sorted((store / "keys").glob(f"{vault}.key"))
+        found += sorted((store / "restored").glob(f"{vault}.*/*"))
     return found
 
 
@@ -64,6 +65,8 @@ def destroy(paths: Paths, desk: Desk, address: str, vaults: Sequence[str]) -> in
             spool = paths.state / "mailstore/spool" / vault
             if spool.is_dir():
                 spool.rmdir()
+            for waiting in (paths.state / "mailstore/restored").glob(f"{vault}.*"):
+                waiting.rmdir()
     except OSError as error:
         raise PersonError(f"cannot remove the mail of {address}: {error}", "Try again.") from None
     desk.ask(("destroy", address))

@@ -39,6 +39,7 @@ from postmaster.errors import PostmasterError
 from postmaster.storage.collection_file import CollectionFile
 from postmaster.storage.spool import Spool
 from postmaster.storage.vault import Vault
+from postmaster.storage.wishes import read_wish
 
 
 @dataclass(frozen=True)
@@ -247,6 +248,7 @@ FORMATS = (
         _renumber_sealed,
         _read_sealed,
     ),
+    _text("mail/mailstore/restored/NAME/wish.json", _JSON, lambda file: read_wish(file.parent)),
     Format("mail/mailstore/vaults/ID.vault", _vault_version, _renumber_vault, _read_vault),
     Format(
         "mail/mailstore/vaults/ID.dav",

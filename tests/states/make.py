@@ -28,6 +28,7 @@ import click
 
 from firstboot.backup.automatic import Schedule as BackupSchedule
 from firstboot.backup.automatic import write_schedule as write_backup_schedule
+from firstboot.backup.folder import hand_over
 from firstboot.backup.keys import keep_recovery, known_recovery, repository_password
 from firstboot.backup.manifest import Manifest, hash_tree
 from firstboot.backup.plan import Plan, write_plan
@@ -244,6 +245,7 @@ def make_state(version: str, target: Path) -> None:
             paths, Plan("0" * 64, now.isoformat(), "everything", STATE_FORMAT, ("mail/dkim",))
         )
         _leave_backups(paths, version, now)
+        _leave_folder(paths, now)
         write_draft(paths, Draft(typed={"hostname": "mail.example.com"}, done=("network",)))
         expected: dict[str, Any] = {
             "version": version,
@@ -281,6 +283,17 @@ def _leave_backups(paths: Paths, version: str, now: datetime.datetime) -> None:
     files = hash_tree(paths.tls, paths.backup_hashes)
     manifest = Manifest("mail.example.com", version, STATE_FORMAT, when, files)
     write_atomic(paths.backup / "manifest.json", manifest.dump(), mode=0o600)
+
+
+def _leave_folder(paths: Paths, now: datetime.datetime) -> None:
+    """A mail folder out of a backup, which waits for a login; its vault is not opened here."""
+    make_directory(paths.restored_folders)
+    make_directory(paths.staging)
+    files = {suffix: paths.staging / f"vault{suffix}" for suffix in ("", "-wal")}
+    for file in files.values():
+        file.write_bytes(b"as it was in the backup")
+    place = paths.restored_folders / f"{person_id(ADA)}.0123abcd.89efcdab"
+    hand_over(paths, files, place, "Projects", now.isoformat())
 
 
 def _leave_upgrades(paths: Paths, version: str, now: datetime.datetime) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import apsw
 
 from postmaster.crypto import DataKey, cipher_pragmas
-from postmaster.errors import StorageFullError, StorageUnavailableError
+from postmaster.errors import StorageFullError, StorageUnavailableError, VaultUnreadableError
 from postmaster.storage.schema import MIGRATIONS, Migration, migrate
 
 BUSY_MILLISECONDS = 10_000
@@ -25,7 +25,7 @@ def storage_errors(path: Path) -> Iterator[None]:
     except apsw.FullError as error:
         raise StorageFullError(f"no room left on the disk of {path}") from error
     except apsw.NotADBError as error:
-        raise StorageUnavailableError(
+        raise VaultUnreadableError(
             f"the vault {path} does not open with its key, or is damaged"
         ) from error
     except apsw.Error as error:

@@ -77,6 +77,10 @@ class OpenVault:
         """Return the key of the person's calendars and contacts, to be wiped."""
         return DataKey(scope_key(self._key, Scope.DAV))
 
+    def copy_key(self) -> DataKey:
+        """Return the vault's own key once more, to be wiped."""
+        return DataKey(self._key.secret)
+
     async def opened(self) -> None:
         """Wait until the file is open and, for a while, until what waited is in it.
 

@@ -5,11 +5,9 @@ The numbers are kept by triggers, in the transaction of each change.
 
 from __future__ import annotations
 
-from email.message import EmailMessage
-from email.utils import format_datetime, make_msgid
-
 from postmaster.storage.database import Database
-from postmaster.storage.interface import OverQuotaError, Quota, Usage, arrival_time
+from postmaster.storage.interface import NewMessage, OverQuotaError, Quota, Usage
+from postmaster.storage.notice import notice
 
 WARNINGS = (95, 80)  # per cent, the highest first
 SLACK = 5  # per cent below a threshold that make it due again
@@ -30,7 +28,7 @@ def require_quota(database: Database, quota: Quota | None, size: int) -> None:
         raise OverQuotaError(for_ever=size > quota.limit)
 
 
-def warning_due(database: Database, quota: Quota | None) -> bytes | None:
+def warning_due(database: Database, quota: Quota | None) -> NewMessage | None:
     """Return the mail that tells the owner of a threshold just crossed, None when there is none.
 
     It is due once for each threshold, and again after the mailbox has been well below it.
@@ -48,18 +46,11 @@ def warning_due(database: Database, quota: Quota | None) -> bytes | None:
     return None
 
 
-def _warning(owner: str, percent: int, size: int, limit: int) -> bytes:
-    domain = owner.rpartition("@")[2]
-    mail = EmailMessage()
-    mail["From"] = f"Mailstead <postmaster@{domain}>"
-    mail["To"] = owner
-    mail["Subject"] = f"Your mailbox is {percent} % full"
-    mail["Date"] = format_datetime(arrival_time())
-    mail["Message-ID"] = make_msgid(domain=domain)
-    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834
-    mail.set_content(
+def _warning(owner: str, percent: int, size: int, limit: int) -> NewMessage:
+    return notice(
+        owner,
+        f"Your mailbox is {percent} % full",
         f"Your mailbox {owner} holds {size // MEBIBYTE} of {limit // MEBIBYTE} MiB.\n\n"
         "When it is full, new mail waits at its sender, who is told when it has waited too long.\n"
-        "Delete what you do not need, then empty the trash; large attachments count most.\n"
+        "Delete what you do not need, then empty the trash; large attachments count most.\n",
     )
-    return mail.as_bytes(policy=mail.policy.clone(linesep="\r\n"))

@@ -39,7 +39,6 @@ from postmaster.storage.interface import (
     Snapshot,
     TextKey,
     Usage,
-    arrival_time,
 )
 from postmaster.storage.room import require_room
 from postmaster.storage.rows import folder_name
@@ -289,6 +288,5 @@ class Vault:
             yield
             warning = warning_due(self._database, self._quota)
             if warning is not None:
-                new = NewMessage(warning, frozenset(), arrival_time())
                 inbox = self.folder(INBOX)
-                transfer.append_message(self._database, inbox, new, examine(warning))
+                transfer.append_message(self._database, inbox, warning, examine(warning.raw))

@@ -32,6 +32,7 @@ from postmaster.storage.draining import drain_some
 from postmaster.storage.interface import Arrival, OpenMailbox, OverQuotaError
 from postmaster.storage.moving import batches
 from postmaster.storage.opened import OpenVault, QuotaOf
+from postmaster.storage.restoring import Restorer
 from postmaster.storage.spool import Spool
 from postmaster.storage.vault import Vault
 
@@ -64,13 +65,15 @@ class VaultStore:
         grace: float = GRACE_SECONDS,
         quota_of: QuotaOf | None = None,
         collections: CollectionStore | None = None,
+        restorer: Restorer | None = None,
     ) -> None:
         """`key_files`: keys of the first release; a vault with one is opened by it alone.
 
         `grace`: seconds that a vault stays open after its last use. `quota_of`: who knows the
         quotas; None when there are none. `collections`: where calendars and contacts are, which
-        move with the mail of a former vault.
+        move with the mail of a former vault. `restorer`: who puts back folders out of backups.
         """
+        self._restorer = restorer
         self._collections = collections
         self._quota_of = quota_of
         self._directory = directory
@@ -99,6 +102,8 @@ class VaultStore:
                 task = asyncio.ensure_future(self._move(address, vault, former, key))
                 self._moving[former] = task
                 task.add_done_callback(partial(self._moved, former))
+        if self._restorer is not None:
+            self._restorer.begin(address, partial(self._using, vault), vault)
 
     @asynccontextmanager
     async def open(self, address: str) -> AsyncIterator[OpenMailbox]:
@@ -152,6 +157,8 @@ class VaultStore:
 
     async def close(self) -> None:
         """Close everything; for the end of the service."""
+        if self._restorer is not None:
+            await self._restorer.close()
         for task in tuple(self._moving.values()):
             task.cancel()
         await asyncio.gather(*self._moving.values(), return_exceptions=True)

@@ -230,13 +230,15 @@ def left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeDesk:
     """A machine with the mail of somebody who has left, and of somebody else."""
     paths = Paths.below(tmp_path)
     store = paths.state / "mailstore"
-    for folder in ("vaults", "keys", f"spool/{VAULT}", f"spool/{OTHER}"):
+    waiting = [f"restored/{vault}.0123abcd.ef" for vault in (VAULT, OTHER)]
+    for folder in ("vaults", "keys", f"spool/{VAULT}", f"spool/{OTHER}", *waiting):
         (store / folder).mkdir(parents=True)
     for vault in (VAULT, OTHER):
         vaults = [f"vaults/{vault}.{end}" for end in ("dav", "vault", "vault-wal")]
         for name in (*vaults, f"keys/{vault}.key"):
             (store / name).write_bytes(b"secret")
         (store / f"spool/{vault}/{vault}.sealed").write_bytes(b"sealed")
+        (store / f"restored/{vault}.0123abcd.ef/{vault}.wish").write_bytes(b"{}")
     paths.settings.write_text(SETTINGS.replace("Ada@", "joan@"))
     desk = FakeDesk(paths)
     monkeypatch.setattr(commands, "_desk", lambda: desk)
@@ -244,18 +246,26 @@ def left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeDesk:
     return desk
 
 
-OTHERS = [f"{OTHER}.dav", f"{OTHER}.key", f"{OTHER}.sealed", f"{OTHER}.vault", f"{OTHER}.vault-wal"]
+OTHERS = [
+    f"{OTHER}.dav",
+    f"{OTHER}.key",
+    f"{OTHER}.sealed",
+    f"{OTHER}.vault",
+    f"{OTHER}.vault-wal",
+    f"{OTHER}.wish",
+]
 
 
 def test_who_has_left_is_destroyed_files_first(left: FakeDesk) -> None:
     held = left.paths.state / "held"
     held.hardlink_to(left.paths.state / f"mailstore/keys/{VAULT}.key")
     code, output = run("remove", ADA, "--yes", "--json")
-    assert (code, json.loads(output)) == (0, {"ok": True, "files": 5})
+    assert (code, json.loads(output)) == (0, {"ok": True, "files": 6})
     assert left.asked == ["vaults", "destroy"]
     assert left.left == [*OTHERS, "held"]
     assert held.read_bytes() == bytes(6)  # a key is overwritten, not only unlinked
-    assert not (left.paths.state / "mailstore/spool" / VAULT).exists()
+    store = left.paths.state / "mailstore"
+    assert [path for path in store.rglob(f"{VAULT}*") if path.exists()] == []
 
 
 def test_a_removal_that_was_cut_off_is_finished(left: FakeDesk) -> None:
@@ -276,7 +286,7 @@ def test_a_removal_says_what_is_lost_and_wants_a_yes(left: FakeDesk) -> None:
     code, output = run("remove", ADA)
     assert code == 2
     assert f"destroys all mail of {ADA}" in output
-    assert "in 5 files" in output
+    assert "in 6 files" in output
     assert (names(left.paths), left.asked) == (before, ["vaults"])
 
 

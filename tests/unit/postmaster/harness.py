@@ -62,6 +62,7 @@ class Files:
     vaults: Path
     keys: Path
     spool: Path
+    restored: Path
     database: Path
     alarms: Path
     directory_key: Path
@@ -100,6 +101,7 @@ def make_files(folder: Path, password_hash: str, certificate: tuple[Path, Path])
         vaults=folder / "vaults",
         keys=folder / "keys",
         spool=folder / "spool",
+        restored=folder / "restored",
         database=folder / "database",
         alarms=folder / "alarms",
         directory_key=folder / "directory_key",
@@ -113,7 +115,8 @@ def make_files(folder: Path, password_hash: str, certificate: tuple[Path, Path])
     files.directory_key.write_text(DIRECTORY_KEY)
     files.mailstore_token.write_text(MAILSTORE_TOKEN)
     files.admin_token.write_text(ADMIN_TOKEN)
-    for made in (files.vaults, files.keys, files.spool, files.database, files.alarms):
+    folders = (files.vaults, files.keys, files.spool, files.restored, files.database, files.alarms)
+    for made in folders:
         made.mkdir()
     return files
 
@@ -178,6 +181,7 @@ class Stack:
                     keys=self.files.keys,
                     certificate=self.files.pair,
                     spool=self.files.spool,
+                    restored=self.files.restored,
                     token=self.files.mailstore_token,
                     grace=self.grace,
                     directory_host="127.0.0.1",

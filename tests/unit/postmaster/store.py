@@ -8,6 +8,8 @@ from postmaster.crypto import DataKey, FileKeyStore, person_id
 from postmaster.crypto.sealing import private_key
 from postmaster.errors import DirectoryUnavailableError
 from postmaster.query import RecipientVault, Unlock
+from postmaster.storage.opened import QuotaOf
+from postmaster.storage.restoring import Restorer
 from postmaster.storage.spool import Spool
 from postmaster.storage.vaults import VaultStore
 
@@ -46,14 +48,22 @@ class Place:
 
     def __init__(self, folder: Path) -> None:
         self.vaults, self.keys = folder / "vaults", folder / "keys"
-        self.spool = folder / "spool"
-        for made in (self.vaults, self.keys, self.spool):
+        self.spool, self.restored = folder / "spool", folder / "restored"
+        for made in (self.vaults, self.keys, self.spool, self.restored):
             made.mkdir(exist_ok=True)
         self.directory = FakeDirectory()
 
-    def store(self, grace: float = 30.0) -> VaultStore:
-        files = FileKeyStore(self.keys)
-        return VaultStore(self.vaults, Spool(self.spool), self.directory, files, grace=grace)
+    def store(self, grace: float = 30.0, quota_of: QuotaOf | None = None) -> VaultStore:
+        files, spool = FileKeyStore(self.keys), Spool(self.spool)
+        return VaultStore(
+            self.vaults,
+            spool,
+            self.directory,
+            files,
+            grace=grace,
+            quota_of=quota_of,
+            restorer=Restorer(self.restored),
+        )
 
     def sealed(self, vault: str | None = None) -> list[Path]:
         return sorted(self.spool.glob(f"{vault or '*'}/*.sealed"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from firstboot.backup.plan import read_plan
 from firstboot.backup.putting import put_in_place
 from firstboot.backup.repository import admit_recovery, kit_of, list_keys
 from firstboot.backup.restore import choose_snapshot, prepare_restore
+from firstboot.backup.staging import vault_id
 from firstboot.base.codes import new_recovery_code
 from firstboot.base.errors import MachineError, MailsteadError, ReleaseError, SettingsError
 from firstboot.base.paths import Paths
@@ -352,3 +354,98 @@ def test_no_repository(
     assert isinstance(done.exception, BackupError)
     assert "no repository" in str(done.exception)
     assert list((fresh.runtime / "backup").iterdir()) == []
+
+
+# One mail folder.
+
+FOLDERS = "mail/mailstore/restored"
+
+
+def ask_for_folder(
+    backed: Backed, monkeypatch: pytest.MonkeyPatch, *words: str, folder: str = "Projects"
+) -> Result:
+    place = ("--from", str(backed.folder), "--only", ADA)
+    return command(backed.paths, monkeypatch, *place, "--folder", folder, *words)
+
+
+@pytest.fixture
+def running(backed: Backed) -> Backed:
+    """The machine with what a start has made for the mail store, and a later vault."""
+    (backed.paths.state_partition / FOLDERS).mkdir()
+    fill(backed.paths, {VAULT: b"later mail", f"{VAULT}-wal": b"and its log"})
+    return backed
+
+
+def test_a_mail_folder_waits_for_a_login(running: Backed, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = files_of(running.paths)
+    done = ask_for_folder(running, monkeypatch, "--json", folder="inbox")
+    assert done.exit_code == 0, done.exception
+    time = running.restic.snapshots()[-1].time
+    told = json.loads(done.stdout)
+    assert (told["folder"], told["time"]) == (f"INBOX (restored {time[:10]})", time)
+    (place,) = (running.paths.state_partition / FOLDERS).iterdir()
+    assert place.name.startswith(f"{vault_id(ADA)}.")
+    wish = json.loads((place / "wish.json").read_text())
+    assert wish == {"format": 1, "folder": "INBOX", "time": time}
+    added = {name: data for name, data in files_of(running.paths).items() if name not in before}
+    added.pop(f"{FOLDERS}/{place.name}/wish.json")
+    assert added == {
+        f"{FOLDERS}/{place.name}/mail.vault": FILES[VAULT],
+        f"{FOLDERS}/{place.name}/mail.vault-wal": FILES[f"{VAULT}-wal"],
+    }
+    assert {path.stat().st_mode & 0o777 for path in place.iterdir()} == {0o600}
+    assert {name: files_of(running.paths)[name] for name in before} == before
+    assert not running.paths.restore.exists()
+
+
+def test_the_same_folder_waits_once_and_is_forgotten(
+    running: Backed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("Projects", "Projects", "Other/Ümlaut"):
+        done = ask_for_folder(running, monkeypatch, folder=folder)
+        assert done.exit_code == 0, done.exception
+        assert f"  {folder} (restored " in done.stdout
+    folders = running.paths.state_partition / FOLDERS
+    assert len(list(folders.iterdir())) == 2
+    assert command(running.paths, monkeypatch, "--cancel").exit_code == 0
+    assert list(folders.iterdir()) == []
+
+
+@pytest.mark.parametrize("at", ["wish", "owner", "in place"])
+def test_a_cut_while_it_is_handed_over(
+    running: Backed, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    folders = running.paths.state_partition / FOLDERS
+
+    def cut(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        cuts = {"wish": "folder.write_atomic", "owner": "folder.os.chown"}
+        patched.setattr(f"firstboot.backup.{cuts.get(at, 'folder.sync_directory')}", cut)
+        with suppress(KeyboardInterrupt):
+            ask_for_folder(running, monkeypatch)
+    assert running.paths.restore.exists()
+    # All of it or nothing, at any instant.
+    assert len(list(folders.iterdir())) == (1 if at == "in place" else 0)
+    assert put_in_place(running.paths) is None
+    done = ask_for_folder(running, monkeypatch)
+    assert done.exit_code == 0, done.exception
+    (place,) = folders.iterdir()
+    assert (place / "mail.vault").read_bytes() == FILES[VAULT]
+
+
+def test_a_folder_that_cannot_wait_is_refused(
+    running: Backed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("", "a\nb", "x" * 256):
+        done = ask_for_folder(running, monkeypatch, folder=folder)
+        assert "is no name of a mail folder" in str(done.exception)
+    done = command(running.paths, monkeypatch, "--folder", "Projects", "--only", "settings")
+    assert "whose folder it is" in done.stderr
+    restore(running.restic, running.paths, only=ADA)
+    done = ask_for_folder(running, monkeypatch)
+    assert "another restore waits" in str(done.exception)
+    command(running.paths, monkeypatch, "--cancel")
+    (running.paths.state_partition / FOLDERS).rmdir()
+    assert "does not run" in str(ask_for_folder(running, monkeypatch).exception)
