@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from firstboot.base.compose import PROJECT
 from firstboot.base.engine import Engine, lacking
 from firstboot.base.errors import DeadlineError, EngineError
 from firstboot.base.paths import Paths
 from firstboot.base.services import read_stack
 from firstboot.base.waiting import wait_for
+from firstboot.setup.lasting import lasting_containers
 from firstboot.system.console import Console
 
 # Docker looks at a container once a minute or so; emulation makes each look slow.
@@ -17,13 +17,14 @@ HEALTHY_SECONDS = 600.0
 def await_healthy(paths: Paths, console: Console, engine: Engine) -> None:
     """Wait until every service's container is healthy, by its own check.
 
-    That mail goes round `mailstead start` has shown already. Raises EngineError with what is wrong.
+    That mail goes round `mailstead start` has shown already. Raises EngineError with what is wrong,
+    at once when a container ends again and again.
     """
     names = [service.name for service in read_stack(paths.services).services]
     reasons: list[str] = []
 
     def healthy() -> bool:
-        reasons[:] = lacking(engine.containers(PROJECT), names)
+        reasons[:] = lacking(lasting_containers(engine), names)
         return not reasons
 
     try:

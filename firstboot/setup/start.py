@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from firstboot.base.canary import canary_account
 from firstboot.base.compose import PROJECT
-from firstboot.base.engine import Container, Engine, lacking
+from firstboot.base.engine import Engine, lacking
 from firstboot.base.errors import DeadlineError, EngineError, SettingsError, UnreachableError
 from firstboot.base.files import sync_directory, write_atomic
 from firstboot.base.paths import Paths
@@ -19,6 +19,7 @@ from firstboot.base.roundtrip import RoundTrip, round_trip
 from firstboot.base.services import Port, Stack, read_stack
 from firstboot.base.settings import Settings, read_settings
 from firstboot.base.waiting import wait_for
+from firstboot.setup.lasting import lasting_containers
 from firstboot.system.console import Console
 from firstboot.system.probe import port_problem
 
@@ -29,9 +30,6 @@ PORT_SECONDS = 300.0
 GREETING_SECONDS = 60.0
 MAIL_SECONDS = 300.0
 FLUSH_SECONDS = 20.0
-# Docker starts a container that has ended again, ever more slowly. One that ends so often will not
-# get well by waiting.
-MAX_RESTARTS = 5
 # Docker looks at a container's health rarely, since each look starts a process in it.
 STARTING = ": starting"
 MTA = "mta"
@@ -107,7 +105,7 @@ def _await_running(machine: _Machine) -> None:
     reasons: list[str] = []
 
     def running() -> bool:
-        containers = _containers(machine)
+        containers = lasting_containers(machine.engine)
         reasons[:] = [reason for reason in lacking(containers, names) if STARTING not in reason]
         return not reasons
 
@@ -118,19 +116,6 @@ def _await_running(machine: _Machine) -> None:
             f"{error} ({', '.join(reasons)})\n{_last_words(machine, reasons[0])}",
             "`mailstead check` tells more.",
         ) from None
-
-
-def _containers(machine: _Machine) -> tuple[Container, ...]:
-    """The containers as they are; EngineError when one ends again and again."""
-    containers = machine.engine.containers(PROJECT)
-    for container in containers:
-        if container.restarts >= MAX_RESTARTS:
-            raise EngineError(
-                f"{container.service} has ended {container.restarts} times\n"
-                f"{machine.engine.logs(container)}",
-                "`mailstead check` tells more.",
-            )
-    return tuple(containers)
 
 
 def _await_mail(machine: _Machine) -> None:
@@ -192,7 +177,7 @@ def _await_port(machine: _Machine, port: Port) -> None:
     problems: list[str | None] = []
 
     def answers() -> bool:
-        _containers(machine)
+        lasting_containers(machine.engine)
         hostname, certificate = machine.settings.hostname, machine.paths.certificate
         problem = port_problem(port, hostname, certificate, timeout=GREETING_SECONDS)
         problems.append(problem)

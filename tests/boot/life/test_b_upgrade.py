@@ -17,7 +17,7 @@ from firstboot.base.state import STATE_FORMAT
 from firstboot.base.waiting import wait_for
 from tests.boot.life.conftest import COMMAND_SECONDS, DELIVERY_SECONDS, Life
 from tests.boot.mirror import Mirror
-from tools.boot.appliance import READY, READY_SECONDS, TROUBLE, read_status
+from tools.boot.appliance import BOOT_SECONDS, READY, READY_SECONDS, TROUBLE, read_status
 from tools.build.appliance import Variant
 from tools.build.image import TESTING, Built, build_image
 from tools.build.slot import read_slot
@@ -109,9 +109,13 @@ def await_outcome(life: Life, version: str) -> dict[str, Any]:
 
 
 def require_given_up(life: Life, version: str, *, seconds: float) -> dict[str, Any]:
-    """Restart into an installed version that does not work; the attempt, which was given up."""
+    """Restart into an installed version that does not work; the attempt, which was given up.
+
+    Mail may well go round meanwhile: what makes a version bad need not be in its way.
+    """
     life.deliver(f"before {version}")
-    life.restart(seconds=seconds, fail_on=())
+    life.restart(rf"mailstead: the upgrade .* to {version} failed", seconds=seconds, fail_on=())
+    life.machine.guest.wait_ready(seconds=BOOT_SECONDS)
     assert read_status(life.machine)["version"] == GOOD
     attempt = await_outcome(life, version)
     assert attempt["outcome"] == "failed"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -632,6 +632,22 @@ def test_gate_stays_shut_and_tells_why(
     assert f"(redis: {health}, mta: {health})" in str(caught.value)
     assert "mailstead check" in caught.value.hint
     assert progress(capsys) == []
+
+
+def test_gate_gives_up_a_container_that_ends_again_and_again(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    restarts = [0, 3, 5, 6]
+
+    class Crashing(FakeEngine):
+        def containers(self, project: str) -> tuple[Container, ...]:
+            *others, last = super().containers(project)
+            return (*others, replace(last, status="restarting", restarts=restarts.pop(0)))
+
+    monkeypatch.setattr("firstboot.base.waiting.time.sleep", lambda _: None)
+    with pytest.raises(EngineError, match="has ended 5 times"):
+        run_gate(paths, Crashing())
+    assert restarts == [6]
 
 
 def test_gate_misses_a_container(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
