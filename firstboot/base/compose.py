@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import yaml
 
 from firstboot.base.release import Release
-from firstboot.base.services import Port, Service, Stack
+from firstboot.base.services import Network, Port, Service, Stack
 
 PROJECT = "mailstead"
 
@@ -57,7 +58,9 @@ def compose_document(
     """The Compose file; `mounts` and `digests` (of the mounted content) go by service name."""
     return {
         "name": options.project,
-        "networks": {network.name: {"internal": network.internal} for network in stack.networks},
+        "networks": {
+            network.name: _network(network, options.project) for network in stack.networks
+        },
         "services": {
             service.name: _service(
                 service, release, mounts[service.name], digests[service.name], options
@@ -70,6 +73,24 @@ def compose_document(
 def dump_compose(document: dict[str, Any]) -> str:
     """As YAML, in which `$` is doubled, since Compose would substitute variables."""
     return yaml.safe_dump(_escape(document), sort_keys=False, width=1000)
+
+
+def _network(network: Network, project: str) -> dict[str, Any]:
+    """With IPv6 where clients come in: else Docker's proxy takes these connections for its own.
+
+    All the world would then have one address over IPv6: for limits, for SPF, for blocklists.
+    """
+    if network.internal:
+        return {"internal": True}
+    # Docker before 27 finds no IPv6 addresses by itself. Those of IPv4 are its own choice still.
+    subnet = private_network(f"{project}_{network.name}")
+    return {"internal": False, "enable_ipv6": True, "ipam": {"config": [{"subnet": subnet}]}}
+
+
+def private_network(name: str) -> str:
+    """An IPv6 network that is nobody else's: 56 bits of a hash where RFC 4193 has random ones."""
+    digits = "fd" + hashlib.sha256(name.encode()).hexdigest()[:14]
+    return ":".join(digits[start : start + 4] for start in range(0, 16, 4)) + "::/64"
 
 
 def _service(

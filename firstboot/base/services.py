@@ -45,7 +45,10 @@ class Port:
 
 @dataclass(frozen=True)
 class Network:
-    """A network between containers; an internal one has no way out and publishes nothing."""
+    """A network between containers; an internal one has no way out and publishes nothing.
+
+    One that is not internal has IPv6, too.
+    """
 
     name: str
     internal: bool

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import ipaddress
 import os
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 import yaml
 
 from firstboot.base.certificate import make_certificate
-from firstboot.base.compose import StackOptions
+from firstboot.base.compose import StackOptions, private_network
 from firstboot.base.errors import ReleaseError, StackError
 from firstboot.base.paths import Paths
 from firstboot.base.release import Release
@@ -140,10 +141,24 @@ def test_another_host_name_remakes_the_certificate_but_no_secret(paths: Paths) -
     assert paths.certificate.read_bytes() != certificate
 
 
+def test_private_networks() -> None:
+    """Each stack has one of its own, the same each time, of those that are not routed."""
+    found = [ipaddress.ip_network(private_network(name)) for name in ("one_edge", "two_edge")]
+    assert found[0] != found[1]
+    assert found[0] == ipaddress.ip_network(private_network("one_edge"))
+    for network in found:
+        assert network.prefixlen == 64
+        assert network.subnet_of(ipaddress.ip_network("fd00::/8"))  # type: ignore[arg-type]
+
+
 def test_every_service_is_hardened(paths: Paths) -> None:
     document = render(paths)
     assert document["name"] == "mailstead"
-    assert document["networks"] == {"edge": {"internal": False}, "cache": {"internal": True}}
+    subnet = private_network("mailstead_edge")
+    assert document["networks"] == {
+        "edge": {"internal": False, "enable_ipv6": True, "ipam": {"config": [{"subnet": subnet}]}},
+        "cache": {"internal": True},
+    }
     assert list(document["services"]) == ["redis", "mta"]
     for service in document["services"].values():
         assert service["read_only"] is True
