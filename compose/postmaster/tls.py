@@ -11,9 +11,14 @@ from postmaster.logs import event, warn
 
 logger = logging.getLogger(__name__)
 
+# As Mozilla's intermediate configuration; those of TLS 1.3 are not chosen by this (ciphers(1)).
+CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+
 
 def server_context(certificate: Path) -> ssl.SSLContext:
     """Return TLS 1.2 or newer with the key and the certificate chain in one PEM file.
+
+    Of TLS 1.2 only what has forward secrecy and authenticated encryption.
 
     A new connection gets what the file holds at that moment; those that are open keep theirs. The
     file is to be replaced as a whole (rename(2)). When the new one cannot be used, the one before
@@ -45,6 +50,7 @@ def server_context(certificate: Path) -> ssl.SSLContext:
 def _load(certificate: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(CIPHERS)
     context.load_cert_chain(certificate)
     return context
 

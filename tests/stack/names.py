@@ -1,4 +1,4 @@
-"""TXT records for a container: Knot DNS inside its network, with a root of our own.
+"""Records for a container: Knot DNS inside its network, with a root of our own.
 
 Docker's resolver asks 127.0.0.1 of the container (see tools/stack); there this server listens.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from firstboot.base.waiting import wait_for
@@ -34,16 +34,23 @@ zone:
 ZONE = "$ORIGIN .\n$TTL 60\n@ SOA a.root. hostmaster.root. 1 60 60 60 60\n@ NS a.root.\n"
 
 
-@contextlib.contextmanager
-def texts(process: int, records: Mapping[str, str], folder: Path) -> Iterator[None]:
-    """TXT records by their names, and nothing else, in the network of a process on this host.
+def texts(
+    process: int, records: Mapping[str, str], folder: Path
+) -> contextlib.AbstractContextManager[None]:
+    """TXT records by their names, and nothing else: see `zone`."""
+    return zone(process, [f"{name} TXT {_quoted(text)}" for name, text in records.items()], folder)
 
-    Every other name does not exist. `folder` is for the server's files.
+
+@contextlib.contextmanager
+def zone(process: int, records: Sequence[str], folder: Path) -> Iterator[None]:
+    """Records, as lines of a zone file, in the network of a process on this host.
+
+    Names are those of the root, with or without a dot at the end. Every other name does not exist.
+    `folder` is for the server's files.
     """
     assert PROGRAM, "knotd is missing: tools/forge test installs it"
     (folder / "db").mkdir()
-    lines = [f"{name} TXT {_quoted(text)}\n" for name, text in records.items()]
-    (folder / "root.zone").write_text(ZONE + "".join(lines))
+    (folder / "root.zone").write_text(ZONE + "".join(f"{record}\n" for record in records))
     (folder / "knot.conf").write_text(CONFIGURATION.format(folder=folder))
     log = folder / "log"
     with log.open("wb") as output:

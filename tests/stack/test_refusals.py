@@ -1,49 +1,12 @@
-"""What must not be taken: mail for others, from others, to the canary, or smuggled in."""
+"""What must not be taken: mail without a login, from somebody else, to the canary, to nobody."""
 
 from __future__ import annotations
-
-import contextlib
-import smtplib
-import socket
 
 import pytest
 
 from tests.stack.mail import Mail, refusal
-from tests.stack.messages import new_mark, ordinary
 from tests.stack.people import CANARY, GRACE, STRANGER
 from tools.stack.example import ADA
-
-# Old and odd ways to name a mailbox elsewhere, with which open relays have been found.
-ELSEWHERE = [
-    "somebody@example.org",
-    "somebody%example.org@example.com",
-    "somebody%example.org@mail.example.com",
-    "somebody%example.org",
-    '"somebody@example.org"',
-    '"somebody@example.org"@example.com',
-    '"somebody%example.org"@example.com',
-    "somebody@example.org@example.com",
-    "example.org!somebody",
-    "example.org!somebody@example.com",
-    "@example.com:somebody@example.org",
-    "@mail.example.com,@example.com:somebody@example.org",
-    "somebody@[192.0.2.1]",
-    "somebody@[IPv6:2001:db8::1]",
-    "somebody@192.0.2.1",
-    "somebody@example.com.example.org",
-    "somebody@sub.example.com",
-    "somebody@localhost",
-    "root@[127.0.0.1]",
-]
-SENDERS = [STRANGER, "", ADA.address, "postmaster@mail.example.com"]
-
-
-@pytest.mark.parametrize("recipient", ELSEWHERE)
-def test_no_open_relay(mail: Mail, recipient: str) -> None:
-    with mail.smtp("smtp") as smtp:
-        for sender in SENDERS:
-            code, text = refusal(smtp, sender, recipient)
-            assert 500 <= code < 600, (sender, code, text)
 
 
 @pytest.mark.parametrize("service", ["submission", "submissions"])
@@ -112,50 +75,3 @@ def test_addresses_cannot_be_asked_for(mail: Mail) -> None:
     with mail.smtp("smtp") as smtp:
         assert smtp.verify(ADA.address)[0] == 502
         assert smtp.expn(ADA.address)[0] in {500, 502}
-
-
-@pytest.mark.parametrize(
-    ("service", "end"),
-    [
-        ("smtp", b"\n.\n"),
-        ("smtp", b"\n.\r\n"),
-        ("smtp", b"\r\n.\n"),
-        ("smtp", b"\r.\r"),
-        ("smtp", b"\r\n.\r"),
-        ("submission", b"\n.\n"),
-        ("submission", b"\r\n.\n"),
-    ],
-)
-def test_nothing_is_smuggled(mail: Mail, service: str, end: bytes) -> None:
-    """What looks like an end of data to careless software hides no second message (CVE-2023-51764).
-
-    Whether the first is refused or taken whole, only one may arrive, and never the second.
-    """
-    first, second = new_mark(), new_mark()
-    hidden = b"MAIL FROM:<ada@example.com>\r\nRCPT TO:<ada@example.com>\r\nDATA\r\n"
-    with contextlib.ExitStack() as stack:
-        if service == "submission":
-            smtp = stack.enter_context(mail.submission(ADA))
-        else:
-            smtp = stack.enter_context(mail.smtp("smtp"))
-        for command in ("MAIL FROM:<ada@example.com>", "RCPT TO:<ada@example.com>"):
-            assert smtp.docmd(command)[0] == 250
-        assert smtp.docmd("DATA")[0] == 354
-        sock = smtp.sock
-        assert isinstance(sock, socket.socket)
-        sock.sendall(
-            f"Subject: {first}\r\n\r\nfirst".encode()
-            + end
-            + hidden
-            + f"Subject: {second}\r\n\r\nsecond\r\n.\r\n".encode()
-        )
-        with contextlib.suppress(smtplib.SMTPServerDisconnected):
-            smtp.getreply()
-    # Mail is delivered in order, and this comes after whatever was taken.
-    last = new_mark()
-    mail.send(ADA, ADA.address, ordinary(last))
-    mail.fetch(ADA, last)
-    assert mail.count(ADA, f"Subject: {first}") <= 1
-    with mail.imap(ADA) as imap:
-        # A message that begins with it, not one that merely contains it.
-        assert imap.search(None, "SUBJECT", second)[1] == [b""]

@@ -47,6 +47,7 @@ def names(
         f"{SELECTOR}._domainkey.example.org": f"v=DKIM1; p={base64.b64encode(public).decode()}",
         "example.net": "v=spf1 -all",
         "_dmarc.example.net": POLICY,
+        "lists.example.edu": SERVERS,
     }
     process = boxes.inspect("rspamd")["State"]["Pid"]
     with texts(process, records, tmp_path_factory.mktemp("names")):
@@ -72,6 +73,17 @@ def signed(message: bytes, key: rsa.RSAPrivateKey, *, arc: bool = False) -> byte
 def results(message: bytes) -> str:
     (field,) = parsed(message).get_all("Authentication-Results", [])
     return str(field)
+
+
+def junk(mail: Mail, mark: str) -> bytes:
+    """Ada's message with the mark, once it is in Junk."""
+    with mail.imap(ADA) as imap:
+
+        def look() -> bytes | None:
+            imap.select("Junk")
+            return next(find(imap, mark), None)
+
+        return wait_for(look, what="a message in Junk", timeout=60, interval=0.5)
 
 
 @pytest.mark.usefixtures("names")
@@ -110,14 +122,44 @@ def test_a_forged_sender_goes_to_junk(mail: Mail) -> None:
     """What its domain asks others to refuse, as a mailing list's changed copy may be as well."""
     mark = new_mark()
     mail.receive([ADA.address], ordinary(mark, sender=BANK), sender=BANK)
-    with mail.imap(ADA) as imap:
-
-        def junk() -> bytes | None:
-            imap.select("Junk")
-            return next(find(imap, mark), None)
-
-        message = wait_for(junk, what="a forged message in Junk", timeout=60, interval=0.5)
-    found = results(message)
+    found = results(junk(mail, mark))
     assert "spf=fail" in found
     assert "dmarc=fail" in found
     assert mail.count(ADA, mark) == 0
+
+
+def listed(message: bytes) -> bytes:
+    """As a mailing list sends it to its members, unchanged but for fields of its own (RFC 2369)."""
+    fields = (
+        "List-Id: Analytical engines <engines.lists.example.edu>",
+        "List-Post: <mailto:engines@lists.example.edu>",
+        "List-Unsubscribe: <mailto:engines-leave@lists.example.edu>",
+        "Precedence: list",
+        "",
+    )
+    return "\r\n".join(fields).encode() + message
+
+
+@pytest.mark.usefixtures("names")
+def test_a_message_of_a_mailing_list(mail: Mail, key: rsa.RSAPrivateKey) -> None:
+    """Its author's domain asks to refuse forgeries; the signature says that it is none."""
+    mark = new_mark()
+    message = listed(signed(ordinary(mark, sender=FRIEND), key))
+    mail.receive([ADA.address], message, sender="engines-bounces@lists.example.edu")
+    delivered = mail.fetch(ADA, mark)
+    found = results(delivered)
+    for result in ("dkim=pass", "spf=pass", "dmarc=pass"):
+        assert result in found
+    assert parsed(delivered)["List-Id"] == "Analytical engines <engines.lists.example.edu>"
+    assert parsed(delivered)["Return-Path"] == "<engines-bounces@lists.example.edu>"
+
+
+@pytest.mark.usefixtures("names")
+def test_a_message_that_a_mailing_list_has_changed(mail: Mail, key: rsa.RSAPrivateKey) -> None:
+    """No signature is left of its author's, so it might be anybody's: to Junk, but not away."""
+    mark = new_mark()
+    message = listed(signed(ordinary(mark, sender=FRIEND), key)) + b"-- \r\nTo leave, ask.\r\n"
+    mail.receive([ADA.address], message, sender="engines-bounces@lists.example.edu")
+    found = results(junk(mail, mark))
+    for result in ("dkim=fail", "spf=pass", "dmarc=fail"):
+        assert result in found

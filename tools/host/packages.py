@@ -134,6 +134,7 @@ HOST_PACKAGES: tuple[Package, ...] = (
         _for("test"),
         ("/usr/lib/python3/dist-packages/authres",),
     ),
+    Package("testssl.sh", "looking for weak TLS in tests", _for("test"), ("testssl",)),
     Package("docker.io", "running the containers on the host", _for("stack test"), ("dockerd",)),
     Package(
         "docker-compose-v2",
