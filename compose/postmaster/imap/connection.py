@@ -112,6 +112,7 @@ class Connection(ClientConnection):
 
     async def _go_on(self) -> None:
         await self.send(b"+ go on")
+        self.expect_pieces()
 
     async def _reserve(self, size: int) -> bool:
         memory = self._session.services.memory

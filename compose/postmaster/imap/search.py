@@ -57,14 +57,31 @@ class Numbers:
 Matches: TypeAlias = Callable[[Candidate], bool]
 
 
+@dataclass(frozen=True)
+class _InText:
+    """Matches what the store has found; its answer is there before a message is looked at."""
+
+    key: TextKey
+    texts: Mapping[TextKey, frozenset[int]]
+
+    def __call__(self, candidate: Candidate) -> bool:
+        return candidate.message.uid in self.texts[self.key]
+
+
 @dataclass
 class Search:
     """A parsed search, and what it needs: `headers` read, and the store's answers to `texts`."""
 
     matches: Matches
+    required: Sequence[TextKey] = ()  # those of `texts` without which nothing matches
     headers: bool = False
     texts: dict[TextKey, frozenset[int]] = field(default_factory=dict)
     modseq: bool = False  # whether the answer tells the highest modseq (RFC 7162 3.1.5)
+
+    def narrowed(self, uids: Sequence[int]) -> list[int]:
+        """Return those of the messages that can match, by what the store has found."""
+        answers = [self.texts[key] for key in self.required]
+        return [uid for uid in uids if all(uid in answer for answer in answers)]
 
 
 @dataclass
@@ -91,7 +108,8 @@ class SearchParser:
         while not self.parser.at_end:
             self.parser.space()
             keys.append(self._key(0))
-        return Search(_all(keys), self.headers, self.texts, self.modseq)
+        required = [key.key for key in keys if isinstance(key, _InText)]
+        return Search(_all(keys), required, self.headers, self.texts, self.modseq)
 
     def _key(self, depth: int) -> Matches:
         self._keys += 1
@@ -158,8 +176,7 @@ class SearchParser:
 
     def _contains(self, key: TextKey) -> Matches:
         self.texts[key] = frozenset()
-        texts = self.texts  # the store's answer is there before the first message is looked at
-        return lambda candidate: candidate.message.uid in texts[key]
+        return _InText(key, self.texts)
 
     def _size(self, name: str) -> Matches:
         size = self.parser.number()

@@ -9,12 +9,18 @@ from postmaster.message.mime import Envelope, Parameters, Part
 
 def envelope(value: Envelope) -> bytes:
     """Return the ENVELOPE of a header."""
-    lists = (value.from_, value.sender, value.reply_to, value.to, value.cc, value.bcc)
+    from_ = _addresses(value.from_)
+    # As a rule they are the same.
+    sender = from_ if value.sender == value.from_ else _addresses(value.sender)
+    reply_to = from_ if value.reply_to == value.from_ else _addresses(value.reply_to)
     return wire.parenthesised(
         [
             wire.nstring(value.date),
             wire.nstring(value.subject),
-            *map(_addresses, lists),
+            from_,
+            sender,
+            reply_to,
+            *map(_addresses, (value.to, value.cc, value.bcc)),
             wire.nstring(value.in_reply_to),
             wire.nstring(value.message_id),
         ]
@@ -69,13 +75,12 @@ def _addresses(addresses: tuple[Address, ...]) -> bytes:
         return b"NIL"
     # The list of RFC 3501 has no spaces between its entries.
     return b"(%b)" % b"".join(
-        wire.parenthesised(
-            [
-                wire.nstring(address.name),
-                wire.nstring(address.route),
-                wire.nstring(address.mailbox),
-                wire.nstring(address.host),
-            ]
+        b"(%b %b %b %b)"
+        % (
+            wire.nstring(address.name),
+            wire.nstring(address.route),
+            wire.nstring(address.mailbox),
+            wire.nstring(address.host),
         )
         for address in addresses
     )

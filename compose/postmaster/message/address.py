@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 MAX_ADDRESSES = 10_000
 MAX_ROUTE_WORDS = 100
@@ -14,8 +14,7 @@ _TOKEN = re.compile(
 _ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
 
 
-@dataclass(frozen=True)
-class Address:
+class Address(NamedTuple):
     """One entry of an envelope's list (RFC 9051 7.5.2).
 
     A group starts with an entry that has a mailbox and no host, and ends with one that has

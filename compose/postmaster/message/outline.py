@@ -85,7 +85,7 @@ def _envelope(value: dict[str, Any]) -> Envelope:
 
 def _addresses(value: list[list[str | None]]) -> tuple[Address, ...]:
     return tuple(
-        Address(*(None if item is None else _bytes(item) for item in entry)) for entry in value
+        [Address(*[None if item is None else _bytes(item) for item in entry]) for entry in value]
     )
 
 

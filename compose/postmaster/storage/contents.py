@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from postmaster.message.header import header_length
@@ -17,13 +18,14 @@ from postmaster.message.searchable import Searchable
 from postmaster.storage.attachments import cut, keep_attachments, read_raw, whole_body
 from postmaster.storage.database import Database
 from postmaster.storage.interface import Content
-from postmaster.storage.rows import BATCH, message_of
+from postmaster.storage.rows import BATCH, marks, message_of
 from postmaster.storage.texts import keep_text, passing_text
 
 _SELECT_CONTENT = (
     "SELECT m.uid, m.flags, m.internal_date, m.zone, m.size, m.modseq,"
     " c.id, c.header, iif(?, c.body, NULL), c.outline_version, c.outline"
-    " FROM messages m JOIN contents c ON c.id = m.content WHERE m.folder = ? AND m.uid = ?"
+    " FROM messages m JOIN contents c ON c.id = m.content WHERE m.folder = ? AND m.uid IN ({})"
+    " ORDER BY m.uid"
 )
 
 
@@ -73,8 +75,10 @@ def read_contents(
 ) -> Sequence[Content]:
     """See `Mailbox.contents`."""
     found: list[Content] = []
-    for uid in uids[:BATCH]:
-        for row in database.query(_SELECT_CONTENT, (bodies, folder, uid)):
+    wanted = sorted(uids[:BATCH])
+    rows = database.each(_SELECT_CONTENT.format(marks(wanted)), (bodies, folder, *wanted))
+    with closing(rows):
+        for row in rows:
             content, header, body, version, outline = row[6:]
             message = message_of(row[:6])
             if body is not None:
@@ -82,8 +86,8 @@ def read_contents(
             part = _outline(database, content, version, outline) if outlines else None
             found.append(Content(message, header, body, part))
             budget -= len(header) + len(body or b"") + len(outline)
-        if budget <= 0 and found:
-            break
+            if budget <= 0:
+                break
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -97,6 +97,16 @@ class Database:
         """Run one statement and return its rows."""
         with storage_errors(self._path):
             return list(self._connection.execute(statement, values))
+
+    def each(
+        self, statement: str, values: Sequence[apsw.SQLiteValue]
+    ) -> Generator[Any, None, None]:
+        """Run one statement and yield its rows as they are read; close what is not read to its end.
+
+        Within `reading` or `writing` only.
+        """
+        with storage_errors(self._path):
+            yield from self._connection.execute(statement, values)
 
     def define(self, name: str, function: Callable[..., apsw.SQLiteValue]) -> None:
         """Let statements call a function that always gives the same for the same arguments."""

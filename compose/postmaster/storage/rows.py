@@ -10,7 +10,7 @@ from typing import Any
 from postmaster.storage.interface import DELIMITER, INBOX, Folder, Message
 
 BATCH = 500  # UIDs in one statement
-CACHED = 256  # time zones and sets of flags: a folder has few, however many messages
+ZONES = 64  # time zones that are made once; messages have few
 
 SELECT_FOLDER = "SELECT id, name, special_use, subscribed, uidvalidity, uidnext FROM folders "
 SELECT_MESSAGE = "SELECT uid, flags, internal_date, zone, size, modseq FROM messages "
@@ -32,16 +32,10 @@ def message_of(row: Sequence[Any]) -> Message:
     """Return the message of a row of SELECT_MESSAGE."""
     uid, flags, seconds, zone, size, modseq = row
     date = datetime.fromtimestamp(seconds, _zone(zone))
-    return Message(uid, flags_of(flags), date, size, modseq)
+    return Message(uid, frozenset(flags.split()), date, size, modseq)
 
 
-@lru_cache(CACHED)
-def flags_of(column: str) -> frozenset[str]:
-    """Return the flags of a column `flags`."""
-    return frozenset(column.split())
-
-
-@lru_cache(CACHED)
+@lru_cache(ZONES)
 def _zone(minutes: int) -> timezone:
     return timezone(timedelta(minutes=minutes))
 

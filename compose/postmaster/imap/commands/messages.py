@@ -209,6 +209,7 @@ async def _search(session: Session, parser: Parser, *, by_uid: bool) -> Done:
     if wanted.modseq:
         await session.enable_condstore()
     await _ask_store(session, view, wanted)
+    uids = wanted.narrowed(uids)
     found: list[Message] = []
     while uids:
         looked_at, matching = await session.run(partial(_matches, view, wanted, uids[:BATCH]))
