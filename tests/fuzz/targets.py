@@ -19,6 +19,7 @@ from postmaster.imap.reader import CommandReader, ReadLimits
 from postmaster.imap.search import Numbers, SearchParser
 from postmaster.imap.sequence import parse_sequence_set
 from postmaster.imap.structure import body_structure, envelope
+from postmaster.lmtp_reader import LmtpReader, TooLongError
 from postmaster.message.address import parse_addresses
 from postmaster.message.header import decode_text, header_length, parse_fields
 from postmaster.message.mime import MAX_DEPTH, MAX_PARTS, parse_message
@@ -29,6 +30,8 @@ from postmaster.pop3.wire import END, message_lines
 from postmaster.sasl import MalformedResponseError, decode_plain
 
 Target = Callable[[bytes], None]
+
+MOST = 300  # bytes of a message that is delivered
 
 
 def message(data: bytes) -> None:
@@ -102,6 +105,40 @@ def stream(data: bytes) -> None:
         asyncio.run(read())
 
 
+def delivery(data: bytes) -> None:
+    """A message as it comes by LMTP, in pieces: dots undone, one end, nothing lost behind it."""
+
+    async def read() -> None:
+        source = asyncio.StreamReader()
+        source.feed_data(data[1:])
+        source.feed_eof()
+        size = data[0] % 9 + 1 if data else 1
+        reader = LmtpReader(_Pieces(source, size), 100)
+        lines = data[1:].split(b"\r\n")
+        with suppress(asyncio.IncompleteReadError, TooLongError):
+            message = await reader.message(MOST)
+            end = lines.index(b".")
+            kept = b"".join(line.removeprefix(b".") + b"\r\n" for line in lines[:end])
+            assert message == (kept if len(kept) <= MOST else None)
+            after = b"\r\n".join(lines[end + 1 :])
+            line = await reader.line()
+            assert line is None or after.startswith(line)
+
+    asyncio.run(read())
+
+
+class _Pieces(asyncio.StreamReader):
+    """A stream that gives at most so many bytes at a time."""
+
+    def __init__(self, source: asyncio.StreamReader, size: int) -> None:
+        super().__init__()
+        self._source, self._size = source, size
+
+    async def read(self, n: int = -1) -> bytes:
+        """Return the next bytes."""
+        return await self._source.read(min(n, self._size))
+
+
 def names(data: bytes) -> None:
     """Folder names, sequence sets and patterns."""
     text = data.decode("latin-1")
@@ -125,5 +162,5 @@ def maildrop(data: bytes) -> None:
 
 TARGETS: Mapping[str, Target] = {
     target.__name__: target
-    for target in (message, binary, header, addresses, command, stream, names, maildrop)
+    for target in (message, binary, header, addresses, command, stream, delivery, names, maildrop)
 }
