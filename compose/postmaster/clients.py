@@ -42,10 +42,12 @@ class ClientConnection:
         """
         waiting = bytearray()
         for piece in pieces:
-            waiting += piece[:WRITE_CHUNK]
-            for start in range(WRITE_CHUNK, len(piece), WRITE_CHUNK):
-                await self._flush(waiting)
-                waiting += piece[start : start + WRITE_CHUNK]
+            if len(piece) <= WRITE_CHUNK:
+                waiting += piece
+            else:
+                for start in range(0, len(piece), WRITE_CHUNK):
+                    await self._flush(waiting)
+                    waiting += piece[start : start + WRITE_CHUNK]
             if len(waiting) >= WRITE_CHUNK:
                 await self._flush(waiting)
         await self._flush(waiting)

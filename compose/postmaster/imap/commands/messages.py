@@ -182,16 +182,21 @@ def _fetch_response(
         items = (*items, Attribute("FLAGS"))
     if with_flags and view.condstore and Attribute("MODSEQ") not in items:
         items = (*items, Attribute("MODSEQ"))
-    separator = b"* %d FETCH (" % (view.number(message.uid) or 0)
+    # What is small goes out as one piece; a part may be large.
+    small = b"* %d FETCH (" % (view.number(message.uid) or 0)
+    separator = b""
     for item in items:
         part = message_item(item, message, flags) if isinstance(item, Attribute) else None
-        if part is None and content is not None:
-            part = content_item(item, content)
         if part is not None:
-            yield separator
-            yield part
-            separator = b" "
-    yield b")\r\n"
+            small += separator + part
+        elif content is not None:
+            yield small + separator
+            yield content_item(item, content)
+            small = b""
+        else:
+            continue
+        separator = b" "
+    yield small + b")\r\n"
 
 
 # SEARCH
