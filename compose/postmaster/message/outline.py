@@ -6,6 +6,7 @@ Bytes are written as text of the same code points (latin-1), which loses nothing
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -55,24 +56,7 @@ def _object(value: Any, defaults: dict[str, Any]) -> dict[str, Any]:
 
 
 def _part(value: dict[str, Any]) -> Part:
-    known: dict[str, Any] = {
-        key: _bytes(item) if isinstance(item, str) else item
-        for key, item in value.items()
-        if isinstance(item, str | int)
-    }
-    nested: dict[str, Any] = {
-        "parameters": _pairs(value.get("parameters", [])),
-        "language": tuple(_bytes(tag) for tag in value.get("language", [])),
-        "children": tuple(_part(child) for child in value.get("children", [])),
-    }
-    if "disposition" in value:
-        kind, parameters = value["disposition"]
-        nested["disposition"] = (_bytes(kind), _pairs(parameters))
-    if "message" in value:
-        nested["message"] = _part(value["message"])
-    if "envelope" in value:
-        nested["envelope"] = _envelope(value["envelope"])
-    return Part(**known, **nested)
+    return Part(**{key: _READERS.get(key, _plain_value)(item) for key, item in value.items()})
 
 
 def _envelope(value: dict[str, Any]) -> Envelope:
@@ -83,6 +67,19 @@ def _envelope(value: dict[str, Any]) -> Envelope:
     return Envelope(**known)
 
 
+def _children(value: list[dict[str, Any]]) -> tuple[Part, ...]:
+    return tuple([_part(child) for child in value])
+
+
+def _disposition(value: list[Any]) -> tuple[bytes, tuple[tuple[bytes, bytes], ...]]:
+    kind, parameters = value
+    return _bytes(kind), _pairs(parameters)
+
+
+def _language(value: list[str]) -> tuple[bytes, ...]:
+    return tuple([_bytes(tag) for tag in value])
+
+
 def _addresses(value: list[list[str | None]]) -> tuple[Address, ...]:
     return tuple(
         [Address(*[None if item is None else _bytes(item) for item in entry]) for entry in value]
@@ -90,8 +87,23 @@ def _addresses(value: list[list[str | None]]) -> tuple[Address, ...]:
 
 
 def _pairs(value: list[list[str]]) -> tuple[tuple[bytes, bytes], ...]:
-    return tuple((_bytes(name), _bytes(text)) for name, text in value)
+    return tuple([(_bytes(name), _bytes(text)) for name, text in value])
 
 
 def _bytes(text: str) -> bytes:
     return text.encode("latin-1")
+
+
+def _plain_value(value: str | int) -> bytes | int:
+    return value.encode("latin-1") if isinstance(value, str) else value
+
+
+# What is made of a part's values that are neither a text nor a number.
+_READERS: Mapping[str, Callable[[Any], Any]] = {
+    "parameters": _pairs,
+    "disposition": _disposition,
+    "language": _language,
+    "children": _children,
+    "message": _part,
+    "envelope": _envelope,
+}
