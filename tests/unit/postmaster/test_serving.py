@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from pathlib import Path
 from typing import cast
 
@@ -12,7 +13,7 @@ from click.testing import CliRunner
 
 from postmaster import logs
 from postmaster.cli import cli
-from postmaster.clients import Timeouts
+from postmaster.clients import ClientConnection, Timeouts
 from postmaster.errors import StartError
 from postmaster.imap.server import imap_handler
 from postmaster.query import DirectoryQueries
@@ -35,6 +36,30 @@ def test_connections_are_counted_per_address_and_in_total() -> None:
     with limits.admit("a") as again:
         assert again
     assert not limits._open  # no address is remembered for ever
+
+
+def test_what_comes_after_a_go_ahead_is_acknowledged_at_once() -> None:
+    def late(connection: socket.socket) -> bool:
+        return not connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK)
+
+    async def run() -> None:
+        seen: asyncio.Queue[tuple[bool, bool]] = asyncio.Queue()
+
+        async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            connection = writer.get_extra_info("socket")
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
+            before = late(connection)
+            ClientConnection(writer, Timeouts(1.0, 1.0)).expect_pieces()
+            seen.put_nowait((before, late(connection)))
+            writer.close()
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            async with asyncio.timeout(DEADLINE):
+                assert await seen.get() == (True, False)
+            writer.close()
+
+    asyncio.run(run())
 
 
 def talk(handler: Handler, limits: ConnectionLimits, connections: int) -> list[bytes]:
