@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,14 @@ STEM = "mailstead-recovery-kit"
 
 @click.command()
 @click.option("--new", "renew", is_flag=True, help="Make another code; the old kit is void.")
-@click.option("--confirm", "group", metavar="GROUP", help="Type back the group that is asked for.")
+@click.option(
+    "--confirm",
+    "group",
+    metavar="GROUP",
+    help="Type back the group that is asked for; - reads it from standard input.",
+)
+@click.option("--keep", is_flag=True, help="Show the code, offer a stick, and ask the group back.")
+@click.option("--offline", is_flag=True, help="Leave the places alone until the next backup.")
 @click.option("--output", type=PAGE, help="Write the page to this file, for root only.")
 @click.option("--pdf", type=PAGE, help="Write it as one page to print, for root only.")
 @click.option("--stick", metavar="LABEL", help="Write both to the USB stick with this label.")
@@ -31,6 +39,8 @@ def kit(
     *,
     renew: bool,
     group: str | None,
+    keep: bool,
+    offline: bool,
     output: Path | None,
     pdf: Path | None,
     stick: str | None,
@@ -57,7 +67,7 @@ def kit(
 
     paths = Paths()
     if group is not None:
-        if not confirm(paths, group):
+        if not confirm(paths, sys.stdin.readline() if group == "-" else group):
             raise MachineError("that is not the group asked for", "Look at the kit again.")
         click.echo(json.dumps({"ok": True}) if as_json else "the recovery kit is confirmed")
         return
@@ -66,7 +76,10 @@ def kit(
     machine = read_machine(paths)
     with maintenance(paths.maintenance_lock, "the recovery kit", MachineError):
         recovery = new_recovery(paths) if renew else present_recovery(paths)
-        openings = _openings(machine, recovery)
+        openings = _untried(machine) if offline else _openings(machine, recovery)
+    if keep:
+        _keep(machine, recovery, openings)
+        return
     page = kit_text(machine.settings.hostname, recovery, openings)
     if output is not None:
         write_atomic(output, page, mode=0o600)
@@ -88,6 +101,53 @@ def _printed(machine: Machine, recovery: Recovery, openings: list[Opening]) -> b
     day = machine.now().date().isoformat()
     hostname = machine.settings.hostname
     return kit_pdf(Kit(hostname, recovery, openings, qr_modules(recovery.code), day))
+
+
+def _untried(machine: Machine) -> list[Opening]:
+    from firstboot.backup.kit import Opening
+
+    later = "its next backup sees to that"
+    return [Opening(target.name, target.repository, later) for target in machine.targets]
+
+
+def _keep(machine: Machine, recovery: Recovery, openings: list[Opening]) -> None:
+    """A screen of 24 rows for whoever has just set the machine up."""
+    from firstboot.backup.kit import confirm, kit_text
+    from firstboot.backup.opening import write_on_stick
+    from firstboot.base.errors import MailsteadError
+
+    hostname = machine.settings.hostname
+    click.echo(f"\nRECOVERY KIT {recovery.kit} of {hostname}\n\n    {recovery.code}\n")
+    click.echo(
+        "With this code and a backup the mail server comes back on another machine. Write it"
+    )
+    click.echo(
+        "down, or have the whole kit put on a USB stick, as text and as a page to print. Keep"
+    )
+    click.echo("it away from the machine. The menu shows it again (Set up backups).\n")
+    while label := _answer("Label (name) of a USB stick, or Enter for none"):
+        try:
+            page, printed = (
+                kit_text(hostname, recovery, openings),
+                _printed(machine, recovery, openings),
+            )
+            write_on_stick(
+                machine.paths, label, {f"{STEM}.txt": page.encode(), f"{STEM}.pdf": printed}
+            )
+        except MailsteadError as error:
+            click.echo(f"{error.message}. {error.hint}")
+        else:
+            click.echo(f"{STEM}.txt and {STEM}.pdf are on it; pull it out.")
+            break
+    while given := _answer(f"Group {recovery.group} of the code, or Enter for later"):
+        if confirm(machine.paths, given):
+            click.echo("The recovery kit is confirmed.")
+            return
+        click.echo(f"That is not group {recovery.group}.")
+
+
+def _answer(question: str) -> str:
+    return str(click.prompt(question, default="", show_default=False)).strip()
 
 
 def _openings(machine: Machine, recovery: Recovery) -> list[Opening]:
@@ -120,7 +180,12 @@ def _tell(
 
     if as_json:
         places = {opening.name: opening.problem for opening in openings}
-        kept = {"kit": recovery.kit, "group": recovery.group, "confirmed": recovery.confirmed}
+        kept = {
+            "kit": recovery.kit,
+            "code": recovery.code,
+            "group": recovery.group,
+            "confirmed": recovery.confirmed,
+        }
         click.echo(json.dumps({"ok": True, **kept, "places": places, "page": page}, indent=2))
         return
     if shown:

@@ -92,6 +92,21 @@ def _offers(paths: Paths) -> Offers:
         if enter(this_terminal(), found.hostname, phc, tries):
             run_menu(found.hostname)
 
+    def wants_kit() -> bool:
+        from firstboot.backup.keys import read_recovery
+        from firstboot.base.settings import require_settings
+
+        try:
+            kept = read_recovery(paths)
+            wanted = bool(require_settings(paths.settings).backup.targets)
+        except MailsteadError:
+            return False
+        return wanted and (kept is None or not kept.confirmed)
+
+    def keep_kit() -> None:
+        words = ("mailstead", "backup", "kit", "--keep", "--offline")
+        run(words, capture=False, check=False)
+
     return Offers(
         is_set_up=paths.settings.exists,
         set_up=set_up,
@@ -102,4 +117,6 @@ def _offers(paths: Paths) -> Offers:
         new_code=lambda: ask_for_code(paths.invitation),
         status=show_status,
         menu=show_menu,
+        wants_kit=wants_kit,
+        kit=keep_kit,
     )

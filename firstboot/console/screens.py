@@ -32,6 +32,11 @@ AFTER = (
     "",
     "Press Enter for the state of the machine and its menu.",
 )
+KIT = (
+    "",
+    "Your backups have a recovery kit. Without it nobody opens them, when this machine is gone.",
+    "k: the recovery kit   Enter: go on without",
+)
 SETTING_UP = (
     "The machine is being set up. It takes a few minutes; what it does is shown here.",
     "",

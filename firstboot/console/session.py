@@ -33,7 +33,8 @@ class Offers:
 
     `set_up` asks the questions and is true when settings were handed over; `restore` is true when
     a restore is ready to be put in place. `invitation` tells
-    how to do so in a browser. `menu` asks for the administrator's password first.
+    how to do so in a browser. `menu` asks for the administrator's password first. `kit` has the
+    recovery kit of the backups kept, where there is a place for them and nobody has yet.
     """
 
     is_set_up: Callable[[], bool]
@@ -45,6 +46,8 @@ class Offers:
     new_code: Callable[[], None]
     status: Callable[[], Sequence[str]]
     menu: Callable[[], None]
+    wants_kit: Callable[[], bool]
+    kit: Callable[[], None]
 
 
 @dataclass
@@ -100,8 +103,10 @@ class Session:
     def _set_up(self) -> None:
         while self.offers.set_up():
             with self.seat.left():
-                if self._follow():
-                    return
+                taken = self._follow()
+            if taken:
+                self._offer_kit()
+                return
             self.offers.take_back()
             if self._key(IDLE_SECONDS) in {GONE, IDLE}:
                 return
@@ -144,6 +149,20 @@ class Session:
         if any(line.startswith("ready ") for line in self._lines()[begin:]):
             self.terminal.write("\n".join(screens.AFTER) + "\n")
         return True
+
+    def _offer_kit(self) -> None:
+        while self.offers.wants_kit():
+            self.terminal.write("\n".join(screens.KIT) + "\n")
+            key = self._key(IDLE_SECONDS)
+            if self.seat.is_claimed():
+                # The recovery key of the disk comes first; leaving waits until that is done.
+                with self.seat.left():
+                    continue
+            if key == "k":
+                self.terminal.clear()
+                self.offers.kit()
+            self.terminal.write("\n".join(screens.AFTER) + "\n")
+            return
 
     def _diagnose(self) -> None:
         self.terminal.clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from selenium.webdriver.common.keys import Keys
 
+from firstboot.backup.keys import present_recovery
 from firstboot.base.errors import MachineError
 from firstboot.base.settings import Settings, require_settings
 from firstboot.wizard.web.invitation import ask_for_code
@@ -221,6 +222,25 @@ def hand_over(browser: Browser, site: Site) -> None:
     browser.wait_for_text("Your mail server is ready")
     browser.picture("ready")
     assert all(record.data in browser.text for record in RECORDS)
+    keep_kit(browser, site)
+
+
+def keep_kit(browser: Browser, site: Site) -> None:
+    """Look at the recovery kit, and type a part of it back, wrong once."""
+    browser.click('a[href="/kit"]')
+    browser.picture("kit")
+    recovery = present_recovery(site.paths)
+    assert recovery.code in browser.text
+    browser.fill("group", "iiii")
+    browser.click("button")
+    browser.picture("kit-wrong")
+    assert "not the group asked for" in browser.description(browser.focused)
+    browser.fill("group", recovery.groups[recovery.group - 1])
+    browser.click("button")
+    browser.picture("kit-kept")
+    assert recovery.code not in browser.text
+    browser.click('a[href="/progress"]')
+    browser.picture("ready-kit-kept")
 
 
 def assert_answered(settings: Settings) -> None:

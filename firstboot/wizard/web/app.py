@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from firstboot.wizard.web.finish import show_progress, take_reopen
 from firstboot.wizard.web.forms import FormError, read_form, require_own_page
+from firstboot.wizard.web.keeping import give_pdf, give_text, show_kit, take_group
 from firstboot.wizard.web.pages import HEADERS, icon, render, style
 from firstboot.wizard.web.pairing import new_token
 from firstboot.wizard.web.steps import (
@@ -66,6 +67,10 @@ def make_app(wizard: Wizard) -> Starlette:
             Route("/summary", guarded(take_summary), methods=["POST"]),
             Route("/progress", guarded(show_progress, always=True)),
             Route("/reopen", guarded(take_reopen, always=True), methods=["POST"]),
+            Route("/kit", guarded(show_kit, always=True)),
+            Route("/kit", guarded(take_group, always=True), methods=["POST"]),
+            Route("/kit.txt", guarded(give_text, always=True)),
+            Route("/kit.pdf", guarded(give_pdf, always=True)),
         ],
         exception_handlers={
             FormError: handle_form_error,

@@ -81,6 +81,8 @@ async def _show_ready(visit: Visit) -> Response:
         access=access,
         records=records,
         minutes=int(LAST_PAGE_SECONDS // 60),
+        kit_offered=wizard.offers_kit,
+        kit_kept=wizard.kit_kept,
     )
 
 

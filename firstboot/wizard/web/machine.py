@@ -31,6 +31,7 @@ def serve_setup(paths: Paths, facts: Callable[[], Facts]) -> None:
         return
     from firstboot.system.addresses import reachable_addresses
     from firstboot.system.nftables import diverted
+    from firstboot.wizard.web.kit import CommandDesk
     from firstboot.wizard.web.records import find_records
     from firstboot.wizard.web.service import Service, Surroundings
 
@@ -39,6 +40,7 @@ def serve_setup(paths: Paths, facts: Callable[[], Facts]) -> None:
         facts(),
         addresses=reachable_addresses,
         records=find_records,
+        kit_desk=CommandDesk(paths.invitation.parent),
         kept_open=lambda port: diverted(HTTPS, port, KEPT_OPEN_SECONDS),
     )
     Service(surroundings, ended).run()

@@ -21,6 +21,7 @@ from firstboot.base.questions.model import Facts
 from firstboot.wizard.web.app import make_app
 from firstboot.wizard.web.finish import LAST_PAGE_SECONDS
 from firstboot.wizard.web.invitation import Invitation, take_request, write_invitation
+from firstboot.wizard.web.kit import KitDesk
 from firstboot.wizard.web.pairing import Pairing
 from firstboot.wizard.web.records import DnsRecord
 from firstboot.wizard.web.redirect import redirect
@@ -49,6 +50,7 @@ class Surroundings:
     facts: Facts
     addresses: Callable[[], tuple[str, ...]]
     records: Callable[[], tuple[DnsRecord, ...]]
+    kit_desk: KitDesk
     kept_open: Callable[[int], AbstractContextManager[None]]
     host: str = ""
     https_port: int = SETUP_HTTPS  # not 443: the service that has it starts while we serve
@@ -80,7 +82,12 @@ class Service:
         certificate = ensure_certificate(directory, NAME).certificate
         pair = Pair(directory / "certificate.pem", directory / "key.pem")
         wizard = Wizard(
-            around.paths, around.facts, Pairing(), fingerprint_of(certificate), around.records
+            around.paths,
+            around.facts,
+            Pairing(),
+            fingerprint_of(certificate),
+            around.records,
+            around.kit_desk,
         )
         secure = open_port(around.https_port, around.host)
         self.ports = (secure.getsockname()[1], 0)

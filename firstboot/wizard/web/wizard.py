@@ -7,10 +7,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from firstboot.base.errors import MailsteadError
 from firstboot.base.paths import Paths
 from firstboot.base.questions.model import Facts
+from firstboot.base.settings import read_settings
 from firstboot.wizard.draft import StaleDraftError, read_draft, write_draft
 from firstboot.wizard.flow import Flow, Outcome
+from firstboot.wizard.web.kit import Kit, KitDesk
 from firstboot.wizard.web.pairing import Pairing, Session, Sessions
 from firstboot.wizard.web.progress import Progress, read_lines, read_progress
 from firstboot.wizard.web.records import DnsRecord
@@ -21,7 +24,7 @@ class Wizard:
     """The state of the web wizard; what lasts is in the draft.
 
     `records` gives the DNS records to show in the end, which may take seconds. `shown` is when
-    (time.monotonic) the last page was shown.
+    (time.monotonic) the last page was shown. `kit_kept`: a part of the recovery kit was typed back.
     """
 
     paths: Paths
@@ -29,9 +32,13 @@ class Wizard:
     pairing: Pairing
     fingerprint: str
     records: Callable[[], tuple[DnsRecord, ...]]
+    kit_desk: KitDesk
     sessions: Sessions = field(default_factory=Sessions)
     handed: int = 0
     shown: float | None = None
+    kit_kept: bool = False
+    _kit: Kit | None = None
+    _fetching: threading.Lock = field(default_factory=threading.Lock)
     _written: dict[int, Session] = field(default_factory=dict)
     # A password's hash takes 64 MiB: one at a time.
     _answering: threading.Lock = field(default_factory=threading.Lock)
@@ -59,6 +66,31 @@ class Wizard:
             and self.paths.handed.exists()
             and not self.paths.settings.exists()
         )
+
+    @property
+    def offers_kit(self) -> bool:
+        """Whether the machine is ready, and has a place for backups that the kit opens."""
+        if not (self.progress.ready and self.paths.settings.exists()):
+            return False
+        try:
+            settings = read_settings(self.paths.settings)
+        except MailsteadError:
+            return False
+        return settings is not None and bool(settings.backup.targets)
+
+    def fetch_kit(self) -> Kit | None:
+        """The recovery kit, None when it is kept or cannot be had; may take seconds."""
+        with self._fetching:
+            if self._kit is None and not self.kit_kept:
+                self._kit = self.kit_desk.fetch()
+            return self._kit
+
+    def confirm_kit(self, group: str) -> bool:
+        """Whether that was typed back rightly; then the kit is not given out any more."""
+        with self._fetching:
+            if self.kit_desk.confirm(group):
+                self._kit, self.kit_kept = None, True
+            return self.kit_kept
 
     def at_revision(self, revision: str, session: Session) -> Flow:
         """The flow, if nobody but this session has changed it since a page showed `revision`.

@@ -52,6 +52,10 @@ def main(folder: str) -> None:
         show("\n== the menu ==\n")
         this_terminal().key(20)
 
+    def keep_kit() -> None:
+        show("\n== the kit ==\n")
+        paths.backup.mkdir()
+
     offers = Offers(
         is_set_up=paths.settings.exists,
         set_up=set_up,
@@ -62,6 +66,8 @@ def main(folder: str) -> None:
         new_code=lambda: show("\na new code was asked for\n"),
         status=lambda: status_lines(STATUS),
         menu=run_menu,
+        wants_kit=lambda: "targets" in paths.settings.read_text() and not paths.backup.exists(),
+        kit=keep_kit,
     )
     seat = Seat(Path(os.ttyname(0)), paths.runtime / SEATS)
     Session(this_terminal(), seat, offers, paths.progress).attend()

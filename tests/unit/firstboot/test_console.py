@@ -91,6 +91,31 @@ def test_from_the_questions_to_a_machine_that_is_ready(paths: Paths) -> None:
         terminal.expect("Status")
 
 
+def test_a_machine_with_backups_offers_its_kit_after_the_setup(paths: Paths) -> None:
+    """Also when a dialogue, as of the disk's recovery key, comes in between."""
+    with attending(paths) as (terminal, machine):
+        terminal.send(ENTER)
+        terminal.expect("A number chooses.")
+        terminal.send("1")
+        terminal.expect("The machine is being set up.")
+        machine.say("settings from the answers")
+        paths.settings.write_text(f"{SETTINGS}backup: {{targets: []}}\n")
+        machine.say("ready mail.example.com")
+        terminal.expect("k: the recovery kit")
+        with open_terminals([terminal.device], seats=paths.runtime / SEATS) as others:
+            others.write("\x1b[2J\x1b[Hgroup of the key: ")
+            terminal.send(f"k{ENTER}")
+            assert others.read_line(20) == "k"
+            others.write("\x1b[2J\x1b[Hthe recovery key is confirmed\n")
+            assert "== the kit ==" not in terminal.text
+        terminal.expect("k: the recovery kit")
+        terminal.send("k")
+        terminal.expect("== the kit ==")
+        terminal.expect("Press Enter for the state")
+        terminal.send(ENTER)
+        terminal.expect("Status")
+
+
 def test_from_a_backup_to_a_machine_that_is_ready(paths: Paths) -> None:
     paths.restore_plan.parent.mkdir()
     paths.restore_plan.write_text("what attend.py takes for a good restore")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from firstboot.backup import engine, kit_commands
 from firstboot.backup.keys import Recovery, present_recovery, read_recovery
@@ -17,6 +19,7 @@ from firstboot.base.codes import new_recovery_code
 from firstboot.base.errors import MachineError
 from firstboot.base.paths import Paths
 from firstboot.base.run import run
+from firstboot.system.resticerrors import BackupError
 from tests.unit.firstboot.backup.appliance import Appliance
 
 RECOVERY = Recovery("abcd", new_recovery_code(), "2026-11-24T10:00:00+00:00", 3)
@@ -103,3 +106,64 @@ def test_another_code_takes_the_place_of_the_old_one(
     assert before.code not in done.stdout
     assert "the first backup makes it" in done.stdout
     assert laptop_lines([])[-1].endswith("--target mailserver")
+
+
+@pytest.fixture
+def command(appliance: Appliance, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """The verb on a machine without a kit, whose place of backups answers nobody."""
+    appliance.paths.recovery_code.unlink()
+    machine = appliance.machine()
+    monkeypatch.setattr("firstboot.base.paths.Paths", lambda: appliance.paths)
+    monkeypatch.setattr(engine, "read_machine", lambda _paths: machine)
+    shutil.rmtree(appliance.repository)
+
+    def invoke(*words: str, typed: str = "") -> Result:
+        return CliRunner().invoke(kit_commands.kit, words, input=typed)
+
+    return invoke
+
+
+def test_offline_no_place_is_tried(command: Callable[..., Result], tmp_path: Path) -> None:
+    pdf = tmp_path / "kit.pdf"
+    done = command("--offline", "--json", "--pdf", str(pdf))
+    found = json.loads(done.stdout)
+    assert found["places"] == {"disk": "its next backup sees to that"}
+    assert found["code"] in found["page"]
+    assert found["confirmed"] is False
+    assert pdf.read_bytes().startswith(b"%PDF-")
+
+
+def test_a_group_from_standard_input(command: Callable[..., Result], appliance: Appliance) -> None:
+    made = present_recovery(appliance.paths)
+    assert isinstance(command("--confirm", "-", typed="iiii\n").exception, MachineError)
+    done = command("--confirm", "-", typed=f"{made.groups[made.group - 1]}\n")
+    assert done.exit_code == 0, done.exception
+    assert present_recovery(appliance.paths).confirmed
+
+
+def test_the_kit_is_kept_at_the_console(
+    command: Callable[..., Result], appliance: Appliance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = present_recovery(appliance.paths)
+    written: list[tuple[str, list[str]]] = []
+
+    def write(_paths: Paths, label: str, files: dict[str, bytes]) -> None:
+        if label == "WRONG":
+            raise BackupError("there is no disk labelled WRONG", "Plug it in.")
+        written.append((label, sorted(files)))
+
+    monkeypatch.setattr("firstboot.backup.opening.write_on_stick", write)
+    # Later is an answer, too.
+    done = command("--keep", "--offline", typed="\n\n")
+    assert done.exit_code == 0, done.exception
+    assert made.code in done.stdout
+    assert len(done.stdout.splitlines()) <= 22
+    assert max(map(len, done.stdout.splitlines())) < 90
+    assert not present_recovery(appliance.paths).confirmed
+    right = made.groups[made.group - 1]
+    done = command("--keep", "--offline", typed=f"WRONG\nSTICK\niiii\n{right}\n")
+    assert "there is no disk labelled WRONG. Plug it in." in done.stdout
+    assert f"That is not group {made.group}." in done.stdout
+    names = ["mailstead-recovery-kit.pdf", "mailstead-recovery-kit.txt"]
+    assert written == [("STICK", names)]
+    assert present_recovery(appliance.paths).confirmed

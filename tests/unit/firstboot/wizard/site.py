@@ -12,6 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from firstboot.backup.keys import present_recovery
+from firstboot.backup.kit import Opening, confirm, kit_text
+from firstboot.backup.kitpage import Kit as Paper
+from firstboot.backup.kitpage import kit_pdf
 from firstboot.base.errors import MailsteadError
 from firstboot.base.handover import hand_over
 from firstboot.base.paths import Paths
@@ -24,6 +28,7 @@ from firstboot.system.console import Console
 from firstboot.wizard.draft import read_draft, write_draft
 from firstboot.wizard.web import service as service_module
 from firstboot.wizard.web.invitation import Invitation, read_invitation
+from firstboot.wizard.web.kit import Kit
 from firstboot.wizard.web.progress import await_questions
 from firstboot.wizard.web.records import DnsRecord
 from firstboot.wizard.web.service import NAME, Service, Surroundings
@@ -43,7 +48,27 @@ RECORDS = (
     ),
     DnsRecord("", "PTR", "192.0.2.10", "mail.example.com", "required", "Others look `back`."),
 )
+QR = ((True, False), (False, True))
 SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class PaperKit:
+    """The kit of the machine itself, without the command that has it drawn."""
+
+    paths: Paths
+
+    def fetch(self) -> Kit | None:
+        recovery = present_recovery(self.paths)
+        if recovery.confirmed:
+            return None
+        openings = [Opening("home", "disk:MAILBACKUP", "its next backup sees to that")]
+        page = kit_text("mail.example.com", recovery, openings)
+        printed = kit_pdf(Paper("mail.example.com", recovery, openings, QR, "2026-11-30"))
+        return Kit(recovery.kit, recovery.code, recovery.group, page, printed)
+
+    def confirm(self, group: str) -> bool:
+        return confirm(self.paths, group)
 
 
 @dataclass
@@ -168,6 +193,7 @@ def open_site(
         Facts(protections=("tpm2", "passphrase", "key-file"), interfaces=("enp1s0",)),
         addresses=lambda: ("127.0.0.1", "2001:db8::10"),
         records=lambda: RECORDS,
+        kit_desk=PaperKit(paths),
         kept_open=lambda _port: contextlib.nullcontext(),
         host="127.0.0.1",
         https_port=0,

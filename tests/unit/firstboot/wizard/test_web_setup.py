@@ -6,10 +6,12 @@ import html
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
 
+from firstboot.backup.keys import present_recovery, read_recovery
 from firstboot.base.errors import MachineError
 from firstboot.base.handover import Given, hand_over, write_given
 from firstboot.base.paths import Paths
@@ -20,6 +22,7 @@ from firstboot.wizard.draft import Draft, read_draft
 from firstboot.wizard.flow import Flow
 from firstboot.wizard.web import service, steps
 from firstboot.wizard.web.fields import make_fields
+from firstboot.wizard.web.kit import COMMAND, CONFIRM, CommandDesk, Kit
 from firstboot.wizard.web.pages import render, with_code
 from firstboot.wizard.web.progress import is_waiting, read_progress
 from firstboot.wizard.web.records import DnsRecord, find_records
@@ -63,12 +66,14 @@ def client(site: Site) -> Iterator[Client]:
         yield opened
 
 
-def answer_all(client: Client) -> None:
-    """Go through every step as the pages lead."""
+def answer_all(client: Client, **more: dict[str, str]) -> None:
+    """Go through every step as the pages lead; some are shown again with further questions."""
     page = client.get("/step/network")
-    for _ in range(len(STEPS)):
+    for _ in range(len(STEPS) + len(more)):
         name = page.url.rpartition("/")[2]
-        fields = {**preset_fields(page.text), **ANSWERS.get(name, {})}
+        if name == "summary":
+            break
+        fields = {**preset_fields(page.text), **ANSWERS.get(name, {}), **more.get(name, {})}
         page = client.post(f"/step/{name}", fields)
         assert page.status_code == 200, page.text
     assert page.url.endswith("/summary"), page.url
@@ -150,6 +155,90 @@ def test_a_whole_setup_ends_with_a_ready_machine(
     ]
     monkeypatch.setattr(service, "LAST_PAGE_SECONDS", 0.0)
     site.wait_until(lambda: not site.paths.invitation.exists())
+
+
+def be_ready(client: Client, site: Site, **answers: dict[str, str]) -> str:
+    """Set the machine up; return its last page."""
+    answer_all(client, **answers)
+    page = client.get("/summary").text
+    client.post("/summary", hidden_fields(page))
+    site.wait_until(site.paths.settings.exists)
+    site.wait_until(lambda: "setup done" in site.paths.progress.read_text())
+    site.say(*STARTED)
+    return client.get("/progress").text
+
+
+def test_the_recovery_kit_is_given_out_until_a_part_of_it_comes_back(
+    client: Client, site: Site
+) -> None:
+    assert client.get("/kit").url.endswith("/start")  # there is none before the machine is ready
+    place = {"backup.targets[0].repository": "disk:MAILBACKUP"}
+    ready = be_ready(client, site, backup=place)
+    assert "Four things are left to do" in ready
+    assert 'href="/kit"' in ready
+    recovery = read_recovery(site.paths)
+    assert recovery is None
+    page = client.get("/kit").text
+    recovery = present_recovery(site.paths)
+    assert recovery.code in page
+    assert f"Group {recovery.group} of the code" in page
+    text = client.get("/kit.txt")
+    assert recovery.code in text.text
+    assert text.headers["content-disposition"].endswith('filename="mailstead-recovery-kit.txt"')
+    printed = client.get("/kit.pdf")
+    assert printed.headers["content-type"] == "application/pdf"
+    assert printed.content.startswith(b"%PDF-")
+    assert {page.headers["cache-control"] for page in (text, printed)} == {"no-store"}
+
+    wrong = client.submit("/kit", {"group": "iiii"})
+    assert wrong.status_code == 422
+    assert "That is not the group asked for" in wrong.text
+    assert present_recovery(site.paths).confirmed is False
+    right = recovery.groups[recovery.group - 1]
+    kept = client.submit("/kit", {"group": f" {right.upper()}"})
+    assert "The kit is confirmed" in kept.text
+    assert present_recovery(site.paths).confirmed is True
+    for path in ("/kit", "/kit.txt", "/kit.pdf"):
+        found = client.get(path)
+        assert found.url.endswith("/kit")
+        assert recovery.code not in found.text
+    assert "Done: the kit is confirmed" in client.get("/progress").text
+
+
+def test_without_a_place_for_backups_no_kit_is_shown(client: Client, site: Site) -> None:
+    assert "Three things are left to do" in be_ready(client, site)
+    for path in ("/kit", "/kit.txt", "/kit.pdf"):
+        assert client.get(path).url.endswith("/progress")
+    assert read_recovery(site.paths) is None
+
+
+def test_whoever_is_not_paired_gets_no_kit(client: Client, site: Site) -> None:
+    be_ready(client, site, backup={"backup.targets[0].repository": "disk:MAILBACKUP"})
+    with Client(site) as other:
+        for path in ("/kit", "/kit.txt", "/kit.pdf"):
+            assert other.get(path).url.endswith("/pair")
+    form = hidden_fields(client.get("/kit").text)
+    assert client.post("/kit", {**form, "form": "0" * 64, "group": "abcd"}).status_code == 403
+
+
+def test_the_kit_is_that_of_another_feature(programs: FakePrograms, tmp_path: Path) -> None:
+    found = {"ok": True, "kit": "k1ts", "code": "a-b", "group": 2, "confirmed": False, "page": "p"}
+    body = "cat <<'END'\n{}\nEND\n[ -z \"$6\" ] || printf %s PDF > $6"
+    programs.add("mailstead", body.format(json.dumps(found)))
+    desk = CommandDesk(tmp_path)
+    assert desk.fetch() == Kit("k1ts", "a-b", 2, "p", b"PDF")
+    assert programs.calls[0][:-1] == ["mailstead", *COMMAND[1:]]
+    assert list(tmp_path.glob("tmp*")) == []
+    programs.add("mailstead", body.format(json.dumps({**found, "confirmed": True})))
+    assert desk.fetch() is None
+    for broken in ("exit 3", "echo '{}'", "echo no"):
+        programs.add("mailstead", broken)
+        assert desk.fetch() is None
+    programs.add("mailstead", 'read -r group; [ "$group" = "a b" ]')
+    assert desk.confirm("a b")
+    assert not desk.confirm("other")
+    # A part of a code is no word of a command line.
+    assert programs.calls[-1] == ["mailstead", *CONFIRM[1:]]
 
 
 def test_the_redirection_makes_room_for_an_authority(client: Client, site: Site) -> None:
