@@ -167,6 +167,9 @@ class Network(_Model):
     addresses: tuple[str, ...] = Field((), description="a list of addresses with prefix length")
     gateways: tuple[str, ...] = Field((), description="a list of gateways")
     dns: tuple[str, ...] = Field((), description="a list of DNS servers")
+    detect_duplicates: bool = Field(
+        True, description="true or false: whether the link is asked before an address is used"
+    )
 
 
 class Tls(_Model):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from firstboot.base.errors import MailsteadError
 from firstboot.checks.backups import check_backups
+from firstboot.checks.duplicates import check_duplicate_addresses, has_fixed_addresses
 from firstboot.checks.hardware import (
     check_clock,
     check_disk,
@@ -101,6 +102,13 @@ CHECKS: tuple[Check, ...] = (
     Check("link", "network", check_link),
     Check("addresses", "network", check_addresses),
     Check("gateway", "network", check_gateway, slow=True),
+    Check(
+        "duplicate address",
+        "network",
+        set_up=check_duplicate_addresses,
+        slow=True,
+        when=has_fixed_addresses,
+    ),
     Check("resolver", "network", check_resolver, slow=True),
     Check("interception", "network", check_interception, slow=True),
     Check("public address", "network", check_public_address),

@@ -36,6 +36,16 @@ def default_gateways() -> tuple[Gateway, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def failed_addresses() -> tuple[str, ...]:
+    """This machine's IPv6 addresses that it does not use, since somebody else has them."""
+    return tuple(
+        str(address["local"])
+        for link in _ask("ip", "-json", "-6", "address", "show")
+        for address in link.get("addr_info", ())
+        if address.get("dadfailed") and "local" in address
+    )
+
+
 def look_for(gateway: Gateway) -> None:
     """Have the kernel find out the gateway's hardware address, by sending it an empty datagram."""
     if gateway.address is None:

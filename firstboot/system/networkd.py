@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -32,15 +33,24 @@ def render_network(network: Network) -> str:
         f"IPv6AcceptRA={'no' if static else 'yes'}",
         "LLMNR=no",
         "MulticastDNS=no",
-        *(f"Address={address}" for address in network.addresses),
+        *(f"Address={address}" for address in network.addresses if not _probed(network, address)),
         *(f"Gateway={gateway}" for gateway in network.gateways),
         *(f"DNS={server}" for server in network.dns),
     ]
+    for address in network.addresses:
+        if _probed(network, address):
+            # RFC 5227, which is not asked for otherwise; IPv6 has its own by default.
+            lines += ["", "[Address]", f"Address={address}", "DuplicateAddressDetection=ipv4"]
     if not static:
         # The settings name the machine, not the network that it happens to be in.
         for section in ("DHCPv4", "DHCPv6"):
             lines += ["", f"[{section}]", "UseHostname=no", "UseDomains=no"]
     return "\n".join(lines) + "\n"
+
+
+def _probed(network: Network, address: str) -> bool:
+    """Whether the link is asked for an address before it is used."""
+    return network.detect_duplicates and ipaddress.ip_interface(address).version == 4
 
 
 def apply_network(network: Network, directory: Path) -> None:
@@ -70,6 +80,12 @@ def await_online(seconds: int) -> None:
     how = ["--any", "--operational-state=routable", f"--timeout={seconds}"]
     with contextlib.suppress(CommandError):
         run([WAIT_ONLINE, *how], timeout=seconds + 30)
+
+
+def links_of(network: Network, devices: Path = LINKS) -> tuple[str, ...]:
+    """The wired links that a network's settings are for."""
+    patterns = (network.interface or ETHERNET).split()
+    return tuple(n for n in wired_links(devices) if any(fnmatch(n, each) for each in patterns))
 
 
 def wired_links(devices: Path = LINKS) -> tuple[str, ...]:

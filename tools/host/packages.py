@@ -70,6 +70,7 @@ HOST_PACKAGES: tuple[Package, ...] = (
     # Its service, if it is started, listens on the loopback only.
     Package("knot", "a name server for tests of DNS", _for("unit test"), ("knotd",)),
     Package("nftables", "checking the firewall's rules", _for("unit test"), ("nft",)),
+    Package("iputils-arping", "asking who has an address", _for("unit test"), ("arping",)),
     Package("lego", "a client of certificate authorities", _for("unit test"), ("lego",)),
     Package("restic", "backups in tests", _for("unit test"), ("restic",), {"debian/bookworm": ""}),
     Package("rclone", "servers for the backups of tests", _for("unit test"), ("rclone",)),

@@ -59,9 +59,12 @@ def test_static_network() -> None:
     )
     assert render_network(network) == (
         "[Match]\nName=enp1s0\n\n[Network]\nDHCP=no\nIPv6AcceptRA=no\nLLMNR=no\nMulticastDNS=no\n"
-        "Address=192.0.2.10/24\nAddress=2001:db8::10/64\nGateway=192.0.2.1\nGateway=fe80::1\n"
-        "DNS=192.0.2.53\n"
+        "Address=2001:db8::10/64\nGateway=192.0.2.1\nGateway=fe80::1\nDNS=192.0.2.53\n"
+        "\n[Address]\nAddress=192.0.2.10/24\nDuplicateAddressDetection=ipv4\n"
     )
+    unasked = render_network(network.model_copy(update={"detect_duplicates": False}))
+    assert "Address=192.0.2.10/24\nAddress=2001:db8::10/64\nGateway=" in unasked
+    assert "[Address]" not in unasked
 
 
 def test_network_is_reloaded_only_when_it_changes(programs: FakePrograms, tmp_path: Path) -> None:

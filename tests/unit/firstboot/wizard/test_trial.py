@@ -7,6 +7,7 @@ import pytest
 from firstboot.base.paths import Paths
 from firstboot.base.settings import Network
 from firstboot.system import neighbours
+from firstboot.system.links import Link
 from firstboot.system.networkd import FILE_NAME
 from firstboot.wizard import trial
 from tests.unit.firstboot.conftest import FakePrograms
@@ -27,7 +28,10 @@ def knocked(programs: FakePrograms, monkeypatch: pytest.MonkeyPatch) -> list[str
     found: list[str] = []
     monkeypatch.setattr(neighbours, "_knock", found.append)
     monkeypatch.setattr(trial, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(trial, "read_links", lambda: (Link("enp1s0", True), Link("enp2s0", False)))
+    monkeypatch.setattr(trial, "links_of", lambda _network: ("enp1s0", "enp2s0"))
     programs.add("systemctl", "exit 0")
+    programs.add("arping", "exit 0")
     programs.add("networkctl")
     return found
 
@@ -40,6 +44,25 @@ def test_a_gateway_that_answers(paths: Paths, programs: FakePrograms, knocked: l
     assert set(knocked) == {"192.0.2.1"}
     assert ["ip", "-json", "neigh", "show", "to", "192.0.2.1"] in programs.calls
     assert ["networkctl", "reload"] in programs.calls
+
+
+def test_an_address_that_somebody_has_is_not_used(
+    paths: Paths, programs: FakePrograms, knocked: list[str]
+) -> None:
+    programs.add("ip", "echo '[]'")
+    programs.add(
+        "arping", "echo 'Unicast reply from 192.0.2.10 [52:54:00:AA:BB:CC]  0.7ms'; exit 1"
+    )
+    said = trial.try_network(STATIC, paths)
+    assert said.startswith("Somebody else on this network has 192.0.2.10 (52:54:00:aa:bb:cc).")
+    assert not (paths.networkd / FILE_NAME).exists()
+    assert knocked == []
+    probe = ["arping", "-D", "-c", "2", "-w", "3", "-I", "enp1s0", "192.0.2.10"]
+    assert [call for call in programs.calls if call[0] == "arping"] == [probe]
+    # Whoever has switched that off is believed.
+    programs.add("ip", f"echo '{ANSWERED}'")
+    unasked = STATIC.model_copy(update={"detect_duplicates": False})
+    assert trial.try_network(unasked, paths) == ""
 
 
 @pytest.mark.parametrize("listed", [SILENT, "[]", ""])
