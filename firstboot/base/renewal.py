@@ -35,7 +35,9 @@ class Renewal:
     """The attempts since the last success; times are RFC 3339 in UTC, "" where there is none.
 
     `failing` is since when none succeeded, `next` before when there is none by itself, `limited`
-    whether the authority has set that time, `warned` when the owner was last told.
+    whether the authority has set that time, `warned` when the owner was last told. `advised` is
+    when the authority wants the certificate with the fingerprint `advised_for` to be renewed, `ask`
+    when to ask it for that again.
     """
 
     failures: int = 0
@@ -44,6 +46,9 @@ class Renewal:
     reason: str = ""
     limited: bool = False
     warned: str = ""
+    advised: str = ""
+    advised_for: str = ""
+    ask: str = ""
 
 
 def read_renewal(path: Path) -> Renewal:
@@ -59,6 +64,10 @@ def read_renewal(path: Path) -> Renewal:
             str(data["reason"]),
             bool(data["limited"]),
             _time(data["warned"]),
+            # Younger than the format: files of releases before have not got them.
+            _time(data.get("advised", "")),
+            str(data.get("advised_for", "")),
+            _time(data.get("ask", "")),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return Renewal()
@@ -71,14 +80,30 @@ def write_renewal(path: Path, renewal: Renewal) -> None:
     write_atomic(path, text + "\n", mode=0o600)
 
 
-def due(facts: Facts) -> datetime.datetime:
-    """When to renew: at two thirds of its life, and up to a thirtieth later.
+def due(facts: Facts, record: Renewal) -> datetime.datetime:
+    """When to renew: as the authority advises, else at two thirds of its life, and somewhat later.
 
-    How much later depends on the certificate, so that not all machines come at once, and one keeps
-    to its time over restarts.
+    Advice counts up to three quarters of the life, so that there is time for failures. Otherwise it
+    is up to a thirtieth later. How much depends on the certificate, so that not all machines come
+    at once, and one keeps to its time over restarts.
     """
-    share = int(facts.fingerprint[:8], 16) / 0xFFFFFFFF
-    return facts.begins + facts.life * 2 / 3 + facts.life / 30 * share
+    if record.advised and record.advised_for == facts.fingerprint:
+        advised = datetime.datetime.fromisoformat(record.advised)
+        return min(advised, facts.begins + facts.life * 3 / 4)
+    return facts.begins + facts.life * 2 / 3 + facts.life / 30 * share_of(facts)
+
+
+def share_of(facts: Facts) -> float:
+    """A number from 0 to 1 that a certificate keeps."""
+    return int(facts.fingerprint[:8], 16) / 0xFFFFFFFF
+
+
+def asks(record: Renewal, facts: Facts, now: datetime.datetime) -> bool:
+    """Whether to ask the authority when it wants this certificate to be renewed."""
+    if not record.ask or record.advised_for != facts.fingerprint:
+        return True
+    then = datetime.datetime.fromisoformat(record.ask)
+    return not now < then < now + FARTHEST
 
 
 def pause(failures: int, facts: Facts | None, dice: float) -> datetime.timedelta:

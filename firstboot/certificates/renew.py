@@ -15,6 +15,7 @@ from firstboot.base.renewal import (
     LONGEST_PAUSE,
     CertificateError,
     Renewal,
+    asks,
     due,
     pause,
     read_renewal,
@@ -23,6 +24,7 @@ from firstboot.base.renewal import (
     write_renewal,
 )
 from firstboot.base.tls import Facts, certificate_facts, read_installed, write_installed
+from firstboot.certificates.advice import take_advice
 from firstboot.certificates.machine import Machine, put_to_use
 from firstboot.certificates.names import time_to_look
 from firstboot.system.clock import is_synchronized
@@ -51,10 +53,12 @@ def renew(machine: Machine, report: Report, *, by_hand: bool = False, force: boo
         return True
     facts = installed_facts(machine)
     record = read_renewal(machine.paths.renewal)
-    good = facts is not None and now < due(facts) and not force
+    if facts is not None and asks(record, facts, now):
+        record = take_advice(machine, record, facts, now, report)
+    good = facts is not None and now < due(facts, record) and not force
     further = _further(machine, record, now, good=good, by_hand=by_hand)
     if facts is not None and good and all(facts.covers(name) for name in further):
-        report(f"the certificate is good; to be renewed from {show(due(facts))} on")
+        report(f"the certificate is good; to be renewed from {show(due(facts, record))} on")
         return False
     until = waits_until(record, now)
     if until is not None and (record.limited or not by_hand):
@@ -108,14 +112,14 @@ def _attempt(
 ) -> None:
     """Ask the authority. The attempt is noted as failed before it begins."""
     failures = before.failures + 1
-    record = Renewal(
-        failures,
-        before.failing or timestamp(now),
+    record = dataclasses.replace(
+        before,
+        failures=failures,
+        failing=before.failing or timestamp(now),
         # Not a secret: so that machines do not come at once.
-        timestamp(now + pause(failures, facts, random.random())),  # noqa: S311
-        "the last attempt was cut off",
+        next=timestamp(now + pause(failures, facts, random.random())),  # noqa: S311
+        reason="the last attempt was cut off",
         limited=False,
-        warned=before.warned,
     )
     write_renewal(machine.paths.renewal, record)
     report(f"asking {machine.settings.tls.directory} for a certificate …")
@@ -162,7 +166,7 @@ def _adopt(machine: Machine, now: datetime.datetime) -> bool:
         return False
     facts, current = certificate_facts(found.certificate), installed_facts(machine)
     older = current is not None and facts.begins <= current.begins
-    if older or not facts.covers(machine.settings.hostname) or now >= due(facts):
+    if older or not facts.covers(machine.settings.hostname) or now >= due(facts, Renewal()):
         return False
     _take(machine, found, lambda _line: None)
     return True

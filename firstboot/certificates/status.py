@@ -83,7 +83,7 @@ def read_certificate_status(machine: Machine) -> CertificateStatus:
         waiting=method != "self-signed" and installed is None,
         facts=facts,
         days_left=round((facts.ends - now) / datetime.timedelta(days=1), 1),
-        due=due(installed) if acme and installed else None,
+        due=due(installed, record) if acme and installed else None,
         next=waits_until(record, now) if acme else None,
         failures=record.failures if acme else 0,
         reason=record.reason if acme else "",

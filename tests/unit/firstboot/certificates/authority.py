@@ -25,6 +25,7 @@ from firstboot.base.waiting import wait_for
 from tools.vm.processes import started
 
 LOOPBACK = "127.0.0.1"
+ADVICE = "/when-to-renew"
 SECONDS = 20.0
 
 
@@ -34,6 +35,8 @@ class Authority:
 
     With `refusal` (status, problem document) new orders are refused; with `down` every connection
     is closed. `listen` is where it asks for answers to challenges. `requests` are the paths asked.
+    It gives no advice when to renew (RFC 9773), unless `advice` is one (document, headers), or
+    `own_advice`: that of pebble, as far as its version has it.
     """
 
     directory: str
@@ -41,6 +44,8 @@ class Authority:
     listen: dict[str, str]
     refusal: tuple[int, dict[str, str]] | None = None
     down: bool = False
+    advice: tuple[object, dict[str, str]] | None = None
+    own_advice: bool = False
     requests: list[str] = field(default_factory=list)
 
 
@@ -118,6 +123,10 @@ class _Handler(BaseHTTPRequestHandler):
         if authority.down:
             self.close_connection = True
             return
+        if authority.advice is not None and self.path.startswith(f"{ADVICE}/"):
+            document, headers = authority.advice
+            self._answer(200, headers, json.dumps(document).encode())
+            return
         if authority.refusal is not None and self.path.startswith("/order-plz"):
             status, problem = authority.refusal
             content = json.dumps(problem).encode()
@@ -130,7 +139,18 @@ class _Handler(BaseHTTPRequestHandler):
             headers = {**self.headers, "Accept-Encoding": "identity"}
             behind.request(self.command, self.path, body or None, headers)
             got = behind.getresponse()
-            self._answer(got.status, dict(got.getheaders()), got.read())
+            content = got.read()
+            if self.path == "/dir" and not authority.own_advice:
+                content = self._advising(content)
+            self._answer(got.status, dict(got.getheaders()), content)
+
+    def _advising(self, directory: bytes) -> bytes:
+        """The directory with the address of our advice, if there is any."""
+        content = json.loads(directory)
+        content.pop("renewalInfo", None)
+        if self.server.authority.advice is not None:
+            content["renewalInfo"] = f"https://{self.headers['Host']}{ADVICE}"
+        return json.dumps(content).encode()
 
     def _answer(self, status: int, headers: dict[str, str], content: bytes) -> None:
         self.send_response(status)

@@ -88,7 +88,7 @@ def pebble(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authority]:
 def authority(pebble: Authority) -> Iterator[Authority]:
     """The authority as it should be, whatever the test before has made of it."""
     yield pebble
-    pebble.refusal, pebble.down = None, False
+    pebble.refusal, pebble.down, pebble.advice, pebble.own_advice = None, False, None, False
     pebble.requests.clear()
 
 

@@ -88,7 +88,7 @@ def test_it_is_renewed_when_a_third_of_its_life_is_left(
     assert first is not None
     assert attempt(found)[0] is False
     assert attempt(found, by_hand=True)[0] is False
-    clock.ahead = due(first) - clock() - MINUTE
+    clock.ahead = due(first, Renewal()) - clock() - MINUTE
     assert attempt(found)[0] is False
     assert orders(authority) == 1
     clock.ahead += 2 * MINUTE
@@ -139,7 +139,7 @@ def test_an_authority_that_is_away_changes_nothing(
     engine.told.clear()
     facts = installed_facts(found)
     assert facts is not None
-    clock.ahead = due(facts) - clock() + MINUTE
+    clock.ahead = due(facts, Renewal()) - clock() + MINUTE
     authority.down = True
     with pytest.raises(CertificateError, match="could not be asked"):
         attempt(found)
