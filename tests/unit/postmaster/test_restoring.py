@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from firstboot.base.waiting import wait_for
 from postmaster.crypto import DataKey, person_id
 from postmaster.errors import StorageFullError
 from postmaster.storage import restoring
@@ -19,7 +20,7 @@ from postmaster.storage.vault import Vault
 from postmaster.storage.vaults import VaultStore
 from postmaster.storage.wishes import Wish, read_wish, waiting
 from tests.states.make import read_mail
-from tests.unit.postmaster.harness import ADA, until
+from tests.unit.postmaster.harness import ADA, DEADLINE, Stack, until
 from tests.unit.postmaster.store import Place
 
 FOLDER, TIME = "Projects", "2026-11-24T02:14:07.5Z"
@@ -289,3 +290,23 @@ def test_each_gets_what_is_theirs_the_oldest_first(place: Place) -> None:
         ("INBOX", "2026-11-23T01:00"),
         ("INBOX", TIME),
     ]
+
+
+def test_over_imap_a_login_is_all_that_it_takes(stack: Stack) -> None:
+    """With the person's own password, wraps and a vault that is open meanwhile."""
+    files, person = stack.files, person_id(ADA)
+    with stack.imap() as imap:
+        assert imap.create(FOLDER)[0] == "OK"
+        for raw in MESSAGES[:3]:
+            assert imap.append(FOLDER, "", "", raw)[0] == "OK"
+        target = files.restored / f"{person}.0123abcd.ef"
+        target.mkdir()
+        for suffix in ("", "-wal"):
+            shutil.copy(files.vaults / f"{person}.vault{suffix}", target / f"mail.vault{suffix}")
+        (target / "wish.json").write_text(json.dumps({"format": 1, "folder": FOLDER, "time": TIME}))
+        assert imap.delete(FOLDER)[0] == "OK"
+    with stack.imap() as imap:
+        wait_for(lambda: not target.exists(), what="the folder", timeout=DEADLINE, interval=0.02)
+        assert imap.select(f'"{TARGET}"', readonly=True)[1] == [b"3"]
+        found = imap.fetch("1:*", "(BODY.PEEK[])")[1]
+        assert [part[1] for part in found if isinstance(part, tuple)] == list(MESSAGES[:3])
