@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -136,16 +135,19 @@ def schedule(as_json: bool) -> None:
     "--credentials",
     "name",
     metavar="TARGET",
-    help="Read what it takes to get in there from standard input, and keep it.",
+    help="Read what it takes to get in there from standard input, or ask, and keep it.",
 )
+@click.option("--stick", metavar="LABEL", help="With --credentials: from the USB stick LABEL.")
 @click.option("--try", "try_", is_flag=True, help="Try to get in at each target.")
 @_json_option
-def targets(name: str | None, *, try_: bool, as_json: bool) -> None:
+def targets(name: str | None, *, stick: str | None, try_: bool, as_json: bool) -> None:
     """Show the targets, or give one of them its credentials.
 
     Targets are settings (backup.targets); credentials are kept apart from them, for root only.
-    docs/backup.md says what they look like for each kind of target.
+    docs/backup.md says what they look like for each kind of target. At a terminal they are asked
+    for; on a stick they are in the file credentials-TARGET.txt.
     """
+    from firstboot.backup.handing import handed_over
     from firstboot.backup.targets import (
         find_target,
         has_credentials,
@@ -153,10 +155,12 @@ def targets(name: str | None, *, try_: bool, as_json: bool) -> None:
         write_credentials,
     )
 
+    if stick is not None and name is None:
+        raise click.UsageError("--stick wants --credentials TARGET: whose they are")
     machine = _machine()
     if name is not None:
         target = find_target(machine.settings.backup, name)
-        write_credentials(machine.paths, target, sys.stdin.read())
+        write_credentials(machine.paths, target, handed_over(machine.paths, target, stick))
         _say(f"{name}: credentials kept")
     shown, failed = [], []
     for target in machine.targets:

@@ -28,7 +28,7 @@ from firstboot.base.files import make_directory, write_atomic
 from firstboot.base.paths import Paths
 from firstboot.system.restic import Restic
 from firstboot.system.resticerrors import BackupError
-from firstboot.system.volumes import list_volumes, mounted
+from firstboot.system.volumes import Volume, list_volumes, mounted
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,12 @@ def _located(paths: Paths, repository: Repository, *, writable: bool) -> Iterato
 
 @contextmanager
 def _mounted_disk(paths: Paths, label: str, *, writable: bool) -> Iterator[Path]:
+    with mounted(find_disk(label), runtime=paths.runtime, writable=writable) as root:
+        yield root
+
+
+def find_disk(label: str) -> Volume:
+    """The one file system with this label; BackupError when there is none, or more than one."""
     # Not the ESP, which everybody can read who has this machine's disk.
     volumes = [volume for volume in list_volumes() if not volume.esp]
     found = [volume for volume in volumes if volume.label == label]
@@ -123,8 +129,7 @@ def _mounted_disk(paths: Paths, label: str, *, writable: bool) -> Iterator[Path]
         )
     if len(found) > 1:
         raise BackupError(f"more than one disk is labelled {label}", "Unplug all but one.")
-    with mounted(found[0], runtime=paths.runtime, writable=writable) as root:
-        yield root
+    return found[0]
 
 
 def write_on_stick(paths: Paths, label: str, files: Mapping[str, bytes]) -> None:

@@ -66,6 +66,18 @@ BACKUPS = Menu(
               Command(("backup", "list"), pages=True)),
         Entry("n", "Back up now", "Makes a backup at every place. Mail comes in meanwhile.",
               Command(("backup", "now"))),
+        Entry("t", "Try the places", "Shows each place, and tries to get in there.",
+              Command(("backup", "targets", "--try"), pages=True)),
+        Entry("g", "Give the credentials of a place", "Asks for what it takes to get in there: a "
+              "key, a password. By SSH a private key can be pasted.",
+              Command(("backup", "targets", "--credentials", Answer(0, "word")),
+                      questions=("The name of the place, as `Try the places` shows it?",))),
+        Entry("u", "Credentials from a stick", "Takes them from a file on a USB stick. It is "
+              "called credentials-NAME.txt, NAME being that of the place. Wipe the stick afterwards.",
+              Command(("backup", "targets", "--credentials", Answer(0, "word"),
+                       "--stick", Answer(1, "word")),
+                      questions=("The name of the place, as `Try the places` shows it?",
+                                 "The label (name) of the USB stick?"))),
         Entry("v", "Verify", "Restores a random sample of the newest backups and compares it.",
               Command(("backup", "verify"))),
         Entry("k", "Show the recovery kit", "Shows the page with the code that opens the backups. "

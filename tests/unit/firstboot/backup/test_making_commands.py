@@ -96,6 +96,54 @@ def test_credentials_are_kept_and_never_shown(run: Any, appliance: Appliance) ->
     assert json.loads(run("targets", "--json", targets=s3)[1])["targets"][0]["credentials"] is True
 
 
+S3_TARGET = [{"name": "s3", "repository": "s3:https://s3.example.com/bucket"}]
+SFTP_TARGET = [{"name": "home", "repository": "sftp:ada@backup.example.com:/srv/mail"}]
+SFTP = "\n".join(
+    [
+        "-----BEGIN OPENSSH PRIVATE KEY-----",
+        "b3BlbnNzaC1rZXktdjE.",
+        "-----END OPENSSH PRIVATE KEY-----",
+        "backup.example.com ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA",
+        "",
+    ]
+)
+
+
+def test_credentials_are_asked_for_at_a_terminal(
+    run: Any, appliance: Appliance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _: True)
+    words = ("targets", "--credentials")
+    code, out, said = run(*words, "s3", targets=S3_TARGET, stdin="AKIA s3cret-word\n")
+    assert code == 0
+    assert "Access key's id and secret" in out + said
+    assert "s3cret-word" not in out + said
+    assert (appliance.paths.backup_credentials / "s3").read_text() == S3
+    code, out, said = run(*words, "home", targets=SFTP_TARGET, stdin=f"{SFTP}.\nnot read\n")
+    assert code == 0
+    assert "End with a line that has nothing but ." in said
+    assert (appliance.paths.backup_credentials / "home").read_text() == SFTP
+
+
+def test_credentials_come_on_a_stick(run: Any, appliance: Appliance) -> None:
+    words = ("targets", "--credentials", "home", "--stick")
+    with pytest.raises(BackupError, match=f"no file credentials-home.txt on {LABEL}"):
+        run(*words, LABEL, targets=SFTP_TARGET)
+    file = appliance.disk / "credentials-home.txt"
+    file.write_bytes(b"\xef\xbb\xbf" + SFTP.replace("\n", "\r\n").encode())
+    assert run(*words, LABEL, targets=SFTP_TARGET)[0] == 0
+    kept = appliance.paths.backup_credentials / "home"
+    assert (kept.read_text(), kept.stat().st_mode & 0o777) == (SFTP, 0o600)
+    file.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(BackupError, match="is no text"):
+        run(*words, LABEL, targets=SFTP_TARGET)
+    assert kept.read_text() == SFTP
+    with pytest.raises(BackupError, match="no disk labelled OTHER"):
+        run(*words, "OTHER", targets=SFTP_TARGET)
+    code, _, said = run("targets", "--stick", LABEL, targets=SFTP_TARGET)
+    assert (code, "whose they are" in said) == (2, True)
+
+
 def test_an_upgrade_and_a_backup_keep_away_from_each_other(run: Any, appliance: Appliance) -> None:
     with (
         maintenance(appliance.paths.maintenance_lock, "an upgrade", UpdateRefusedError),
