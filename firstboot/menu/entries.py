@@ -72,8 +72,8 @@ BACKUPS = Menu(
               "key, a password. By SSH a private key can be pasted.",
               Command(("backup", "targets", "--credentials", Answer(0, "word")),
                       questions=("The name of the place, as `Try the places` shows it?",))),
-        Entry("u", "Credentials from a stick", "Takes them from a file on a USB stick. It is "
-              "called credentials-NAME.txt, NAME being that of the place. Wipe the stick afterwards.",
+        Entry("u", "Credentials from a stick", "Takes them from a file on a USB stick. Its name "
+              "is credentials-NAME.txt, NAME being that of the place. Wipe the stick afterwards.",
               Command(("backup", "targets", "--credentials", Answer(0, "word"),
                        "--stick", Answer(1, "word")),
                       questions=("The name of the place, as `Try the places` shows it?",
