@@ -68,7 +68,7 @@ def test(*, base: str, fast: bool, as_json: bool, arguments: tuple[str, ...]) ->
         # Some need neither a machine nor an engine.
         for verb in suites if set(suites) <= {"unit", "web", "interop"} else ("test",):
             ensure_for(verb, report)
-        if "unit" in suites:
+        if {"unit", "stack"} & set(suites):
             use_restic(report=report)
         reap_leftovers()
     os.chdir(CHECKOUT)
