@@ -36,7 +36,7 @@ def make_app(site: Site) -> Starlette:
             routes.append(Route(page.path, _endpoint(site, page, page.show), methods=["GET"]))
         if page.take is not None:
             routes.append(Route(page.path, _endpoint(site, page, page.take), methods=["POST"]))
-    return Starlette(
+    app = Starlette(
         routes=routes,
         exception_handlers={
             FormError: _refusal(site),
@@ -45,6 +45,9 @@ def make_app(site: Site) -> Starlette:
             Exception: _refusal(site),
         },
     )
+    # It would lead to the name and scheme by which the proxy asks.
+    app.router.redirect_slashes = False
+    return app
 
 
 def _endpoint(site: Site, page: Page, answer: Answer) -> Endpoint:

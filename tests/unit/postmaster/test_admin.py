@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from postmaster import health
+from postmaster.admin.sessions import Sessions
 from tests.unit.postmaster.harness import ADA, BOB, PASSWORD, Files, Stack
 from tests.unit.postmaster.pageclient import PageClient, Reply
 
@@ -399,6 +400,20 @@ def test_without_the_directory_there_is_a_page_that_says_so(ada: PageClient, sta
     assert ada.sign_in(ADA, PASSWORD).status == 503
 
 
+def test_a_defect_has_a_page_and_a_line_that_quote_nothing(
+    ada: PageClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("hunter2")
+
+    monkeypatch.setattr(Sessions, "of", fail)
+    reply = ada.ask("GET", "/sessions")
+    assert (reply.status, "a defect of the machine" in reply.words) == (500, True)
+    assert reply.headers["cache-control"] == "no-store"
+    assert "kind=RuntimeError" in caplog.text
+    assert "hunter2" not in reply.text + caplog.text
+
+
 def test_health_asks_the_pages(browse: Open) -> None:
     port = browse().port
     assert health.run("admin", ports={health.ADMIN_PORT: port}) == 0
@@ -412,6 +427,7 @@ def test_odd_requests_get_an_answer(ada: PageClient) -> None:
         ("GET", "/sessions/end", 405),
         ("GET", "/%00", 404),
         ("GET", "/static/../app.py", 404),
+        ("GET", "/password/", 404),
         ("HEAD", "/sign-in", 303),
     ):
         assert ada.ask(method, path).status == status, path
