@@ -59,6 +59,8 @@ class Web:
         try:
             connection.request(method, path, body.encode(), headers)
             found = connection.getresponse()
-            return Reply(found.status, dict(found.getheaders()), found.read())
+            # Some servers write names in small letters.
+            sent = {name.title(): value for name, value in found.getheaders()}
+            return Reply(found.status, sent, found.read())
         finally:
             connection.close()
