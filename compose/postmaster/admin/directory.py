@@ -136,6 +136,10 @@ class PersonDirectory:
         """Take an app password away."""
         await self._ask(op="app-revoke", person=person, id=app, address="")
 
+    async def unlock_old(self, person: str, secret: str, client: str) -> None:
+        """Have mail that a reset left sealed moved in, by the recovery code or password of then."""
+        await self._ask(op="unlock-old", person=person, secret=secret, address=client)
+
     async def _ask(self, **request: Any) -> dict[str, Any]:
         line = json.dumps({**request, "token": self.token}).encode() + b"\n"
         try:

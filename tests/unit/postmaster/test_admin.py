@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from firstboot.base.waiting import wait_for
 from postmaster import health
 from postmaster.admin.sessions import Sessions
 from tests.unit.postmaster.harness import ADA, BOB, PASSWORD, Files, Stack
@@ -257,6 +259,30 @@ def test_a_password_that_is_changed_elsewhere_ends_the_session(
     request = b'{"op": "reset", "person": "ada@example.com", "new": "set by the machine"}'
     assert stack.control(request)["ok"]
     assert ada.ask("GET", "/").status == 303
+
+
+def test_mail_from_before_a_reset_is_opened_by_the_password_of_then(
+    ada: PageClient, stack: Stack
+) -> None:
+    stack.deliver(b"Subject: x\r\n\r\nbody\r\n")
+    assert ada.ask("GET", "/sealed-mail").status == 303
+    # Before that the machine can still set a password without anything being sealed.
+    ada.send("/recovery-code", {"password": PASSWORD})
+    request = {"op": "reset", "person": ADA, "new": NEW}
+    assert stack.control(json.dumps(request).encode()) == {"ok": True, "sealed": True}
+    assert "still sealed" in ada.sign_in(ADA, NEW).words
+    reply = ada.send("/sealed-mail", {"secret": NEW})
+    assert (reply.status, "opens none" in reply.words) == (422, True)
+    assert ada.send("/sealed-mail", {"secret": ""}).status == 422
+    done = ada.send("/sealed-mail", {"secret": PASSWORD}).words
+    assert "It is open" in done
+    assert "still sealed" not in done
+
+    def moved() -> bool:
+        with stack.imap(ADA, NEW) as client:
+            return client.select()[1] == [b"1"]
+
+    wait_for(moved, what="the old mail", timeout=10, interval=0.05)
 
 
 # Sessions

@@ -10,6 +10,7 @@ from postmaster.admin.pages import (
     overview,
     password,
     recovery_code,
+    sealed_mail,
     sessions,
     sign_in,
 )
@@ -19,6 +20,7 @@ PAGES: tuple[Page, ...] = (
     *app_passwords.PAGES,
     *password.PAGES,
     *recovery_code.PAGES,
+    *sealed_mail.PAGES,
     *sessions.PAGES,
     *sign_in.PAGES,
     *forgotten.PAGES,
