@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,10 @@ def templates() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters["with_code"] = with_code
+    # In its address, so that no browser shows the pages of one release in the style of another.
+    environment.globals["style"] = hashlib.sha256((HERE / "style.css").read_bytes()).hexdigest()[
+        :12
+    ]
     return environment
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -340,6 +341,14 @@ def test_every_answer_is_strict(ada: PageClient, path: str) -> None:
         "/icon.svg",
     }
     assert "server" not in reply.headers
+
+
+def test_the_style_is_that_of_the_release(ada: PageClient) -> None:
+    found = re.search(r'href="(/style\.css\?(\w+))"', ada.open("/").text)
+    assert found
+    style = ada.ask("GET", found[1])
+    assert (style.status, style.headers["content-type"]) == (200, "text/css; charset=utf-8")
+    assert hashlib.sha256(style.text.encode()).hexdigest().startswith(found[2])
 
 
 @pytest.mark.parametrize("language", ["en", "zh-CN,zh;q=0.9,en;q=0.5"])
