@@ -1,4 +1,4 @@
-"""What of the settings services take while they run: people, domains, quota.
+"""What of the settings services take while they run: people, domains, groups, quota.
 
 It lies in directories that are mounted, not in files, so that a new file is seen at once; `Roster`
 in postmaster's directory and Rspamd are told to read it again.
@@ -7,8 +7,9 @@ in postmaster's directory and Rspamd are told to read it again.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from firstboot.base.compose import Mount
 from firstboot.base.dkim import SELECTORS, ensure_keys, signing_key
@@ -28,6 +29,8 @@ from firstboot.base.settings import (
 # Below the mounts of the secrets called settings and dkim.
 SETTINGS_FILE = "settings.yaml"
 SIGNED_DOMAINS = "domains.conf"
+# With what stands in their place where only the rest counts.
+_LIVE: Mapping[str, Any] = {"people": (), "domains": (), "groups": (), "quota": "none"}
 
 
 def running_settings(stack: Stack, config: Path) -> Settings | None:
@@ -42,7 +45,7 @@ def running_settings(stack: Stack, config: Path) -> Settings | None:
 def write_people(
     settings: Settings, stack: Stack, config: Path, state: Path, *, sign: Callable[[], None]
 ) -> None:
-    """Give people, domains and quota to a stack that was rendered before, also while it runs.
+    """Give people, domains, groups and quota to a stack that is rendered, also while it runs.
 
     Everything else of the settings stays as it was rendered: it counts from the next start on.
     `sign` is called when the domains are others than before, once their keys are in place: whoever
@@ -52,11 +55,11 @@ def write_people(
     before = running_settings(stack, config)
     if before is None:
         raise StackError("the services have not been started yet", "Run first: mailstead boot")
-    live = {"people": settings.people, "domains": settings.domains, "quota": settings.quota}
+    live = {key: getattr(settings, key) for key in _LIVE}
     rendering = Rendering(config, config, state)
     # Keys first: whoever may send in the name of a domain is to be signed for. And what is cut off
     # before the settings are in place is done again by the next change.
-    if before.domains != settings.domains:
+    if {one.name for one in before.domains} != {one.name for one in settings.domains}:
         put_dkim_keys(rendering, settings, stack)
         sign()
     put_settings(rendering, before.model_copy(update=live), stack)
@@ -104,11 +107,10 @@ def fixed_settings(
 ) -> Iterator[tuple[Mount, bytes]]:
     """What of the settings makes a new container of a service that sees them.
 
-    People, domains and quota do not: a service takes those while it runs.
+    People, domains, groups and quota do not: a service takes those while it runs.
     """
     if SETTINGS_SECRET in service.secrets:
-        live = {"people": (), "domains": (), "quota": "none"}
-        fixed = dump_settings(_shown(settings).model_copy(update=live)).encode()
+        fixed = dump_settings(_shown(settings).model_copy(update=dict(_LIVE))).encode()
         source = rendering.secret_directory(service, SETTINGS_SECRET)
         yield Mount(source, f"/run/secrets/{SETTINGS_SECRET}", read_only=True), fixed
 

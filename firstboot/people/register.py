@@ -83,6 +83,11 @@ def take_out(address: str) -> Edit:
         if person.address != address.lower():
             hint = f"Say it with the main address: {person.address}"
             raise PersonError(f"{address} is an alias", hint)
+        if used := uses_of(settings, (person.address, *person.aliases)):
+            raise PersonError(
+                f"mail for others goes to {address}: {', '.join(used)}",
+                "Change these first: mailstead settings show",
+            )
         if len(entries(settings)) == 1:
             raise PersonError(
                 f"{address} is the only person: mail for postmaster would have nowhere to go",
@@ -109,6 +114,11 @@ def remove_alias(alias: str) -> Edit:
     """Take a further address away from whoever has it."""
 
     def edit(settings: Mapping[str, Plain]) -> Sequence[Change]:
+        if used := uses_of(settings, (alias.lower(),)):
+            raise PersonError(
+                f"mail for others goes to {alias}: {', '.join(used)}",
+                "Change these first: mailstead settings show",
+            )
         for person in entries(settings):
             if alias.lower() in person.aliases:
                 left = tuple(known for known in person.aliases if known != alias.lower())
@@ -143,7 +153,7 @@ def remove_domain(name: str) -> Edit:
         if used:
             raise PersonError(
                 f"{name} is in use: {', '.join(used)}",
-                "Take these people and aliases out first.",
+                "Take these people, aliases and groups out first.",
             )
         if len(known) == 1:
             raise PersonError(f"{name} is the only domain", "Add another one first.")
@@ -162,13 +172,34 @@ def find(settings: Mapping[str, Plain], address: str) -> Entry:
 
 
 def addresses_in(settings: Mapping[str, Plain], domain: str) -> tuple[str, ...]:
-    """All addresses and aliases of a domain."""
-    return tuple(
-        address
-        for person in entries(settings)
-        for address in (person.address, *person.aliases)
-        if address.rpartition("@")[2] == domain.lower()
-    )
+    """All addresses of people and groups, and aliases, of a domain."""
+    people = [
+        address for person in entries(settings) for address in (person.address, *person.aliases)
+    ]
+    found = (*people, *(address for address, _ in _groups(settings)))
+    return tuple(address for address in found if address.rpartition("@")[2] == domain.lower())
+
+
+def uses_of(settings: Mapping[str, Plain], addresses: Sequence[str]) -> tuple[str, ...]:
+    """The groups with one of these as a member, and catch-alls that lead to one, in words."""
+    groups = [
+        f"group {group}" for group, members in _groups(settings) if set(members) & set(addresses)
+    ]
+    catching = [
+        f"catch-all of {entry.get('name')}"
+        for entry in _list(settings, "domains")
+        if isinstance(entry, dict) and str(entry.get("catch_all") or "").lower() in addresses
+    ]
+    return (*groups, *catching)
+
+
+def _groups(settings: Mapping[str, Plain]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The address of each group, and its members."""
+    for entry in _list(settings, "groups"):
+        if isinstance(entry, dict):
+            members = entry.get("members")
+            found = members if isinstance(members, tuple) else ()
+            yield str(entry.get("address", "")).lower(), tuple(str(one).lower() for one in found)
 
 
 def _require_free(settings: Mapping[str, Plain], address: str) -> None:
@@ -178,6 +209,8 @@ def _require_free(settings: Mapping[str, Plain], address: str) -> None:
             raise PersonError(f"{wanted} is there already")
         if wanted in person.aliases:
             raise PersonError(f"{wanted} is an alias of {person.address} already")
+    if wanted in dict(_groups(settings)):
+        raise PersonError(f"{wanted} is a group already")
     domain = wanted.rpartition("@")[2]
     if "@" in wanted and domain not in domains(settings):
         raise PersonError(

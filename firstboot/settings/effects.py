@@ -32,6 +32,7 @@ EFFECTS: dict[str, Effect] = {
     "backup": AT_ONCE,
     "people": Effect(AT_ONCE.when, ("mailstead", "user", "apply")),
     "domains": Effect(AT_ONCE.when, ("mailstead", "user", "apply")),
+    "groups": Effect(AT_ONCE.when, ("mailstead", "user", "apply")),
     "quota": Effect(AT_ONCE.when, ("mailstead", "user", "apply")),
     "ssh": Effect(AT_ONCE.when, ("mailstead", "ssh", "apply")),
     "tls": Effect(

@@ -106,6 +106,32 @@ def test_a_domain_in_use_stays(desk: Office, paths: Paths) -> None:
     assert len(require_settings(paths.settings).domains) == 1
 
 
+def test_groups_and_catch_alls_are_in_use(paths: Paths, engine: NotingEngine) -> None:
+    set_up(
+        paths,
+        SETTINGS.replace(
+            "  - name: example.com\n",
+            "  - {name: example.com, catch_all: countess@example.com}\n  - name: example.org\n",
+        )
+        + "groups: [{address: all@example.org, members: [ada@example.com]}]\n",
+    )
+    desk = Office(paths, engine)  # type: ignore[arg-type]
+    with pytest.raises(PersonError, match=r"group all@example.org, catch-all of example.com"):
+        desk.leave("ada@example.com")
+    with pytest.raises(PersonError, match=r"catch-all of example.com"):
+        desk.remove_alias("countess@example.com")
+    with pytest.raises(PersonError, match=r"in use: all@example.org"):
+        desk.remove_domain("example.org")
+    with pytest.raises(PersonError, match="is a group already"):
+        desk.add_alias("all@example.org", "ada@example.com")
+    # Groups are given to the services that run, too, and no container is made anew for them.
+    text = paths.settings.read_text().replace("all@example.org", "everybody@example.org")
+    paths.settings.write_text(text)
+    assert desk.apply() == NOW
+    assert seen(paths)["groups"][0]["address"] == "everybody@example.org"
+    assert engine.ran == [REREAD]
+
+
 def test_leaving(desk: Office, paths: Paths, engine: NotingEngine) -> None:
     with pytest.raises(PersonError, match="only person"):
         desk.leave("ada@example.com")
