@@ -33,7 +33,7 @@ it is until they expire, locked under the person's password."""
 
 @click.group()
 def user() -> None:
-    """Who there is, and people's passwords, app passwords and recovery codes.
+    """Who there is; passwords, app passwords, recovery codes.
 
     Who there is stands in the settings (`mailstead settings`); `add`, `change` and `leave` change
     it there, and at once where the services run. A person's mail is locked under the

@@ -14,11 +14,20 @@ from starlette.routing import Route
 
 from postmaster.admin.directory import Problem, ProblemError
 from postmaster.admin.forms import TOKEN, FormError, new_secret, read_form, require_own_page
+from postmaster.admin.machine_link import MachineError
 from postmaster.admin.page import Answer, Page
 from postmaster.admin.pages import PAGES
 from postmaster.admin.rendering import FILES, fixed_file
 from postmaster.admin.site import Site
-from postmaster.admin.visit import SESSION_COOKIE, VISITOR_COOKIE, Visit, set_cookie
+from postmaster.admin.visit import (
+    ADMINISTRATOR_COOKIE,
+    ADMINISTRATOR_SIGN_IN,
+    SESSION_COOKIE,
+    VISITOR_COOKIE,
+    Visit,
+    remove_cookie,
+    set_cookie,
+)
 from postmaster.serving import place
 
 logger = logging.getLogger(__name__)
@@ -41,6 +50,7 @@ def make_app(site: Site) -> Starlette:
         exception_handlers={
             FormError: _refusal(site),
             HTTPException: _refusal(site),
+            MachineError: _machine_refusal(site),
             ProblemError: _refusal(site),
             Exception: _refusal(site),
         },
@@ -53,12 +63,19 @@ def make_app(site: Site) -> Starlette:
 def _endpoint(site: Site, page: Page, answer: Answer) -> Endpoint:
     async def respond(request: Request) -> Response:
         visit = await _visit(site, request)
-        if visit.session is None and not page.public:
+        administrator = request.cookies.get(ADMINISTRATOR_COOKIE, "")
+        if page.administrator:
+            if not administrator:
+                return visit.go(ADMINISTRATOR_SIGN_IN)
+            visit.administrator = visit.secret = administrator
+        elif visit.session is None and not page.public:
             return visit.go(SIGN_IN)
         if request.method == "POST":
             require_own_page(request)
             visit.form = await read_form(request)
-            site.tokens.require(visit.secret, visit.form[TOKEN])
+            # The language is chosen on the pages of both.
+            secrets = (visit.secret, administrator) if page.public else (visit.secret,)
+            site.tokens.require_one(secrets, visit.form[TOKEN])
         made = "" if visit.secret else new_secret()
         visit.secret = visit.secret or made
         response = await answer(visit)
@@ -109,6 +126,20 @@ def _refusal(site: Site) -> Callable[[Request, Exception], Awaitable[Response]]:
         response = Visit(site, request, "").page("refusal", status=status, key=key)
         response.headers.update(headers)
         return response
+
+    return respond
+
+
+def _machine_refusal(site: Site) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """To the sign-in, where nobody is signed in any more; otherwise a page that says so."""
+
+    async def respond(request: Request, error: Exception) -> Response:
+        visit = Visit(site, request, "")
+        if isinstance(error, MachineError) and error.kind == "denied":
+            response = visit.go(ADMINISTRATOR_SIGN_IN)
+            remove_cookie(response, ADMINISTRATOR_COOKIE)
+            return response
+        return visit.page("refusal", status=503, key="away")
 
     return respond
 

@@ -59,7 +59,14 @@ class FormTokens:
 
     def require(self, secret: str, given: str) -> None:
         """Raise FormError unless this is the token."""
-        if not secret or not hmac.compare_digest(self.make(secret).encode(), given.encode()):
+        self.require_one((secret,), given)
+
+    def require_one(self, secrets: Sequence[str], given: str) -> None:
+        """Raise FormError unless this is the token of one of the secrets that a browser has."""
+        if not any(
+            secret and hmac.compare_digest(self.make(secret).encode(), given.encode())
+            for secret in secrets
+        ):
             raise FormError(403)
 
 

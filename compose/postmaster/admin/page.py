@@ -18,11 +18,13 @@ class Page:
     """One address of the site.
 
     `show` answers GET, `take` a form, whose token has been looked at before. Unless `public`, only
-    who is logged in gets there. `menu` is the key of its name in the menu, "" to be in none.
+    who is logged in gets there; with `administrator`, only who runs the machine.
+    `menu` is the key of its name in the menu, "" to be in none.
     """
 
     path: str
     show: Answer | None = None
     take: Answer | None = None
     public: bool = False
+    administrator: bool = False
     menu: str = ""

@@ -15,7 +15,8 @@ import uvicorn
 from postmaster.admin.app import make_app
 from postmaster.admin.directory import PersonDirectory
 from postmaster.admin.machine import read_machine
-from postmaster.admin.pages import MENU
+from postmaster.admin.machine_link import SOCKET, MachineLink
+from postmaster.admin.pages import ADMINISTRATOR_MENU, MENU
 from postmaster.admin.site import Site
 from postmaster.errors import StartError
 from postmaster.logs import event
@@ -38,6 +39,7 @@ class AdminOptions:
     machine: Path
     listen: str
     port: int
+    socket: Path = SOCKET
 
 
 @contextlib.asynccontextmanager
@@ -45,7 +47,8 @@ async def serving_admin(options: AdminOptions) -> AsyncIterator[int]:
     """Run the service while the context lasts; yields the port. Raises StartError."""
     token = read_token(options.token, "the token of the web pages")
     directory = PersonDirectory(options.directory_host, options.directory_port, token)
-    app = make_app(Site(read_machine(options.machine), directory, MENU))
+    machine, link = read_machine(options.machine), MachineLink(options.socket)
+    app = make_app(Site(machine, directory, MENU, ADMINISTRATOR_MENU, link))
     try:
         listener = socket.create_server((options.listen, options.port))
     except OSError as error:

@@ -9,6 +9,7 @@ from postmaster.admin.directory import PersonDirectory
 from postmaster.admin.forms import FormTokens
 from postmaster.admin.languages import Catalogue, read_catalogue
 from postmaster.admin.machine import Machine
+from postmaster.admin.machine_link import MachineLink
 from postmaster.admin.sessions import Sessions
 
 
@@ -19,6 +20,8 @@ class Site:
     machine: Machine
     directory: PersonDirectory
     menu: Sequence[tuple[str, str]]  # path, and key of the name
+    administrator_menu: Sequence[tuple[str, str]] = ()
+    link: MachineLink = field(default_factory=MachineLink)
     sessions: Sessions = field(default_factory=Sessions)
     tokens: FormTokens = field(default_factory=FormTokens)
     catalogue: Catalogue = field(default_factory=read_catalogue)

@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from postmaster.admin.directory import PersonState
 from postmaster.admin.forms import NO_FORM, Form
 from postmaster.admin.languages import LANGUAGES, choose_language
+from postmaster.admin.machine_link import MachineError
 from postmaster.admin.rendering import finished, render
 from postmaster.admin.sessions import Session
 from postmaster.admin.site import Site
@@ -18,8 +19,10 @@ from postmaster.admin.site import Site
 # The prefix makes browsers insist on Secure, on this host only, and on the path / (RFC 6265bis).
 SESSION_COOKIE = "__Host-session"
 VISITOR_COOKIE = "__Host-visitor"  # of a browser that is not logged in, for the tokens of its forms
+ADMINISTRATOR_COOKIE = "__Host-administrator"  # holds the token that the machine gave
 LANGUAGE_COOKIE = "__Host-language"
 LANGUAGE_SECONDS = 365 * 24 * 3600
+ADMINISTRATOR_SIGN_IN = "/admin/sign-in"
 CLIENT_HEADER = "client-address"  # set by the proxy, whatever the client sends
 
 
@@ -33,6 +36,7 @@ class Visit:
     session: Session | None = None
     person: PersonState | None = None
     form: Form = NO_FORM
+    administrator: str = field(default="", repr=False)  # the token of who runs the machine
 
     @property
     def path(self) -> str:
@@ -64,6 +68,19 @@ class Visit:
             raise LookupError("nobody is logged in")
         return self.session
 
+    async def ask(self, verb: str, **arguments: Any) -> dict[str, Any]:
+        """Ask the machine as who runs it. Raises MachineError."""
+        return await self.site.link.ask(verb, self.administrator, **arguments)
+
+    def refused(self, error: MachineError) -> int:
+        """Return the status of a page that shows what the machine said no to.
+
+        Raises what no page shows: that nobody is signed in, or that the machine does not answer.
+        """
+        if error.kind in {"denied", "away"}:
+            raise error
+        return 422 if error.kind in {"invalid", "refused"} else 503
+
     def text(self, key: str, **values: object) -> str:
         """Return a text of the catalogue in the language of the page."""
         return self.site.catalogue.text(self.language, key, **values)
@@ -73,6 +90,8 @@ class Visit:
         notice = ""
         if self.session is not None:
             notice, self.session.notice = self.session.notice, ""
+        if self.administrator:
+            notice = self._done
         shared = {
             "t": self.text,
             "language": self.language,
@@ -83,15 +102,24 @@ class Visit:
             "path": self.path,
             "token": self.site.tokens.make(self.secret) if self.secret else "",
             "notice": notice,
-            "menu": self.site.menu,
+            "menu": self.site.administrator_menu if self.administrator else self.site.menu,
+            "administrator": bool(self.administrator),
         }
         return render(name, status, shared | values)
 
     def go(self, path: str, notice: str = "") -> Response:
         """Lead to another page, which shows a text of the catalogue when `notice` is its key."""
-        if self.session is not None:
+        if self.administrator:
+            path += f"?done={notice}" if notice else ""
+        elif self.session is not None:
             self.session.notice = notice
         return finished(RedirectResponse(path, 303))
+
+    @property
+    def _done(self) -> str:
+        """What the page before has done, by the address: of it nothing is kept here."""
+        key = self.request.query_params.get("done", "")
+        return key if key in self.site.catalogue.texts else ""
 
 
 def set_cookie(response: Response, name: str, value: str, seconds: int | None = None) -> None:

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from hypothesis import settings
 
+from postmaster.admin.machine_link import SOCKET
 from postmaster.admin.server import AdminOptions, serving_admin
 from postmaster.crypto.passwords import Argon2Parameters
 from postmaster.directory.service import DirectoryOptions, DirectoryPorts, serving_directory
@@ -212,8 +213,8 @@ class Stack:
         self._thread.join(DEADLINE)
         self._loop.close()
 
-    def start_admin(self) -> int:
-        """Start the web pages, too; return their port."""
+    def start_admin(self, socket: Path = SOCKET) -> int:
+        """Start the web pages, too; return their port. `socket` is the machine's."""
         machine = self.files.settings.with_name("machine.json")
         names = {"hostname": "mail.example.com", "imaps": 993, "pop3s": 995}
         machine.write_text(json.dumps({**names, "submissions": 465, "submission": 587}))
@@ -224,6 +225,7 @@ class Stack:
             machine=machine,
             listen="127.0.0.1",
             port=0,
+            socket=socket,
         )
         return self._wait(self._services.enter_async_context(serving_admin(options)))
 

@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from firstboot.administration import sessions as machine_sessions
+from firstboot.base.engine import Engine
+from firstboot.base.paths import Paths
+from firstboot.cli.verbs import all_verbs
 from postmaster.admin import languages, pages, rendering
 from postmaster.admin.browsers import browser_of
 from postmaster.admin.forms import FormError, FormTokens
@@ -21,13 +25,21 @@ HERE = Path(languages.__file__).parent
 # A key in code or a template: `file.name` of a file of the catalogue.
 _FILES = "|".join(re.escape(path.stem) for path in (HERE / "texts").glob("*.yaml"))
 _KEY = re.compile(rf"""["']((?:{_FILES})\.[a-z0-9-]+)["']""")
-# Made from parts: a page's refusal, a scope.
-_MADE = re.compile(r"refusal\.(form|gone|away|defect)-(heading|text)|apps\.(mail|send|dav)(-help)?")
+# Made from parts: a page's refusal, a scope, what the machine calls a state, what is done to mail.
+_MADE = re.compile(
+    r"refusal\.(form|gone|away|defect)-(heading|text)|apps\.(mail|send|dav)(-help)?"
+    r"|administrator\.(backup|certificate)-[a-z-]+|domains\.state-[a-z]+"
+    r"|queue\.(retry|hold|release|delete)(-done)?"
+)
+# What the machine is asked, which looks like a key.
+_VERBS = frozenset(all_verbs(Paths(), Engine(), machine_sessions.Sessions(Paths())))
 
 
 def used_keys() -> set[str]:
     sources = [*HERE.rglob("*.py"), *HERE.rglob("*.j2")]
-    return {key for path in sources for key in _KEY.findall(path.read_text(encoding="utf-8"))}
+    found = {key for path in sources for key in _KEY.findall(path.read_text(encoding="utf-8"))}
+    verbs = _VERBS - set(read_catalogue().texts)
+    return {key for key in found - verbs if not key.endswith("-")}
 
 
 # The catalogue
@@ -56,7 +68,7 @@ def test_chinese_texts_are_chinese() -> None:
 def test_texts_are_those_that_are_used() -> None:
     known = set(read_catalogue().texts)
     made = {key for key in known if _MADE.fullmatch(key)}
-    menu = {key for _, key in pages.MENU}
+    menu = {key for _, key in (*pages.MENU, *pages.ADMINISTRATOR_MENU)}
     assert used_keys() | menu | made == known
 
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from postmaster.admin.page import Page
 from postmaster.admin.pages import (
+    administrator,
     app_passwords,
+    audit,
+    domains,
     forgotten,
     language,
     overview,
     password,
+    people,
+    queue,
     recovery_code,
     sealed_mail,
     sessions,
@@ -25,6 +30,14 @@ PAGES: tuple[Page, ...] = (
     *sign_in.PAGES,
     *forgotten.PAGES,
     *language.PAGES,
+    *administrator.PAGES,
+    *people.PAGES,
+    *domains.PAGES,
+    *queue.PAGES,
+    *audit.PAGES,
 )
 
-MENU = tuple((page.path, page.menu) for page in PAGES if page.menu)
+MENU = tuple((page.path, page.menu) for page in PAGES if page.menu and not page.administrator)
+ADMINISTRATOR_MENU = tuple(
+    (page.path, page.menu) for page in PAGES if page.menu and page.administrator
+)

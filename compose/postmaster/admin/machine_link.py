@@ -1,0 +1,57 @@
+"""The side of `admin` of the machine's socket (docs/administration.md): a connection a question."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SOCKET = Path("/run/administration/socket")
+MOST_BYTES = 4 << 20  # of a line of an answer
+ANSWER_SECONDS = 50.0  # less than the proxy waits
+
+
+class MachineError(Exception):
+    """The machine said no; `kind` as in the protocol, or `away`. Its words are in English."""
+
+    def __init__(self, kind: str, message: str = "", hint: str = "", wait: float = 0.0) -> None:
+        super().__init__(kind)
+        self.kind = kind
+        self.message = message
+        self.hint = hint
+        self.wait = wait
+
+
+@dataclass(frozen=True)
+class MachineLink:
+    """Asks the machine. Nothing is kept here: each question has the token of who asks."""
+
+    socket: Path = SOCKET
+
+    async def ask(self, verb: str, token: str = "", **arguments: Any) -> dict[str, Any]:
+        """Return the result of a verb. Raises MachineError."""
+        request = {"version": 1, "verb": verb, "token": token, "arguments": arguments}
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                answer = await self._exchange(json.dumps(request).encode() + b"\n")
+            if answer["ok"]:
+                return dict(answer["result"])
+            kind, message, hint = (str(answer[key]) for key in ("kind", "error", "hint"))
+            wait = float(answer.get("wait", 0.0))
+        except (OSError, ValueError, KeyError, TypeError, TimeoutError):
+            raise MachineError("away") from None
+        raise MachineError(kind, message, hint, wait)
+
+    async def _exchange(self, line: bytes) -> Any:
+        reader, writer = await asyncio.open_unix_connection(str(self.socket), limit=MOST_BYTES)
+        try:
+            writer.write(line)
+            await writer.drain()
+            while True:
+                answer = json.loads(await reader.readline())
+                if "progress" not in answer:
+                    return answer
+        finally:
+            writer.close()

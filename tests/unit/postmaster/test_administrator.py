@@ -1,0 +1,215 @@
+"""The administrator's pages, over the real socket to the machine's own code."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from argon2 import PasswordHasher
+
+from firstboot.administration.server import Server, listen
+from firstboot.base.audit import read_audit
+from firstboot.base.paths import Paths
+from firstboot.base.settings import require_settings
+from firstboot.cli.serving import make_desk
+from tests.unit.firstboot.people.running import NotingEngine, set_up
+from tests.unit.firstboot.samples import SETTINGS, write_share
+from tests.unit.postmaster.harness import Files, Stack
+from tests.unit.postmaster.pageclient import PageClient
+
+PASSWORD = "correct horse battery"
+PHC = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1).hash(PASSWORD)
+MORE = f"""\
+administrator: {{password_hash: '{PHC}'}}
+dns: {{addresses: [93.184.216.34]}}
+"""
+QUEUE = (
+    Path(__file__).parents[1].joinpath("firstboot/queue/postqueue.jsonl").read_bytes()
+)  # what Postfix has listed once
+WAITING = "5271E2120E4"
+PATHS = (
+    "/admin",
+    "/admin/people",
+    "/admin/people/new",
+    "/admin/people/one?address=ada@example.com",
+    "/admin/domains",
+    "/admin/domains/records?domain=example.com",
+    "/admin/queue",
+    "/admin/audit",
+)
+
+
+@dataclass
+class Machine:
+    """A machine behind the pages, and a browser at them."""
+
+    paths: Paths
+    engine: NotingEngine
+    browser: PageClient
+
+    def sign_in(self, password: str = PASSWORD) -> str:
+        return self.browser.send("/admin/sign-in", {"password": password}).words
+
+
+@pytest.fixture
+def machine(files: Files, tmp_path: Path) -> Iterator[Machine]:
+    paths = Paths.below(tmp_path / "root")
+    paths.state_partition.mkdir(parents=True)
+    write_share(paths.share)
+    set_up(paths, SETTINGS + MORE)
+    engine = NotingEngine(("directory", "rspamd", "mta"), queue=QUEUE)
+    listener = listen(tmp_path / "s/socket", os.getuid())
+    server = Server(make_desk(paths, engine), os.getuid(), None)  # type: ignore[arg-type]
+    thread = threading.Thread(target=server.serve, args=(listener,), daemon=True)
+    thread.start()
+    stack = Stack(files, grace=0.05)
+    yield Machine(paths, engine, PageClient(stack.start_admin(tmp_path / "s/socket")))
+    stack.stop()
+    listener.shutdown(socket.SHUT_RDWR)
+    thread.join(30)
+    listener.close()
+
+
+def test_nobody_gets_there_without_the_password(machine: Machine) -> None:
+    for path in PATHS:
+        reply = machine.browser.ask("GET", path)
+        assert (reply.status, reply.headers["location"]) == (303, "/admin/sign-in")
+    machine.browser.cookies["__Host-administrator"] = "x" * 43
+    for path in PATHS:
+        if path == "/admin/people/new":
+            continue  # a form, with nothing of the machine in it
+        reply = machine.browser.ask("GET", path)
+        assert (reply.status, reply.headers["location"]) == (303, "/admin/sign-in")
+    assert "This is not the password." in machine.sign_in("wrong password")
+
+
+def test_guessing_is_slowed_down(machine: Machine) -> None:
+    said = [machine.sign_in("wrong password") for _ in range(4)]
+    assert "the next one counts in 2 s" in said[-1]
+    assert "the next one counts in 2 s" in machine.sign_in()
+
+
+def test_signing_in_and_out(machine: Machine) -> None:
+    words = machine.sign_in()
+    assert "How the machine is" in words
+    cookie = machine.browser.cookies["__Host-administrator"]
+    machine.browser.send("/admin", {}, to="/admin/sign-out")
+    assert "__Host-administrator" not in machine.browser.cookies
+    machine.browser.cookies["__Host-administrator"] = cookie
+    assert machine.browser.ask("GET", "/admin/people").headers["location"] == "/admin/sign-in"
+
+
+def test_the_first_page_tells_how_it_is(machine: Machine) -> None:
+    words = machine.sign_in()
+    assert "Services all 3 are well" in words
+    assert "Mail that waits 7" in words
+    assert "there is no place for backups yet" in words
+    assert "self-signed" in words
+    assert re.search(r"Version \S+", words)
+
+
+def test_somebody_comes_changes_and_leaves(machine: Machine) -> None:
+    machine.sign_in()
+    browser, settings = machine.browser, machine.paths.settings
+    new = {"address": "bob@example.com", "name": "<b>Bob</b>", "quota": "1G", "password": "short"}
+    reply = browser.send("/admin/people/new", new)
+    assert reply.status == 422
+    assert "at least 10 characters" in reply.words
+    assert "bob@example.com" in reply.text
+    assert "short" not in reply.text.replace("shortcut", "")
+    reply = browser.send("/admin/people/new", {**new, "password": "a long password"})
+    assert "Added." in reply.words
+    assert "&lt;b&gt;Bob&lt;/b&gt;" in reply.text
+    one = "/admin/people/one?address=bob@example.com"
+    fields = {"address": "bob@example.com", "name": "Bob", "quota": ""}
+    assert "Changed." in browser.send(one, fields, to="/admin/people/one").words
+    alias = {"address": "bob@example.com", "alias": "b@example.com"}
+    browser.send(one, alias, to="/admin/people/alias")
+    bob = require_settings(settings).people[1]
+    assert (bob.name, bob.quota, bob.aliases) == ("Bob", None, ("b@example.com",))
+    reply = browser.send(one, {**alias, "alias": "ada@example.com"}, to="/admin/people/alias")
+    assert (reply.status, "is there already" in reply.words) == (422, True)
+    browser.send(one, alias, to="/admin/people/alias/remove")
+    leave = {"address": "bob@example.com"}
+    reply = browser.send(one, leave, to="/admin/people/leave")
+    assert "Take bob@example.com out?" in reply.words
+    assert len(require_settings(settings).people) == 2
+    browser.send(one, {**leave, "sure": "yes"}, to="/admin/people/leave")
+    assert len(require_settings(settings).people) == 1
+    verbs = [entry.verb for entry in read_audit(machine.paths.audit)]
+    assert verbs[-2:] == ["aliases.remove", "people.leave"]
+    assert "web 192.0.2.7" in browser.open("/admin/audit").words
+
+
+def test_domains_and_their_records(machine: Machine) -> None:
+    machine.sign_in()
+    browser = machine.browser
+    assert browser.send("/admin/domains", {"name": "no domain"}).status == 422
+    assert "Added." in browser.send("/admin/domains", {"name": "example.org"}).words
+    words = browser.open("/admin/domains/records?domain=example.org").words
+    assert "MX example.org" in words
+    assert "v=DKIM1; k=ed25519" in words
+    fields = {"name": "example.com"}
+    reply = browser.send("/admin/domains", fields, to="/admin/domains/remove")
+    assert (reply.status, "is in use" in reply.words) == (422, True)
+    fields = {"name": "example.org"}
+    assert "Removed." in browser.send("/admin/domains", fields, to="/admin/domains/remove").words
+
+
+def test_the_queue(machine: Machine) -> None:
+    machine.sign_in()
+    browser, ran = machine.browser, machine.engine.ran
+    assert "The smart host does not take the login." in browser.open("/admin/queue").words
+    browser.send("/admin/queue", {"id": WAITING, "deed": "hold"})
+    browser.send("/admin/queue", {"id": WAITING, "deed": "retry"})
+    assert ran == [("mta", "postsuper", "-h", WAITING), ("mta", "postqueue", "-i", WAITING)]
+    reply = browser.send("/admin/queue", {"id": WAITING, "deed": "delete", "sender": "a@b.example"})
+    assert "Delete the message from a@b.example?" in reply.words
+    assert len(ran) == 2
+    browser.send("/admin/queue", {"id": WAITING, "deed": "delete", "sure": "yes"})
+    assert ran[2] == ("mta", "postsuper", "-d", WAITING)
+    reply = browser.send("/admin/queue", {"id": "ALL", "deed": "delete", "sure": "yes"})
+    assert (reply.status, len(ran)) == (422, 3)
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_every_page_is_strict_and_in_its_language(machine: Machine, language: str) -> None:
+    machine.sign_in()
+    machine.browser.headers["Accept-Language"] = language
+    for path in (*PATHS, "/admin/sign-in"):
+        reply = machine.browser.ask("GET", path)
+        assert reply.status == 200, path
+        words = reply.words.replace("中文", "")
+        assert bool(re.search(r"[\u4e00-\u9fff]", words)) == language.startswith("zh"), path
+        assert (reply.text.count("<h1>"), reply.text.count("<main")) == (1, 1)
+        assert reply.headers["cache-control"] == "no-store"
+        assert not re.search(r"<script|<style|\sstyle=|\son\w+=", reply.text)
+
+
+def test_the_language_is_switched_there_too(machine: Machine) -> None:
+    machine.sign_in()
+    fields = {"language": "zh", "back": "/admin"}
+    assert "系统状态" in machine.browser.send("/admin", fields, to="/language").words
+
+
+def test_a_form_of_another_page_is_refused(machine: Machine) -> None:
+    machine.sign_in()
+    new = {"name": "example.org"}
+    assert machine.browser.post("/admin/domains", {"form": "0" * 64, **new}).status == 403
+    token = machine.browser.token("/sign-in")
+    assert machine.browser.post("/admin/domains", {"form": token, **new}).status == 403
+    assert len(require_settings(machine.paths.settings).domains) == 1
+
+
+def test_without_a_machine_the_pages_say_so(files: Files) -> None:
+    stack = Stack(files, grace=0.05)
+    browser = PageClient(stack.start_admin(Path("/nowhere/socket")))
+    reply = browser.send("/admin/sign-in", {"password": PASSWORD})
+    assert (reply.status, "does not answer" in reply.words) == (503, True)
+    stack.stop()
