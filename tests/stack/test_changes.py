@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import imaplib
+import re
 import secrets
+import urllib.parse
 from collections.abc import Iterator
 
 import pytest
@@ -14,10 +16,11 @@ from tests.stack.boxes import Boxes
 from tests.stack.mail import Mail, refusal
 from tests.stack.messages import new_mark, ordinary
 from tests.stack.people import GRACE, STRANGER
-from tools.stack.example import ADA, Person
+from tests.stack.web import Reply, Web
+from tools.stack.example import ADA, ADMINISTRATOR, Person
 from tools.stack.lifecycle import StackUp
 
-MARY = Person("mary@example.com", "Mary Somerville")
+CAROLINE = Person("caroline@example.com", "Caroline Herschel")
 DOMAIN = "example.net"
 # What Postfix's processes remember an answer for is half a minute.
 SECONDS = 60.0
@@ -54,18 +57,20 @@ def test_a_person_comes_and_leaves(
 ) -> None:
     before, mark = started(boxes), new_mark()
     with mail.imap(ADA) as ada, mail.submission(ADA) as submission:
-        assert refused(mail, MARY.address)
-        add(office, stack, MARY)
-        wait_for(lambda: not refused(mail, MARY.address), what="mail for Mary", timeout=SECONDS)
-        mail.send(ADA, MARY.address, ordinary(mark))
-        assert mark.encode() in mail.fetch(MARY, mark)
-        assert office.leave(MARY.address) == NOW
+        assert refused(mail, CAROLINE.address)
+        add(office, stack, CAROLINE)
+        wait_for(
+            lambda: not refused(mail, CAROLINE.address), what="mail for Caroline", timeout=SECONDS
+        )
+        mail.send(ADA, CAROLINE.address, ordinary(mark))
+        assert mark.encode() in mail.fetch(CAROLINE, mark)
+        assert office.leave(CAROLINE.address) == NOW
         with mail.imap_connection() as imap, pytest.raises(imaplib.IMAP4.error):
-            imap.login(MARY.address, mail.password(MARY))
-        wait_for(lambda: refused(mail, MARY.address), what="a refusal", timeout=SECONDS)
+            imap.login(CAROLINE.address, mail.password(CAROLINE))
+        wait_for(lambda: refused(mail, CAROLINE.address), what="a refusal", timeout=SECONDS)
         assert ada.noop()[0] == "OK"
         assert submission.noop()[0] == 250
-    add(office, stack, MARY)
+    add(office, stack, CAROLINE)
     # Everything is there again. The password is the one of then, which the vault is locked under.
     assert started(boxes) == before
 
@@ -98,3 +103,50 @@ def _signed(mail: Mail, sender: str) -> bytes | None:
         smtp.sendmail(sender, [GRACE.address], ordinary(mark, sender=sender))
     found = mail.fetch(GRACE, mark)
     return found if b"DKIM-Signature:" in found else None
+
+
+def test_the_administrator_adds_somebody_by_web(office: Office, stack: StackUp, mail: Mail) -> None:
+    """From a browser through proxy, container and socket to the settings, and back to IMAP."""
+    pages = Pages(Web(mail))
+    wrong = pages.send("/admin/sign-in", password="not the password")
+    assert wrong.status == 422
+    password = stack.home.password_file(ADMINISTRATOR).read_text()
+    assert pages.send("/admin/sign-in", password=password).status == 303
+    assert b"/admin/queue" in pages.load("/admin").body
+    new = secrets.token_urlsafe(16)
+    stack.home.password_file(CAROLINE.address).write_text(new)
+    fields = {"address": CAROLINE.address, "name": CAROLINE.name, "quota": "", "password": new}
+    assert pages.send("/admin/people/new", **fields).status == 303
+    mark = new_mark()
+    mail.send(ADA, CAROLINE.address, ordinary(mark))
+    assert mark.encode() in mail.fetch(CAROLINE, mark)
+    assert CAROLINE.address in [person.address for person in office.people()]
+    assert CAROLINE.address.encode() in pages.load("/admin/audit").body
+
+
+class Pages:
+    """A browser without pictures: cookies and the tokens of forms."""
+
+    def __init__(self, web: Web) -> None:
+        self._web = web
+        self._cookies: dict[str, str] = {}
+
+    def load(self, path: str) -> Reply:
+        return self._ask("GET", path)
+
+    def send(self, path: str, **fields: str) -> Reply:
+        found = re.search(rb'name="form" value="(\w+)"', self.load(path).body)
+        assert found
+        body = urllib.parse.urlencode({"form": found[1].decode(), **fields})
+        kind = "application/x-www-form-urlencoded"
+        return self._ask("POST", path, body, Content_Type=kind, Origin=f"https://{self._web.host}")
+
+    def _ask(self, method: str, path: str, body: str = "", **headers: str) -> Reply:
+        if self._cookies:
+            headers["Cookie"] = "; ".join(f"{key}={value}" for key, value in self._cookies.items())
+        reply = self._web.ask(method, path, body, None, "", **headers)
+        given = {name.lower(): value for name, value in reply.headers.items()}.get("set-cookie", "")
+        if given:
+            name, _, value = given.partition(";")[0].partition("=")
+            self._cookies[name] = value.strip('"')
+        return reply

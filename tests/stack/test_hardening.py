@@ -84,8 +84,11 @@ def test_mounts(stack: StackUp, boxes: Boxes, service: Service) -> None:
     home = stack.home
     for mount in boxes.inspect(service.name)["Mounts"]:
         source = mount["Source"]
+        sockets = {str(home.config.parent / one.folder): one.target for one in service.sockets}
         if source.startswith(f"{home.config}{os.sep}"):
             assert mount["RW"] is False
+        elif source in sockets:
+            assert (mount["RW"], mount["Destination"]) == (False, sockets[source])
         else:
             assert source.startswith(f"{home.state / service.name}{os.sep}")
             assert mount["Destination"] in {volume.target for volume in service.volumes}
