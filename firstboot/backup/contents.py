@@ -80,7 +80,7 @@ LEFT_OUT: tuple[LeftOut, ...] = (
 # Below the queue: what Postfix's processes talk through, and who runs.
 NOT_MAIL = ("mail/mta/spool/pid/", "mail/mta/spool/private/", "mail/mta/spool/public/")
 # Files that change in place while they are read, so that two readings need not be the same.
-UNSTEADY = ("mail/mta/spool/",)
+UNSTEADY = ("mail/mta/spool/", "audit.jsonl")
 
 
 def is_half_written(name: str) -> bool:
