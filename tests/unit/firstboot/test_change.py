@@ -147,7 +147,8 @@ def test_get_tells_defaults(call: Any) -> None:
     assert call("get", "updates.automatic") == (0, "true\n")
     assert call("get", "updates.url") == (0, "null\n")
     _, out = call("get", "domains", "--json")
-    assert json.loads(out) == {"key": "domains", "value": [{"name": "example.com"}]}
+    known = [{"name": "example.com", "catch_all": None}]
+    assert json.loads(out) == {"key": "domains", "value": known}
     assert call("get", "people[7]")[0] == 3
     assert "nothing is set there" in call("show", "updates")[1]
 
