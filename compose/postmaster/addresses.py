@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 RECIPIENT_DELIMITER = "+"  # equals recipient_delimiter in Postfix's main.cf
+# Without what has a meaning in a list of addresses or needs quotes (RFC 5322, 3.2.3).
+_PLAIN = re.compile(r"[^\s\"(),:;<>@\[\]\\]+@[^\s\"(),:;<>@\[\]\\]+")
 
 
 def normalise(address: str) -> str:
@@ -18,6 +22,11 @@ def split(address: str) -> tuple[str, str] | None:
     """Return (local part, domain), or None when `address` has no `@` with text on both sides."""
     local, at, domain = address.rpartition("@")
     return (local, domain) if at and local and domain else None
+
+
+def is_plain(address: str) -> bool:
+    """Say whether an address means itself wherever a list of addresses may stand."""
+    return _PLAIN.fullmatch(address) is not None
 
 
 def base(address: str) -> str | None:

@@ -41,26 +41,44 @@ def check_groups(document: Located) -> None:
     root = mapping(document.value)
     groups = _groups(root)
     known = {*_addresses_of_people(root), *groups}
+    here = {lower(root.get("hostname")), *dict(_named(root, "domains", "name")).values()}
     for index, group in enumerate(items(root.get("groups"))):
         members: dict[Place, str] = {
             ("groups", index, "members", number): lower(member)
             for number, member in enumerate(items(mapping(group).get("members")))
         }
         _note_repeated(document, members)
-        _note_unknown(document, members, known)
+        _note_unknown(document, members, known, here)
         for place, member in members.items():
             own = lower(mapping(group).get("address"))
             if not document.wrong(place) and own in {member, *_below(member, groups)}:
                 text = f"expected a member that does not lead back to {own}, got {member!r}"
                 document.add(place, text)
-    _note_unknown(document, dict(_named(root, "domains", "catch_all")), known)
+    _note_unknown(document, dict(_named(root, "domains", "catch_all")), known, here)
+    _check_forwards(document, root, here)
 
 
-def _note_unknown(document: Located, addresses: dict[Place, str], known: set[str]) -> None:
+def _note_unknown(
+    document: Located, addresses: dict[Place, str], known: set[str], here: set[str]
+) -> None:
     for place, address in addresses.items():
-        if address and address not in known and not document.wrong(place):
-            wanted = "expected an address that a person or a group has"
+        nobodys = address.rpartition("@")[2] in here and address not in known
+        if nobodys and not document.wrong(place):
+            wanted = "expected an address that a person or a group has, or one elsewhere"
             document.add(place, f"{wanted}, got {address!r}")
+
+
+def _check_forwards(document: Located, root: dict[str, Plain], here: set[str]) -> None:
+    for index, person in enumerate(items(root.get("people"))):
+        places: dict[Place, str] = {
+            ("people", index, "forward_to", number): lower(address)
+            for number, address in enumerate(items(mapping(person).get("forward_to")))
+        }
+        _note_repeated(document, places)
+        for place, address in places.items():
+            if address.rpartition("@")[2] in here and not document.wrong(place):
+                text = f"expected an address elsewhere (here, take a group), got {address!r}"
+                document.add(place, text)
 
 
 def _groups(root: dict[str, Plain]) -> dict[str, tuple[str, ...]]:

@@ -146,6 +146,7 @@ class Person(_Model):
         repr=False, description=f"a password hash (make one with: {HASH_COMMAND})"
     )
     aliases: tuple[Address, ...] = Field((), description="a list of further addresses")
+    forward_to: tuple[Address, ...] = Field((), description="a list of addresses elsewhere")
     quota: Quota | None = Field(None, description="a size such as 10G, or none")
 
 

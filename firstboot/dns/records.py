@@ -124,8 +124,9 @@ def _host(settings: Settings, addresses: Sequence[IPAddress]) -> Iterator[Record
         why = "Keeps other authorities from giving out certificates for this name."
         yield Record("caa", host, "CAA", f'0 issue "{authority}"', zone, "recommended", why)
     if host not in {domain.name for domain in settings.domains}:
-        text = "v=spf1 a -all"
-        why = "Reports about mail that could not be delivered come from the host name itself."
+        others = f"include:{settings.relay.spf} " if settings.relay.spf else ""
+        text = f"v=spf1 a {others}-all"
+        why = "Reports, and what is forwarded, come from the host name itself."
         yield Record("helo-spf", host, "TXT", text, zone, "recommended", why)
 
 

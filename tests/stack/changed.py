@@ -19,6 +19,8 @@ from tools.stack.health import await_health
 from tools.stack.lifecycle import StackUp
 from tools.stack.ports import LOOPBACK
 
+AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
+
 
 def changed_settings(stack: StackUp, **sections: Any) -> Settings:
     """The example's settings with other sections, checked as a file of them would be."""
@@ -48,9 +50,22 @@ def render_stack(stack: StackUp, services: Stack, settings: Settings) -> Path:
 
 
 def use_settings(
-    stack: StackUp, services: Stack, settings: Settings, changed: Sequence[str]
+    stack: StackUp,
+    services: Stack,
+    settings: Settings,
+    changed: Sequence[str],
+    *,
+    authority: Path | None = None,
 ) -> None:
-    """Run the stack with these settings; `changed` are the services that these concern."""
+    """Run the stack with these settings; `changed` are the services that these concern.
+
+    `authority`: the one certificate that Postfix trusts, in the place of those of all authorities.
+    """
     file = render_stack(stack, services, settings)
+    if authority:
+        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+        mount = {"type": "bind", "source": str(authority), "target": AUTHORITIES}
+        document["services"]["mta"]["volumes"].append({**mount, "read_only": True})
+        file.write_text(yaml.safe_dump(document), encoding="utf-8")
     stack.engine.compose_up(file, stack.home.project)
     await_health(stack.engine, stack.home.project, changed, timeout=240)

@@ -112,11 +112,18 @@ class Mail:
         with self.smtp("smtp") as smtp:
             smtp.sendmail(sender, recipients, message)
 
-    def fetch(self, person: Person, mark: str, *, timeout: float = SECONDS) -> bytes:
+    def fetch(
+        self, person: Person, mark: str, *, folder: str = "INBOX", timeout: float = SECONDS
+    ) -> bytes:
         """Wait for the message of a person that contains `mark`, and return all of it."""
         with self.imap(person) as imap:
+
+            def look() -> bytes | None:
+                imap.select(folder)
+                return next(find(imap, mark), None)
+
             return wait_for(
-                lambda: next(find(imap, mark), None),
+                look,
                 what=f"the arrival of {mark} at {person.address}",
                 timeout=timeout,
                 interval=0.1,

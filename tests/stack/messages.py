@@ -20,6 +20,19 @@ def ordinary(mark: str, *, sender: str = "ada@example.com") -> bytes:
     return make_message(sender, EXAMPLE.hostname) + f"{mark}\r\n".encode()
 
 
+def likely_spam(mark: str) -> bytes:
+    """No date, no ID, no recipient, a subject that shouts: each alone would be nothing."""
+    lines = [
+        "From: WIN <win@example.org>",
+        "Reply-To: other@example.net",
+        "Subject: MAKE MONEY FAST!!! $$$ FREE",
+        "",
+        f"Click now {mark}",
+        "",
+    ]
+    return "\r\n".join(lines).encode()
+
+
 def with_body(mark: str, body: bytes, *, subject: str = "test", encoding: str = "7bit") -> bytes:
     """A text message around `body`, whose lines end in CRLF. UTF-8 where it is not ASCII."""
     lines = [

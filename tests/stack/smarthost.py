@@ -76,6 +76,24 @@ class SmartHost:
                 return message
         return None
 
+    def envelope(self, mark: str, recipient: str) -> str | None:
+        """The envelope sender of the message with a mark for a recipient, if it has come."""
+        for line in self.run("postqueue", "-j").splitlines():
+            found = json.loads(line)
+            if recipient in {one["address"] for one in found["recipients"]}:
+                message = self.run("postcat", "-hbq", found["queue_id"])
+                if mark in message:
+                    return str(found["sender"])
+        return None
+
+    def await_envelope(self, mark: str, recipient: str) -> str:
+        return wait_for(
+            lambda: self.envelope(mark, recipient),
+            what=f"{mark} for {recipient} at the smart host",
+            timeout=120,
+            interval=0.5,
+        )
+
     def await_message(self, mark: str) -> str:
         return wait_for(
             lambda: self.find(mark), what=f"{mark} at the smart host", timeout=120, interval=0.5

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from firstboot.base.roundtrip import trusting
 from firstboot.base.services import Stack
@@ -20,18 +19,16 @@ from firstboot.queue.reasons import explain
 from firstboot.queue.spool import Spool
 from firstboot.system.smtp import LoginRefusedError, UnreachableError, try_relay
 from tests.stack.boxes import Boxes
-from tests.stack.changed import render_stack
+from tests.stack.changed import use_settings
 from tests.stack.mail import Mail
 from tests.stack.messages import new_mark, ordinary
 from tests.stack.people import EXAMPLE, GRACE
 from tests.stack.smarthost import NAME, SmartHost, smart_host
 from tools.stack.example import ADA, example_settings
-from tools.stack.health import await_health
 from tools.stack.lifecycle import StackUp
 
 # Far away, and reached by nothing but the smart host, which holds it.
 BOB = "bob@example.net"
-AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 
 
 class Relaying:
@@ -43,16 +40,9 @@ class Relaying:
 
     def set(self, relay: Relay, *, trusted: bool = True) -> None:
         """Do what a start does with these settings; `trusted`: the authorities know the host."""
-        home, engine = self.stack.home, self.stack.engine
-        settings = example_settings(EXAMPLE, home).model_copy(update={"relay": relay})
-        file = render_stack(self.stack, self.services, settings)
-        if trusted and relay.host:
-            document = yaml.safe_load(file.read_text(encoding="utf-8"))
-            mount = {"type": "bind", "source": str(self.host.certificate), "target": AUTHORITIES}
-            document["services"]["mta"]["volumes"].append({**mount, "read_only": True})
-            file.write_text(yaml.safe_dump(document), encoding="utf-8")
-        engine.compose_up(file, home.project)
-        await_health(engine, home.project, ("mta",), timeout=240)
+        settings = example_settings(EXAMPLE, self.stack.home).model_copy(update={"relay": relay})
+        authority = self.host.certificate if trusted and relay.host else None
+        use_settings(self.stack, self.services, settings, ("mta",), authority=authority)
 
     def login(self, *, password: str = "", tls: str = "starttls") -> Relay:
         return Relay.model_validate(

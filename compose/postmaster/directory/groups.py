@@ -11,17 +11,21 @@ from postmaster.addresses import normalise
 
 @dataclass(frozen=True)
 class Group:
-    """`members` are main addresses of people, each once, of groups within the group too."""
+    """`members` are main addresses of people, and addresses elsewhere, each once.
+
+    Those of groups within the group are among them.
+    """
 
     address: str
     members: tuple[str, ...]
     send_as: bool = False  # whether the members may send from its address
 
 
-def read_groups(entries: Any, person_of: Callable[[str], str | None]) -> dict[str, Group]:
-    """Make the groups by their addresses; `person_of` an address, None when it is nobody's.
+def read_groups(entries: Any, owner_of: Callable[[str], str | None]) -> dict[str, Group]:
+    """Make the groups by their addresses.
 
-    A member may be a person's main address or alias, or another group. Raises KeyError, TypeError,
+    `owner_of` an address is the main address of its person, or itself elsewhere; None when it is
+    nobody's here. A member may be such an address or another group. Raises KeyError, TypeError,
     or ValueError for a member that is none of these, and for a group that leads to itself.
     """
     given = {normalise(entry["address"]): entry for entry in entries or ()}
@@ -30,7 +34,7 @@ def read_groups(entries: Any, person_of: Callable[[str], str | None]) -> dict[st
         if address in above:
             raise ValueError(f"the group {address} leads to itself")
         if address not in given:
-            person = person_of(address)
+            person = owner_of(address)
             if person is None:
                 raise ValueError(f"{address} is in the group {above[-1]}, and is nobody's address")
             return [person]

@@ -14,6 +14,7 @@ from postmaster.addresses import base, normalise, split
 from postmaster.crypto import is_password_hash
 from postmaster.directory.groups import Group, read_catch_alls, read_groups
 from postmaster.directory.sending_limits import Limit, read_limits
+from postmaster.directory.srs import Rewriter
 from postmaster.errors import StartError
 
 SETTINGS_VERSION = 1
@@ -30,6 +31,7 @@ class Person:
     password_hash: str = field(repr=False)  # Argon2id, PHC string
     aliases: tuple[str, ...] = ()
     quota: int | None = None  # bytes; None: as the disk allows
+    forward_to: tuple[str, ...] = ()  # addresses elsewhere that get a copy
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class Directory:
     canary: str  # address of the internal person that the machine's own round trip uses
     limits: tuple[Limit, ...] = ()  # on what people send
     groups: Mapping[str, Group] = field(default_factory=dict)
-    catch_alls: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by domain, people
+    catch_alls: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by domain
+    rewriter: Rewriter | None = None  # of senders of what is forwarded
 
     def has_domain(self, domain: str) -> bool:
         """Say whether mail for `domain` is delivered here; the host's own name is one."""
@@ -59,9 +62,10 @@ class Directory:
         return self.aliases.get(normalise(address))
 
     def recipients(self, address: str) -> tuple[str, ...]:
-        """Return the main addresses that mail for `address` goes to, none when nobody has it.
+        """Return the addresses that mail for `address` goes to, none when nobody has it.
 
-        That of a person, those of a group's members, or those of the domain's catch-all.
+        That of a person, those of a group's members, or those of the domain's catch-all; some may
+        be elsewhere.
         """
         person = self.resolve(address)
         if person is not None:
@@ -75,8 +79,11 @@ class Directory:
         if person is not None:
             return (person,)
         if group is not None:
-            return group.members if group.send_as else ()
-        return self._caught(address)
+            return self._people(group.members) if group.send_as else ()
+        return self._people(self._caught(address))
+
+    def _people(self, addresses: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(address for address in addresses if address in self.people)
 
     def _group(self, address: str) -> Group | None:
         key = normalise(address)
@@ -144,9 +151,14 @@ def build_directory(document: Any) -> Directory:
         if parts is None or parts[1] not in domains:
             raise ValueError(f"the address {address!r} is in none of the domains")
     aliases = {alias: person.address for person in people.values() for alias in person.aliases}
-    groups = read_groups(
-        document.get("groups"), lambda known: known if known in people else aliases.get(known)
-    )
+
+    def owner(address: str) -> str | None:
+        parts = split(address)
+        if parts is not None and parts[1] not in {*domains, hostname}:
+            return address
+        return address if address in people else aliases.get(address)
+
+    groups = read_groups(document.get("groups"), owner)
     first = next(iter(people))
     for domain in (*domains, hostname):
         for role in ROLE_NAMES:
@@ -161,7 +173,13 @@ def build_directory(document: Any) -> Directory:
         limits=read_limits(document.get("limits")),
         groups=groups,
     )
-    return replace(directory, catch_alls=read_catch_alls(document["domains"], directory.recipients))
+    return replace(
+        directory,
+        catch_alls=read_catch_alls(
+            document["domains"],
+            lambda name: directory.recipients(name) or tuple(filter(None, [owner(name)])),
+        ),
+    )
 
 
 def _quota(value: object) -> int | None:
@@ -182,6 +200,7 @@ def _person(entry: Any, default_quota: int | None) -> Person:
         address=address,
         password_hash=password_hash,
         aliases=tuple(_text(alias, "alias") for alias in entry.get("aliases") or ()),
+        forward_to=tuple(_text(to, "forward_to") for to in entry.get("forward_to") or ()),
         quota=default_quota if entry.get("quota") is None else _quota(entry["quota"]),
     )
 

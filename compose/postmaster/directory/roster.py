@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from postmaster.directory.people import Directory, read_directory
+from postmaster.directory.srs import Rewriter
 
 
 class Roster:
-    """Holds the table as the settings were read last; a lookup sees the old one or the new one."""
+    """Holds the table as it was read last; a lookup sees the old one or the new one."""
 
-    def __init__(self, current: Directory, settings: Path | None = None) -> None:
+    def __init__(self, current: Directory, read: Callable[[], Directory] | None = None) -> None:
         self.current = current
-        self._settings = settings
+        self._read = read
 
     @classmethod
-    def of_settings(cls, settings: Path) -> Roster:
-        """Read the settings file. Raises StartError."""
-        return cls(read_directory(settings), settings)
+    def of_settings(cls, settings: Path, rewriting_key: bytes) -> Roster:
+        """Read the settings file. Senders are rewritten by the key. Raises StartError."""
+
+        def read() -> Directory:
+            directory = read_directory(settings)
+            return replace(directory, rewriter=Rewriter(directory.hostname, rewriting_key))
+
+        return cls(read(), read)
 
     def reread(self) -> Directory:
         """Take the settings as they are now. Raises StartError, and nothing has changed then."""
-        if self._settings is not None:
-            self.current = read_directory(self._settings)
+        if self._read is not None:
+            self.current = self._read()
         return self.current

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -158,7 +160,9 @@ def open_keyring(options: DirectoryOptions) -> Keyring:
 @asynccontextmanager
 async def serving_directory(options: DirectoryOptions) -> AsyncIterator[DirectoryPorts]:
     """Run the service while the context lasts. Raises StartError."""
-    roster = Roster.of_settings(options.settings)
+    secret = bytes.fromhex(read_token(options.key, "the directory's key"))
+    rewriting_key = hmac.new(secret, b"sender rewriting", hashlib.sha256).digest()
+    roster = Roster.of_settings(options.settings, rewriting_key)
     directory = roster.current
     token = read_token(options.canary_password, "the canary's password")
     mailstore_token = read_token(options.mailstore_token, "the mail store's token")

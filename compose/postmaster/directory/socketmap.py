@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 
-from postmaster.addresses import base, normalise, with_extension
+from postmaster.addresses import base, is_plain, normalise, split, with_extension
 from postmaster.directory.people import Directory
 from postmaster.directory.roster import Roster
 from postmaster.serving import drain
 
 MAX_REQUEST = 4096  # Postfix allows 100,000 for answers; no address is near that long
 NOT_FOUND = "NOTFOUND "
+# Where Postfix hands over what is forwarded (main.cf, transport_maps); RFC 2606: nobody's domain.
+FORWARD = "forward.invalid"
 
 Lookup = Callable[[Directory, str], str | None]
 
@@ -58,14 +61,47 @@ def _mailboxes(directory: Directory, key: str) -> str | None:
 def _aliases(directory: Directory, key: str) -> str | None:
     target = directory.resolve(key)
     if target is None:
-        # A list; Postfix takes out what is in it twice.
-        return ", ".join(directory.recipients(key)) or None
+        reported = directory.rewriter.reverse(key) if directory.rewriter else None
+        return _list(directory, [reported] if reported else directory.recipients(key))
     if _is_mailbox(key, target):
-        return None
+        copies = directory.people[target].forward_to if target in directory.people else ()
+        # Postfix takes an address that leads to itself as it is.
+        return _list(directory, [key, *copies]) if copies else None
     if directory.alias(key) is not None:
         return target
     # Carried over, as Postfix would (propagate_unmatched_extensions).
     return with_extension(target, of=normalise(key))
+
+
+def _list(directory: Directory, addresses: Iterable[str]) -> str | None:
+    """Addresses for Postfix. One elsewhere becomes one of FORWARD, by which it is told apart."""
+    return ", ".join(map(partial(_marked, directory), addresses)) or None
+
+
+def _marked(directory: Directory, address: str) -> str:
+    local, _, domain = address.rpartition("@")
+    if directory.has_domain(domain):
+        return address
+    return f"{local}={domain}@{FORWARD}"
+
+
+def _forwards(directory: Directory, key: str) -> str | None:
+    # virtual_alias_maps of what is forwarded: where to, in fact.
+    local, _, domain = key.rpartition("@")
+    name, _, elsewhere = local.rpartition("=")
+    found = f"{name}@{elsewhere}"
+    # One address and no list, since people may send to such addresses, too, and each is counted.
+    if domain != FORWARD or not is_plain(found) or directory.has_domain(elsewhere):
+        return None
+    return found
+
+
+def _rewritten(directory: Directory, key: str) -> str | None:
+    # sender_canonical_maps of what is forwarded; senders of ours stay, as their SPF record has us.
+    parts = split(key)
+    if parts is None or directory.rewriter is None or directory.has_domain(parts[1]):
+        return None
+    return directory.rewriter.forward(key)
 
 
 def _is_mailbox(key: str, target: str | None) -> bool:
@@ -84,6 +120,8 @@ MAPS: Mapping[str, Lookup] = {
     "mailboxes": _mailboxes,
     "aliases": _aliases,
     "senders": _senders,
+    "forwards": _forwards,
+    "rewritten": _rewritten,
 }
 
 

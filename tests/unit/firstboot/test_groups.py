@@ -39,7 +39,7 @@ def test_groups() -> None:
         ("address: a@example.com, members: [x]", "members[0]: expected an address such as ada@"),
         (
             "address: a@example.com, members: [eve@example.com]",
-            "members[0]: expected an address that a person or a group has, got 'eve@example.com'",
+            "members[0]: expected an address that a person or a group has, or one elsewhere",
         ),
         (
             "address: a@example.com, members: [ada@example.com, Ada@example.com]",
@@ -86,10 +86,43 @@ def test_a_loop_is_named_where_it_begins() -> None:
     ]
 
 
-@pytest.mark.parametrize("address", ["eve@example.com", "ada@example.net", "ada+x@example.com"])
+@pytest.mark.parametrize(
+    "address", ["eve@example.com", "ada@mail.example.com", "ada+x@example.com"]
+)
 def test_a_catch_all_is_somebody(address: str) -> None:
     text = SETTINGS.replace("  - name: example.com\n", f"{CATCH_ALL}{address}\n")
     with pytest.raises(SettingsError) as caught:
         parse_settings(text, "x.yaml")
     (found,) = caught.value.problems
     assert "domains[0].catch_all: expected an address" in found
+
+
+def test_addresses_elsewhere() -> None:
+    text = groups("address: a@example.com, members: [ada@example.com, ada@example.net]")
+    text = text.replace("  - name: example.com\n", f"{CATCH_ALL}eve@example.net\n")
+    elsewhere = "forward_to: [Ada@Example.net, ada@example.org]\n    aliases: ["
+    settings = parse_settings(text.replace("aliases: [", elsewhere), "x.yaml")
+    assert settings.groups[0].members == ("ada@example.com", "ada@example.net")
+    assert settings.domains[0].catch_all == "eve@example.net"
+    assert settings.people[0].forward_to == ("ada@example.net", "ada@example.org")
+
+
+@pytest.mark.parametrize(
+    ("addresses", "problem"),
+    [
+        ("[x]", "people[0].forward_to[0]: expected an address such as ada@example.com"),
+        ("ada@example.net", "people[0].forward_to: expected a list, got 'ada@example.net'"),
+        (
+            "[Bob@example.com]",
+            "forward_to[0]: expected an address elsewhere (here, take a group), got 'bob@example",
+        ),
+        ("[a@mail.example.com]", "forward_to[0]: expected an address elsewhere"),
+        ("[a@example.net, A@example.net]", "forward_to[1]: expected each one once, got 'a@exa"),
+    ],
+)
+def test_mail_is_forwarded_elsewhere_only(addresses: str, problem: str) -> None:
+    text = SETTINGS.replace("aliases: [", f"forward_to: {addresses}\n    aliases: [")
+    with pytest.raises(SettingsError) as caught:
+        parse_settings(text, "x.yaml")
+    (found,) = caught.value.problems
+    assert problem in found

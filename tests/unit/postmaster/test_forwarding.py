@@ -1,0 +1,148 @@
+"""Forwarding: where copies go, and senders that are rewritten and found again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from postmaster.directory import socketmap
+from postmaster.directory.people import Directory, build_directory
+from postmaster.directory.srs import DAY, DAYS, MOST_DAYS, Rewriter
+from tests.unit.postmaster.harness import ADA, BOB, bounded, settings_text
+
+HOST, KEY = "mail.example.com", b"k" * 32
+NOW = 20_000 * DAY
+EVE = "eve@elsewhere.example"
+
+
+def at(days: int, key: bytes = KEY, domain: str = HOST) -> Rewriter:
+    return Rewriter(domain, key, lambda: NOW + days * DAY)
+
+
+@pytest.fixture
+def directory(password_hash: str) -> Directory:
+    document: dict[str, Any] = yaml.safe_load(settings_text(password_hash))
+    document["people"][0]["forward_to"] = ["Ada@Elsewhere.example"]
+    document["domains"][1]["catch_all"] = "club@far.example"
+    document["groups"] = [
+        {"address": "all@example.com", "members": [ADA, EVE], "send_as": True},
+    ]
+    return replace(build_directory(document), rewriter=at(0))
+
+
+@pytest.mark.parametrize(
+    ("request_", "expected"),
+    [
+        (f"aliases {ADA}", f"OK {ADA}, ada=elsewhere.example@forward.invalid"),
+        (
+            "aliases ada+x@example.com",
+            "OK ada+x@example.com, ada=elsewhere.example@forward.invalid",
+        ),
+        ("aliases countess@example.com", f"OK {ADA}"),
+        (f"aliases {BOB}", "NOTFOUND "),
+        ("aliases all@example.com", f"OK {ADA}, eve=elsewhere.example@forward.invalid"),
+        ("aliases any@example.org", "OK club=far.example@forward.invalid"),
+        ("senders all@example.com", f"OK {ADA}"),
+        ("senders any@example.org", "NOTFOUND "),
+        (f"mailboxes {ADA}", f"OK {ADA}"),
+        ("forwards eve=elsewhere.example@forward.invalid", f"OK {EVE}"),
+        ("forwards a=b=elsewhere.example@forward.invalid", "OK a=b@elsewhere.example"),
+        ("forwards bob=example.com@forward.invalid", "NOTFOUND "),
+        ("forwards =elsewhere.example@forward.invalid", "NOTFOUND "),
+        ("forwards eve@forward.invalid", "NOTFOUND "),
+        ('forwards "a@x, b=elsewhere.example"@forward.invalid', "NOTFOUND "),
+        ("forwards a@x,b=elsewhere.example@forward.invalid", "NOTFOUND "),
+        (f"forwards {EVE}", "NOTFOUND "),
+        ("forwards @forward.invalid", "NOTFOUND "),
+        # Ours stay, and so does the sender of reports.
+        (f"rewritten {BOB}", "NOTFOUND "),
+        ("rewritten canary@mail.example.com", "NOTFOUND "),
+        ("rewritten ", "NOTFOUND "),
+        ("rewritten @elsewhere.example", "NOTFOUND "),
+        ('rewritten "a, b"@elsewhere.example', "NOTFOUND "),
+    ],
+)
+def test_lookups(directory: Directory, request_: str, expected: str) -> None:
+    assert socketmap.answer(directory, request_.encode()) == expected
+
+
+def test_a_report_comes_back(directory: Directory) -> None:
+    made = socketmap.answer(directory, f"rewritten {EVE}".encode()).removeprefix("OK ")
+    assert made.startswith("SRS0=")
+    assert made.endswith(f"=elsewhere.example=eve@{HOST}")
+    wanted = "OK eve=elsewhere.example@forward.invalid"
+    for spelling in (made, made.lower(), made.upper(), made.replace("SRS0=", "SRS0+")):
+        answer = socketmap.answer(directory, f"aliases {spelling}".encode())
+        assert answer.lower() == wanted.lower()
+    # Whoever writes to it is nobody who could log in or send from it.
+    for name in ("mailboxes", "senders"):
+        assert socketmap.answer(directory, f"{name} {made}".encode()) == "NOTFOUND "
+
+
+@pytest.mark.parametrize("place", range(5, 14))
+def test_a_forged_address_is_nobodys(directory: Directory, place: int) -> None:
+    made = at(0).forward(EVE)
+    assert made is not None
+    other = "a" if made[place] != "a" else "b"
+    forged = made[:place] + other + made[place + 1 :]
+    assert at(0).reverse(forged) is None
+    assert socketmap.answer(directory, f"aliases {forged}".encode()) == "NOTFOUND "
+
+
+def test_what_was_made_for_another_is_nobodys() -> None:
+    made = at(0).forward(EVE)
+    assert made is not None
+    assert at(0).reverse(made) == EVE
+    assert at(0).reverse(made.replace("eve@", "bob@")) is None
+    assert at(0).reverse(made.replace("elsewhere", "nowhere")) is None
+    assert at(0, key=b"other").reverse(made) is None
+    assert at(0, domain="other.example").reverse(made) is None
+
+
+@pytest.mark.parametrize(
+    ("days", "young"),
+    [(0, True), (MOST_DAYS, True), (MOST_DAYS + 1, False), (-1, False), (DAYS, True)],
+)
+def test_it_lasts_for_three_weeks(days: int, young: bool) -> None:
+    made = at(0).forward(EVE)
+    assert made is not None
+    assert at(days).reverse(made) == (EVE if young else None)
+
+
+def test_a_sender_that_others_have_rewritten_goes_back_to_them() -> None:
+    first, second = at(0, b"1", "one.example"), at(0, b"2", "two.example")
+    ours = at(0)
+    made = [first.forward(EVE)]
+    for rewriter in (second, ours):
+        assert made[-1] is not None
+        made.append(rewriter.forward(made[-1]))
+    assert made[2] is not None
+    assert made[2].startswith("SRS1=")
+    # Not by way of the one in the middle, which needs not be asked.
+    back = ours.reverse(made[2])
+    assert back == made[0]
+    assert back is not None
+    assert first.reverse(back) == EVE
+
+
+@bounded
+@given(st.text(max_size=80))
+def test_hostile_addresses_are_nobodys(local: str) -> None:
+    for text in (f"{local}@{HOST}", f"SRS0={local}@{HOST}", f"SRS1={local}@{HOST}", local):
+        assert at(0).reverse(text) is None
+
+
+@bounded
+@given(st.from_regex(r"[a-zA-Z0-9=+_.-]{1,40}", fullmatch=True))
+def test_whatever_is_rewritten_is_found_again(local: str) -> None:
+    made = at(0).forward(f"{local}@elsewhere.example")
+    assert made is not None
+    back = at(0).reverse(made)
+    assert back is not None
+    if not local.lower().startswith("srs"):
+        assert back == f"{local}@elsewhere.example"
