@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,15 @@ class Boxes:
         pid = self.inspect(service)["State"]["Pid"]
         lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
         return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
+
+    def root(self, service: str) -> Path:
+        """A container's file system, as this host can look into it while the container runs."""
+        return Path(f"/proc/{self.inspect(service)['State']['Pid']}/root")
+
+    def changed_files(self, service: str) -> Sequence[Path]:
+        """What differs in a container's layer from its image, mounts left out."""
+        changes = self.api.diff(self.ids[service]) or []
+        return [self.root(service) / change["Path"].lstrip("/") for change in changes]
 
     def crash(self, service: str) -> None:
         """End its first process as if it had crashed, so that Docker should start it again."""

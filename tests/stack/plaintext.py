@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import mmap
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 
@@ -16,8 +16,13 @@ def spellings(text: bytes) -> set[bytes]:
 
 
 def files_with(folder: Path, words: Collection[bytes]) -> Iterator[tuple[Path, bytes]]:
-    """Every file below a folder that has one of the words, and which; none is read into memory."""
-    for path in sorted(folder.rglob("*")):
+    """Every file below a folder that has one of the words, and which."""
+    return words_in(sorted(folder.rglob("*")), words)
+
+
+def words_in(paths: Iterable[Path], words: Collection[bytes]) -> Iterator[tuple[Path, bytes]]:
+    """Every file that has one of the words, and which; none is read into memory."""
+    for path in paths:
         if path.is_symlink() or not path.is_file():
             continue
         with path.open("rb") as file:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import imaplib
+import resource
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +13,7 @@ from tests.stack.boxes import Boxes
 from tests.stack.mail import Mail, find
 from tests.stack.messages import new_mark, ordinary, with_body
 from tests.stack.people import GRACE, VERA
-from tests.stack.plaintext import files_with, spellings
+from tests.stack.plaintext import files_with, spellings, words_in
 from tools.stack.example import ADA
 from tools.stack.lifecycle import StackUp
 
@@ -39,8 +41,8 @@ def test_folders_are_apart(mail: Mail) -> None:
 def test_no_plaintext_on_the_disk(stack: StackUp, mail: Mail, boxes: Boxes) -> None:
     """Neither the words of a mail nor its parts stand in any file that the containers keep.
 
-    Nor in what they have written to the log. Neither while the mail is sealed for a locked vault,
-    nor while the vault is open.
+    Nor in the engine's store: layers, logs, descriptions; nor in temporary files. Neither while the
+    mail is sealed for a locked vault, nor while the vault is open.
     """
     vaults, spool = stack.home.state / "mailstore/vaults", stack.home.state / "mailstore/spool"
     mark = new_mark()
@@ -65,6 +67,28 @@ def test_no_plaintext_on_the_disk(stack: StackUp, mail: Mail, boxes: Boxes) -> N
 def _look_for(stack: StackUp, boxes: Boxes, words: set[bytes], mark: bytes) -> None:
     """`mark` is in the Message-ID, too, which Postfix logs; it may be in no file."""
     assert list(files_with(stack.home.state, words | spellings(mark))) == []
+    store = Path(boxes.api.info()["DockerRootDir"]) / "containers"
     for service, container in boxes.ids.items():
         written: bytes = boxes.api.logs(container)
         assert [word for word in words if word in written] == [], service
+        assert (store / container).is_dir()
+        assert list(files_with(store / container, words)) == []
+        everywhere = words | spellings(mark)
+        for folder in boxes.inspect(service)["HostConfig"]["Tmpfs"] or {}:
+            assert list(files_with(boxes.root(service) / folder.lstrip("/"), everywhere)) == []
+        assert list(words_in(boxes.changed_files(service), everywhere)) == []
+
+
+@pytest.mark.parametrize("service", ["mailstore", "directory", "dav"])
+def test_nothing_in_memory_reaches_a_disk(boxes: Boxes, service: str) -> None:
+    """What keeps keys or mail in memory is never dumped (core(5)) and never swapped."""
+    box = boxes.inspect(service)
+    pid = box["State"]["Pid"]
+    assert resource.prlimit(pid, resource.RLIMIT_CORE) == (0, 0)
+    # A pattern that pipes to a program does not look at the limit. What is not dumpable belongs to
+    # root (proc(5)), whoever the process runs as.
+    assert Path(f"/proc/{pid}").stat().st_uid == 0
+    status = boxes.process_status(service)
+    assert status["Uid"].split()[0] != "0"
+    assert status["VmSwap"].split()[0] == "0"
+    assert box["HostConfig"]["MemorySwap"] == box["HostConfig"]["Memory"] > 0
