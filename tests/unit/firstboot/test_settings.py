@@ -144,7 +144,7 @@ def test_one_label_under_and_over_the_limits() -> None:
         (
             "  - name: example.com",
             "  - example.com",
-            "4: domains[0]: expected a mapping with the keys name, got 'example.com'",
+            "4: domains[0]: expected a mapping with the keys name, catch_all, got 'example.com'",
         ),
         (
             "domains:\n  - name: example.com",

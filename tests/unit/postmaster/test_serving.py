@@ -141,7 +141,11 @@ def test_every_command_has_help(command: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["directory", "--settings", "missing"], 3, "cannot read the settings missing"),
+        (
+            ["directory", "--key", "key", "--settings", "missing"],
+            3,
+            "cannot read the settings missing",
+        ),
         (["mailstore", "--vaults", "missing"], 3, "there is no folder missing"),
         (["directory", "--redis", "nonsense"], 2, "is not HOST:PORT"),
         (["health", "mailstore", "--port", "24:9", "--port", "993:9"], 1, "is not healthy"),
@@ -151,6 +155,7 @@ def test_what_cannot_start_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "key").write_text("ab" * 32)
     result = CliRunner().invoke(cli, arguments)
     assert result.exit_code == code
     assert message in result.output

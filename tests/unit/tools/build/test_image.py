@@ -242,7 +242,7 @@ def test_postmaster_gets_its_dependencies_and_its_code_in_layers_of_their_own(
     assert f"{library}/wheel.py" in below
     assert "etc/base" not in below
     assert f"{library}/postmaster/cli.py" in code
-    assert all(name.endswith(".py") for name in code)
+    assert all(name.startswith(f"{library}/postmaster/") for name in code)
     assert not below & code
 
 
