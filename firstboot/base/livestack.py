@@ -1,4 +1,4 @@
-"""What of the settings services take while they run: people, domains, groups, quota.
+"""What of the settings services take while they run: people, domains, groups, quota, limits.
 
 It lies in directories that are mounted, not in files, so that a new file is seen at once; `Roster`
 in postmaster's directory and Rspamd are told to read it again.
@@ -19,6 +19,7 @@ from firstboot.base.services import DKIM_SECRET, SETTINGS_SECRET, Service, Stack
 from firstboot.base.settings import (
     Backup,
     Dns,
+    Limits,
     Relay,
     Settings,
     Tls,
@@ -30,7 +31,13 @@ from firstboot.base.settings import (
 SETTINGS_FILE = "settings.yaml"
 SIGNED_DOMAINS = "domains.conf"
 # With what stands in their place where only the rest counts.
-_LIVE: Mapping[str, Any] = {"people": (), "domains": (), "groups": (), "quota": "none"}
+_LIVE: Mapping[str, Any] = {
+    "people": (),
+    "domains": (),
+    "groups": (),
+    "quota": "none",
+    "limits": Limits(),
+}
 
 
 def running_settings(stack: Stack, config: Path) -> Settings | None:
@@ -45,7 +52,7 @@ def running_settings(stack: Stack, config: Path) -> Settings | None:
 def write_people(
     settings: Settings, stack: Stack, config: Path, state: Path, *, sign: Callable[[], None]
 ) -> None:
-    """Give people, domains, groups and quota to a stack that is rendered, also while it runs.
+    """Give what it takes while it runs to a stack that is rendered, also while it runs.
 
     Everything else of the settings stays as it was rendered: it counts from the next start on.
     `sign` is called when the domains are others than before, once their keys are in place: whoever
@@ -107,7 +114,7 @@ def fixed_settings(
 ) -> Iterator[tuple[Mount, bytes]]:
     """What of the settings makes a new container of a service that sees them.
 
-    People, domains, groups and quota do not: a service takes those while it runs.
+    What a service takes while it runs does not.
     """
     if SETTINGS_SECRET in service.secrets:
         fixed = dump_settings(_shown(settings).model_copy(update=dict(_LIVE))).encode()

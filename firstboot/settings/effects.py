@@ -22,6 +22,7 @@ class Effect:
 
 AT_NEXT_START = Effect("It counts from the next start on. To restart: mailstead power restart")
 AT_ONCE = Effect("It counts from now on.")
+_TOLD = Effect(AT_ONCE.when, ("mailstead", "user", "apply"))
 
 # By section, the first part of a key.
 EFFECTS: dict[str, Effect] = {
@@ -30,10 +31,11 @@ EFFECTS: dict[str, Effect] = {
     "dns": AT_ONCE,
     "checks": AT_ONCE,
     "backup": AT_ONCE,
-    "people": Effect(AT_ONCE.when, ("mailstead", "user", "apply")),
-    "domains": Effect(AT_ONCE.when, ("mailstead", "user", "apply")),
-    "groups": Effect(AT_ONCE.when, ("mailstead", "user", "apply")),
-    "quota": Effect(AT_ONCE.when, ("mailstead", "user", "apply")),
+    "people": _TOLD,
+    "domains": _TOLD,
+    "groups": _TOLD,
+    "quota": _TOLD,
+    "limits": _TOLD,
     "ssh": Effect(AT_ONCE.when, ("mailstead", "ssh", "apply")),
     "tls": Effect(
         "It counts from now on. What becomes of a new certificate: mailstead cert status",

@@ -12,6 +12,7 @@ from firstboot.base.compose import StackOptions
 from firstboot.base.services import Stack
 from firstboot.base.settings import Settings, parse_settings
 from firstboot.base.stack import write_stack
+from firstboot.people.desk import ContainerDesk
 from tests.stack.people import EXAMPLE
 from tools.build.source import CHECKOUT
 from tools.stack.example import example_settings
@@ -69,3 +70,5 @@ def use_settings(
         file.write_text(yaml.safe_dump(document), encoding="utf-8")
     stack.engine.compose_up(file, stack.home.project)
     await_health(stack.engine, stack.home.project, changed, timeout=240)
+    # What counts at once makes no new container.
+    ContainerDesk(stack.engine, stack.home.project).ask(("reread",))

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from postmaster.directory.people import Directory
 from postmaster.directory.roster import Roster
-from postmaster.directory.sending import SendingLimits
+from postmaster.directory.sending import SendingCounter
 from postmaster.serving import drain
 
 LINE_LIMIT = 8 * 1024
@@ -37,7 +37,9 @@ async def read_request(reader: asyncio.StreamReader) -> Mapping[str, str] | None
     return attributes
 
 
-async def decide(directory: Directory, limits: SendingLimits, attributes: Mapping[str, str]) -> str:
+async def decide(
+    directory: Directory, counter: SendingCounter, attributes: Mapping[str, str]
+) -> str:
     """Return an action of access(5) for a message that somebody who has logged in sends."""
     login = attributes.get("sasl_username", "")
     count = attributes.get("recipient_count", "")
@@ -47,12 +49,12 @@ async def decide(directory: Directory, limits: SendingLimits, attributes: Mappin
     # The machine's own messages, the alarm itself among them. Nobody guesses its 256 bits.
     if person == directory.canary:
         return NOTHING_AGAINST_IT
-    refusal = await limits.take(person, int(count))
+    refusal = await counter.take(directory.limits, person, int(count))
     return refusal.reply(person, int(count)) if refusal else NOTHING_AGAINST_IT
 
 
 def policy_handler(
-    roster: Roster, limits: SendingLimits
+    roster: Roster, counter: SendingCounter
 ) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
     """Return the connection handler of a policy server."""
 
@@ -64,7 +66,7 @@ def policy_handler(
                 return  # too long, or another protocol
             if attributes is None:
                 return
-            action = await decide(roster.current, limits, attributes)
+            action = await decide(roster.current, counter, attributes)
             writer.write(f"action={action}\n\n".encode())
             await drain(writer)
 

@@ -13,7 +13,7 @@ import datetime
 import hashlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from postmaster.directory.alarms import Alarm, leave_alarm
@@ -26,26 +26,24 @@ logger = logging.getLogger(__name__)
 TOLD_SECONDS = 86_400  # further refusals of the same person meanwhile are the same incident
 
 
-class SendingLimits:
+class SendingCounter:
     """Counts what is sent, refuses what is too much, and leaves an alarm once an incident."""
 
     def __init__(
         self,
-        limits: tuple[Limit, ...],
         cache: Cache,
         alarms: Path,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._limits = limits
         self._ask = cache.ask
         self._alarms = alarms
         self._clock = clock
 
-    async def take(self, person: str, recipients: int) -> Refusal | None:
+    async def take(self, limits: Iterable[Limit], person: str, recipients: int) -> Refusal | None:
         """Count a message of a person; None when it may go. One that is refused is not counted."""
         now = self._clock()
         counted: list[Limit] = []
-        for limit in self._limits:
+        for limit in limits:
             counted.append(limit)
             count = await self._add(limit, person, recipients, now)
             if count is None or count <= limit.most:

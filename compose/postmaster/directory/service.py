@@ -23,7 +23,7 @@ from postmaster.directory.keyring import Keyring
 from postmaster.directory.limits import RedisLimits
 from postmaster.directory.logins import Authenticator
 from postmaster.directory.roster import Roster
-from postmaster.directory.sending import SendingLimits
+from postmaster.directory.sending import SendingCounter
 from postmaster.errors import AccountError, StartError, StorageUnavailableError
 from postmaster.logs import event, warn
 from postmaster.query import Adoption, RecipientVault, Verdict
@@ -172,7 +172,7 @@ async def serving_directory(options: DirectoryOptions) -> AsyncIterator[Director
     event(logger, "directory", people=len(directory.people), domains=len(directory.domains))
     cache = Cache(options.redis_host, options.redis_port)
     authenticator = Authenticator(roster, RedisLimits(cache), token, accounts)
-    sending = SendingLimits(directory.limits, cache, options.alarms)
+    counter = SendingCounter(cache, options.alarms)
     queries = LocalQueries(roster, authenticator, accounts, token)
     control = Control(roster, authenticator, keys, Changes(keys))
     async with AsyncExitStack() as stack:
@@ -197,7 +197,7 @@ async def serving_directory(options: DirectoryOptions) -> AsyncIterator[Director
             ),
             (
                 "policy",
-                policy.policy_handler(roster, sending),
+                policy.policy_handler(roster, counter),
                 options.policy_port,
                 policy.LINE_LIMIT,
             ),

@@ -237,6 +237,20 @@ def test_changed_content_changes_the_compose_file(paths: Paths) -> None:
     assert before["redis"] == after["redis"]
 
 
+@pytest.mark.parametrize(
+    ("change", "seen"),
+    [("limits: {person_hour: 7}\n", "person_hour: 7"), ("quota: 3G\n", "quota: 3G")],
+    ids=["limits", "quota"],
+)
+def test_what_services_take_while_they_run_needs_no_new_container(
+    paths: Paths, change: str, seen: str
+) -> None:
+    before = render(paths)["services"]
+    assert render(paths, settings=SETTINGS + change)["services"] == before
+    file = paths.stack / "secrets/mta/settings/settings.yaml"
+    assert seen in file.read_text(encoding="utf-8")
+
+
 def test_a_new_certificate_needs_no_new_container(paths: Paths) -> None:
     before = render(paths)
     seen = paths.certificate.read_bytes()

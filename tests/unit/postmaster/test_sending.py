@@ -21,7 +21,7 @@ from postmaster.directory import policy
 from postmaster.directory.alarms import MOST_ALARMS
 from postmaster.directory.cache import Cache
 from postmaster.directory.people import Directory, build_directory
-from postmaster.directory.sending import TOLD_SECONDS, SendingLimits
+from postmaster.directory.sending import TOLD_SECONDS, SendingCounter
 from postmaster.directory.sending_limits import DAY, HOUR, read_limits
 from tests.unit.postmaster.fakeredis import FakeRedis
 from tests.unit.postmaster.harness import (
@@ -50,7 +50,7 @@ class Postfix:
 
     def __init__(self, directory: Directory, cache: Cache, folder: Path) -> None:
         self.directory, self.now, self.folder = directory, float(NOON + 60), folder
-        self.limits = SendingLimits(directory.limits, cache, folder, lambda: self.now)
+        self.counter = SendingCounter(cache, folder, lambda: self.now)
 
     async def ask(self, login: str, recipients: int, state: str = "DATA") -> str:
         attributes = {
@@ -59,7 +59,7 @@ class Postfix:
             "sasl_username": login,
             "recipient_count": str(recipients),
         }
-        return await policy.decide(self.directory, self.limits, attributes)
+        return await policy.decide(self.directory, self.counter, attributes)
 
     def alarms(self) -> list[dict[str, Any]]:
         found = [json.loads(path.read_text()) for path in self.folder.glob("*.new.json")]
@@ -201,7 +201,7 @@ def test_only_people_are_counted_and_only_at_data(directory: Directory, tmp_path
         for login, state in ((ADA, "RCPT"), ("", "DATA"), ("nobody@example.com", "DATA")):
             assert await postfix.ask(login, 100, state) == GO
         assert redis.values == {}
-        assert await policy.decide(postfix.directory, postfix.limits, {}) == GO
+        assert await policy.decide(postfix.directory, postfix.counter, {}) == GO
 
     asking(directory, tmp_path, check)
 
