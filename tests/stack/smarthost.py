@@ -54,6 +54,15 @@ submissions inet  n       -      n      -      -       smtpd
 
 
 @dataclass(frozen=True)
+class Held:
+    """A message that waits there; lines end in LF."""
+
+    sender: str
+    recipients: tuple[str, ...]
+    message: str
+
+
+@dataclass(frozen=True)
 class SmartHost:
     """`certificate` is the one to trust, for NAME; `address` is where it is on the stack's edge."""
 
@@ -68,23 +77,23 @@ class SmartHost:
         assert self.api.exec_inspect(job)["ExitCode"] == 0, output
         return output.decode()
 
-    def find(self, mark: str) -> str | None:
-        """The message with a mark, if it has come, as `Received` fields and all."""
+    def held(self, mark: str) -> Iterator[Held]:
+        """What has come with a mark."""
         for line in self.run("postqueue", "-j").splitlines():
-            message = self.run("postcat", "-hbq", json.loads(line)["queue_id"])
+            found = json.loads(line)
+            message = self.run("postcat", "-hbq", found["queue_id"])
             if mark in message:
-                return message
-        return None
+                recipients = tuple(one["address"] for one in found["recipients"])
+                yield Held(found["sender"], recipients, message)
+
+    def find(self, mark: str) -> str | None:
+        """The message with a mark, if it has come, with `Received` fields and all."""
+        return next((each.message for each in self.held(mark)), None)
 
     def envelope(self, mark: str, recipient: str) -> str | None:
         """The envelope sender of the message with a mark for a recipient, if it has come."""
-        for line in self.run("postqueue", "-j").splitlines():
-            found = json.loads(line)
-            if recipient in {one["address"] for one in found["recipients"]}:
-                message = self.run("postcat", "-hbq", found["queue_id"])
-                if mark in message:
-                    return str(found["sender"])
-        return None
+        found = (each.sender for each in self.held(mark) if recipient in each.recipients)
+        return next(found, None)
 
     def await_envelope(self, mark: str, recipient: str) -> str:
         return wait_for(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import smtplib
 from collections.abc import Iterator
 
 import pytest
@@ -13,11 +14,12 @@ from tests.stack.mail import Mail, find, refusal
 from tests.stack.messages import likely_spam, new_mark, ordinary
 from tests.stack.people import EXAMPLE, GRACE, HEDY, STRANGER
 from tests.stack.smarthost import NAME, SmartHost, smart_host
+from tests.stack.test_transport import SIGNED, signatures
 from tools.stack.example import ADA, example_settings
 from tools.stack.lifecycle import StackUp
 
 FAR, FRIEND, CLUB = "ada@far.example", "friend@far.example", "club.example.net"
-GROUP = f"all@{EXAMPLE.domain}"
+GROUP, BOTH = f"all@{EXAMPLE.domain}", f"both@{EXAMPLE.domain}"
 REPORTER = "MAILER-DAEMON"
 
 
@@ -38,7 +40,10 @@ def far(
             stack,
             people=people,
             domains=[{"name": EXAMPLE.domain}, {"name": CLUB, "catch_all": FRIEND}],
-            groups=[{"address": GROUP, "members": [GRACE.address, FRIEND]}],
+            groups=[
+                {"address": GROUP, "members": [GRACE.address, FRIEND]},
+                {"address": BOTH, "members": [ADA.address, FAR, FRIEND]},
+            ],
             relay={"host": NAME, "username": HEDY.address, "password": mail.password(HEDY)},
         )
         use_settings(stack, services, settings, every, authority=host.certificate)
@@ -71,12 +76,48 @@ def test_a_copy_goes_on_and_a_report_comes_back(far: SmartHost, mail: Mail) -> N
             assert refusal(smtp, "", forged)[0] in (550, 554)
 
 
-def test_mail_of_our_own_people_keeps_its_sender(far: SmartHost, mail: Mail) -> None:
-    mark = new_mark()
+def test_what_our_own_people_send_comes_back_to_them(
+    far: SmartHost, stack: StackUp, mail: Mail
+) -> None:
+    mark, report = new_mark(), new_mark()
     mail.send(HEDY, GROUP, ordinary(mark, sender=HEDY.address))
-    assert far.await_envelope(mark, FRIEND) == HEDY.address
-    assert far.await_message(mark).count("DKIM-Signature: ") == 2
+    sender = far.await_envelope(mark, FRIEND)
+    assert sender.startswith("SRS0=")
+    message = far.await_message(mark).replace("\n", "\r\n").encode()
+    assert signatures(stack, message) == SIGNED
     assert mail.fetch(GRACE, mark)
+    mail.receive([sender], ordinary(report), sender="")
+    assert mail.fetch(HEDY, report)
+
+
+def test_nothing_in_a_message_is_changed(far: SmartHost, mail: Mail) -> None:
+    """What Postfix would mend in what is sent by us: no ID, no date, a name for an address."""
+    mark = new_mark()
+    fields = f"From: Stranger <{STRANGER}>\nTo: {ADA.address}\nCc: grace\nSubject: a word\n"
+    text = f"{fields}\nThis is {mark}.\n"
+    mail.receive([ADA.address], text.replace("\n", "\r\n").encode(), sender=STRANGER)
+    assert far.await_message(mark).endswith("\n" + text)
+
+
+def test_an_address_elsewhere_gets_it_once(far: SmartHost, mail: Mail) -> None:
+    mark = new_mark()
+    mail.receive([ADA.address, GROUP, BOTH], ordinary(mark, sender=STRANGER))
+    assert mail.fetch(ADA, mark)
+    assert mail.fetch(GRACE, mark)
+    far.await_envelope(mark, FRIEND)
+    assert sorted(to for each in far.held(mark) for to in each.recipients) == [FAR, FRIEND]
+    assert mail.count(ADA, mark) == 1
+
+
+def test_a_sender_with_letters_of_any_script(far: SmartHost, mail: Mail) -> None:
+    mark, report, sender = new_mark(), new_mark(), "jörg@example.org"
+    options = ("SMTPUTF8", "BODY=8BITMIME")
+    with mail.smtp("smtp") as smtp:
+        smtp.sendmail(sender, [ADA.address], ordinary(mark, sender=sender), options)
+        made = far.await_envelope(mark, FAR)
+        assert made.endswith(f"=example.org=jörg@{EXAMPLE.hostname}")
+        smtp.sendmail("", [made], ordinary(report), options)
+    assert far.await_envelope(report, sender) == REPORTER
 
 
 def test_a_domain_that_only_forwards(far: SmartHost, mail: Mail) -> None:
@@ -88,12 +129,24 @@ def test_a_domain_that_only_forwards(far: SmartHost, mail: Mail) -> None:
     assert far.envelope(role, FRIEND) is None
 
 
-def test_spam_is_not_forwarded(far: SmartHost, mail: Mail, boxes: Boxes) -> None:
+def test_likely_spam_is_not_forwarded(far: SmartHost, mail: Mail, boxes: Boxes) -> None:
     mark = new_mark()
     mail.receive([ADA.address], likely_spam(mark), sender="win@example.org")
     assert mail.fetch(ADA, mark, folder="Junk")
     log = boxes.api.logs(boxes.ids["mta"], tail=200).decode()
     assert "spam is not forwarded" in log
+    assert far.find(mark) is None
+
+
+@pytest.mark.parametrize("recipients", [[f"anybody@{CLUB}"], [ADA.address, GROUP]], ids=str)
+def test_likely_spam_is_refused_for_who_has_no_junk_here(
+    far: SmartHost, mail: Mail, recipients: list[str]
+) -> None:
+    mark = new_mark()
+    with pytest.raises(smtplib.SMTPDataError) as caught:
+        mail.receive(recipients, likely_spam(mark), sender="win@example.org")
+    assert caught.value.smtp_code == 554
+    assert b"5.7.1 This message looks like spam" in caught.value.smtp_error
     assert far.find(mark) is None
 
 

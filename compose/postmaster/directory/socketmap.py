@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 
-from postmaster.addresses import base, is_plain, normalise, split, with_extension
+from postmaster.addresses import base, is_plain, normalise, with_extension
 from postmaster.directory.people import Directory
 from postmaster.directory.roster import Roster
 from postmaster.serving import drain
@@ -61,8 +61,7 @@ def _mailboxes(directory: Directory, key: str) -> str | None:
 def _aliases(directory: Directory, key: str) -> str | None:
     target = directory.resolve(key)
     if target is None:
-        reported = directory.rewriter.reverse(key) if directory.rewriter else None
-        return _list(directory, [reported] if reported else directory.recipients(key))
+        return _list(directory, _recipients(directory, key))
     if _is_mailbox(key, target):
         copies = directory.people[target].forward_to if target in directory.people else ()
         # Postfix takes an address that leads to itself as it is.
@@ -71,6 +70,11 @@ def _aliases(directory: Directory, key: str) -> str | None:
         return target
     # Carried over, as Postfix would (propagate_unmatched_extensions).
     return with_extension(target, of=normalise(key))
+
+
+def _recipients(directory: Directory, key: str) -> tuple[str, ...]:
+    reported = directory.rewriter.reverse(key) if directory.rewriter else None
+    return (reported,) if reported else directory.recipients(key)
 
 
 def _list(directory: Directory, addresses: Iterable[str]) -> str | None:
@@ -97,11 +101,16 @@ def _forwards(directory: Directory, key: str) -> str | None:
 
 
 def _rewritten(directory: Directory, key: str) -> str | None:
-    # sender_canonical_maps of what is forwarded; senders of ours stay, as their SPF record has us.
-    parts = split(key)
-    if parts is None or directory.rewriter is None or directory.has_domain(parts[1]):
-        return None
-    return directory.rewriter.forward(key)
+    # sender_canonical_maps of what is forwarded. Of our own people, too: who comes in by port 25
+    # may have forged one, and by our SPF record we would vouch for it.
+    return directory.rewriter.forward(key) if directory.rewriter else None
+
+
+def _elsewhere(directory: Directory, key: str) -> str | None:
+    # Asked by Rspamd: whether this goes to somebody elsewhere, who has no Junk here. A copy of what
+    # stays here does not count.
+    found = _recipients(directory, key)
+    return "yes" if any(directory.resolve(address) is None for address in found) else None
 
 
 def _is_mailbox(key: str, target: str | None) -> bool:
@@ -122,6 +131,7 @@ MAPS: Mapping[str, Lookup] = {
     "senders": _senders,
     "forwards": _forwards,
     "rewritten": _rewritten,
+    "elsewhere": _elsewhere,
 }
 
 

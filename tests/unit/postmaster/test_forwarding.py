@@ -59,9 +59,14 @@ def directory(password_hash: str) -> Directory:
         ("forwards a@x,b=elsewhere.example@forward.invalid", "NOTFOUND "),
         (f"forwards {EVE}", "NOTFOUND "),
         ("forwards @forward.invalid", "NOTFOUND "),
-        # Ours stay, and so does the sender of reports.
-        (f"rewritten {BOB}", "NOTFOUND "),
-        ("rewritten canary@mail.example.com", "NOTFOUND "),
+        # What is likely spam is refused for these.
+        ("elsewhere any@example.org", "OK yes"),
+        ("elsewhere all+x@example.com", "OK yes"),
+        (f"elsewhere {ADA}", "NOTFOUND "),
+        (f"elsewhere {BOB}", "NOTFOUND "),
+        ("elsewhere nobody@example.com", "NOTFOUND "),
+        ("elsewhere ", "NOTFOUND "),
+        # The sender of reports stays.
         ("rewritten ", "NOTFOUND "),
         ("rewritten @elsewhere.example", "NOTFOUND "),
         ('rewritten "a, b"@elsewhere.example', "NOTFOUND "),
@@ -79,9 +84,17 @@ def test_a_report_comes_back(directory: Directory) -> None:
     for spelling in (made, made.lower(), made.upper(), made.replace("SRS0=", "SRS0+")):
         answer = socketmap.answer(directory, f"aliases {spelling}".encode())
         assert answer.lower() == wanted.lower()
+    assert socketmap.answer(directory, f"elsewhere {made}".encode()) == "OK yes"
     # Whoever writes to it is nobody who could log in or send from it.
     for name in ("mailboxes", "senders"):
         assert socketmap.answer(directory, f"{name} {made}".encode()) == "NOTFOUND "
+
+
+def test_of_what_people_here_send_the_reports_come_back_to_them(directory: Directory) -> None:
+    made = socketmap.answer(directory, f"rewritten {BOB}".encode()).removeprefix("OK ")
+    assert made.startswith("SRS0=")
+    assert socketmap.answer(directory, f"aliases {made}".encode()) == f"OK {BOB}"
+    assert socketmap.answer(directory, f"elsewhere {made}".encode()) == "NOTFOUND "
 
 
 @pytest.mark.parametrize("place", range(5, 14))
