@@ -15,7 +15,8 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from typing_extensions import TypedDict
 
 from firstboot.base.files import sync_directory
 from firstboot.base.rules import address_problem
@@ -32,6 +33,16 @@ _PERIODS = {
 }
 
 
+class AlarmJson(TypedDict):
+    """A limit on sending that was reached; by nobody in particular: by all together."""
+
+    person: str | None
+    limit: str
+    most: int
+    at: str
+    until: str
+
+
 @dataclass(frozen=True)
 class Alarm:
     """A limit on sending that was reached; `person` is "" for everybody together.
@@ -46,7 +57,7 @@ class Alarm:
     at: datetime.datetime
     until: datetime.datetime
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> AlarmJson:
         """Times are RFC 3339 in UTC."""
         return {
             "person": self.person or None,

@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
+from typing_extensions import TypedDict
+
 from firstboot.base.files import make_directory, write_atomic
 
 FORMAT = 1
@@ -52,6 +54,16 @@ class Entry:
         return datetime.datetime.fromisoformat(self.when)
 
 
+class StandingJson(TypedDict):
+    """How things are at a place for backups. Times are RFC 3339 in UTC."""
+
+    target: str
+    state: Literal["good", "none", "old", "unverified"]
+    last_good: str | None
+    last_test_restore: str | None
+    reason: str | None
+
+
 @dataclass(frozen=True)
 class Standing:
     """How things are at a target; times are None where there was none.
@@ -67,8 +79,7 @@ class Standing:
     last_sample: datetime.datetime | None
     reason: str
 
-    def as_json(self) -> dict[str, Any]:
-        """Times are RFC 3339 in UTC."""
+    def as_json(self) -> StandingJson:
         return {
             "target": self.target,
             "state": self.state,

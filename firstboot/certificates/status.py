@@ -4,12 +4,30 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass
-from typing import Any
+
+from typing_extensions import TypedDict
 
 from firstboot.base.renewal import due, read_renewal, waits_until
 from firstboot.base.tls import Facts
 from firstboot.certificates.machine import Machine
 from firstboot.certificates.renew import installed_facts, show
+
+
+class CertificateJson(TypedDict):
+    """The certificate that the services show. Times are RFC 3339 in UTC."""
+
+    method: str
+    waiting: bool
+    names: list[str]
+    issuer: str
+    begins: str
+    ends: str
+    days_left: float
+    sha256: str
+    due: str | None
+    next_attempt: str | None
+    failures: int
+    reason: str | None
 
 
 @dataclass(frozen=True)
@@ -29,8 +47,7 @@ class CertificateStatus:
     failures: int
     reason: str
 
-    def as_json(self) -> dict[str, Any]:
-        """Times are RFC 3339 in UTC."""
+    def as_json(self) -> CertificateJson:
         return {
             "method": self.method,
             "waiting": self.waiting,

@@ -12,7 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
+from typing_extensions import TypedDict
+
 from firstboot.dns.judge import Finding, judge
+from firstboot.dns.plan import AddressesJson, RecordJson
 from firstboot.dns.records import Record
 from firstboot.system.authority import Authorities, is_within
 from firstboot.system.dnsclient import NoAnswerError, Server, ask
@@ -21,6 +24,21 @@ State = Literal["right", "missing", "wrong", "stale", "unknown"]
 
 # Questions under way at once: many wait for servers that do not answer.
 WORKERS = 16
+
+
+class VerdictJson(RecordJson):
+    """A record and what is published of it, with sentences for people."""
+
+    state: State
+    details: list[str]
+
+
+class CheckJson(TypedDict):
+    """What is published of all records; `ok` when nothing has to be done."""
+
+    ok: bool
+    addresses: AddressesJson
+    records: list[VerdictJson]
 
 
 @dataclass(frozen=True)

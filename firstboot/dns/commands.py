@@ -17,7 +17,7 @@ from firstboot.base.errors import CheckError
 from firstboot.base.paths import Paths
 
 if TYPE_CHECKING:
-    from firstboot.dns.check import Verdict
+    from firstboot.dns.check import Verdict, VerdictJson
     from firstboot.dns.plan import Plan
     from firstboot.dns.publish import Step
 
@@ -210,7 +210,7 @@ def _summary(verdicts: list[Verdict]) -> str:
     return text
 
 
-def verdict_json(verdict: Verdict) -> dict[str, Any]:
+def verdict_json(verdict: Verdict) -> VerdictJson:
     """A record and what is published of it, as `--json` prints it."""
     from firstboot.dns.plan import record_json
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+
+from typing_extensions import TypedDict
 
 from firstboot.base.dkim import ensure_keys
 from firstboot.base.errors import SettingsError
@@ -12,11 +13,38 @@ from firstboot.base.paths import Paths
 from firstboot.base.services import read_stack
 from firstboot.base.settings import Settings, require_settings
 from firstboot.base.web import read_web
-from firstboot.dns.addresses import Addresses, find_addresses
-from firstboot.dns.records import Record, wanted_records
+from firstboot.dns.addresses import Addresses, Source, find_addresses
+from firstboot.dns.records import Kind, Need, Record, wanted_records
 from firstboot.system.authority import Authorities
 from firstboot.system.dnsclient import Server
 from firstboot.system.outgoing import outgoing_addresses
+
+
+class RecordJson(TypedDict):
+    """A record that should be published; `need` is required or recommended."""
+
+    name: str
+    type: str
+    data: str
+    zone: str
+    kind: Kind
+    need: Need
+    why: str
+
+
+class AddressesJson(TypedDict):
+    """The addresses of the machine, and from where they are known."""
+
+    values: list[str]
+    source: Source
+    note: str
+
+
+class PlanJson(TypedDict):
+    """The records that should be published."""
+
+    addresses: AddressesJson
+    records: list[RecordJson]
 
 
 @dataclass(frozen=True)
@@ -41,7 +69,7 @@ class Plan:
             raise SettingsError([f"no record belongs into the zone {domain}; there are: {zones}"])
         return dataclasses.replace(self, records=found)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> PlanJson:
         return {
             "addresses": {
                 "values": [str(ip) for ip in self.addresses.ips],
@@ -52,7 +80,7 @@ class Plan:
         }
 
 
-def record_json(record: Record) -> dict[str, Any]:
+def record_json(record: Record) -> RecordJson:
     """A record as `--json` prints it."""
     return {
         "name": record.name,

@@ -4,10 +4,31 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+
+from typing_extensions import TypedDict
 
 from firstboot.queue.messages import REPORTS, STATES, Message
 from firstboot.queue.reasons import explain
+
+
+class RecipientJson(TypedDict):
+    """Somebody who has not got a message yet, why, and what to do; `said` is Postfix's reason."""
+
+    address: str
+    reason: str
+    what_to_do: str
+    said: str
+
+
+class MessageJson(TypedDict):
+    """A message in the queue. `arrived` is in seconds since 1970, `size` in bytes."""
+
+    id: str
+    state: str
+    arrived: int
+    size: int
+    sender: str
+    recipients: list[RecipientJson]
 
 
 def title_line(message: Message) -> str:
@@ -38,9 +59,9 @@ def summary_line(messages: Sequence[Message]) -> str:
     return f"{count}, {held} of them held" if held else count
 
 
-def as_plain(message: Message) -> dict[str, Any]:
+def as_plain(message: Message) -> MessageJson:
     """A message as `--json` prints it."""
-    recipients = []
+    recipients: list[RecipientJson] = []
     for recipient in message.recipients:
         reason = explain(recipient.said)
         recipients.append(

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
+from typing_extensions import TypedDict
+
 from firstboot.base.errors import ReleaseError
 from firstboot.base.files import make_directory, write_atomic
 from firstboot.base.manifest import version_key
@@ -24,6 +26,20 @@ MOST_ATTEMPTS = 100
 How: TypeAlias = Literal["network", "delta", "file", "rollback"]
 # interrupted: it did not come so far that the version could have been tried, so it may be repeated.
 Outcome: TypeAlias = Literal["pending", "good", "failed", "interrupted"]
+
+
+# `from` is no name in Python.
+_Origin = TypedDict("_Origin", {"from": str})
+
+
+class AttemptJson(_Origin):
+    """An attempt to go from one version to another; `when` is RFC 3339, UTC."""
+
+    version: str
+    when: str
+    how: How
+    outcome: Outcome
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -40,10 +56,16 @@ class Attempt:
     outcome: Outcome
     reason: str = ""
 
-    def as_json(self) -> dict[str, str]:
+    def as_json(self) -> AttemptJson:
         """Its form in history.json and for --json."""
-        names = {"origin": "from"}
-        return {names.get(key, key): value for key, value in dataclasses.asdict(self).items()}
+        return {
+            "version": self.version,
+            "from": self.origin,
+            "when": self.when,
+            "how": self.how,
+            "outcome": self.outcome,
+            "reason": self.reason,
+        }
 
 
 def read_history(path: Path) -> tuple[Attempt, ...]:

@@ -5,11 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from typing_extensions import TypedDict
+
 from firstboot.base.settings import Updates
 from firstboot.update.automatic import read_schedule
 from firstboot.update.decide import show_time
-from firstboot.update.history import Attempt, failures
+from firstboot.update.history import Attempt, AttemptJson, failures
 from firstboot.update.machine import Machine
+
+
+class UpdateJson(TypedDict):
+    """As of `UpdateStatus`; `updates` is that part of the settings."""
+
+    version: str
+    known: bool
+    trial: int | None
+    waiting: str | None
+    others: list[str]
+    failed: dict[str, str]
+    last: AttemptJson | None
+    scheduled: str | None
+    updates: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -31,10 +47,18 @@ class UpdateStatus:
     scheduled: str | None
     updates: Updates
 
-    def as_json(self) -> dict[str, Any]:
-        last = self.last.as_json() if self.last else None
-        fields = {key: getattr(self, key) for key in self.__dataclass_fields__}
-        return {**fields, "last": last, "updates": self.updates.model_dump(mode="json")}
+    def as_json(self) -> UpdateJson:
+        return {
+            "version": self.version,
+            "known": self.known,
+            "trial": self.trial,
+            "waiting": self.waiting,
+            "others": list(self.others),
+            "failed": self.failed,
+            "last": self.last.as_json() if self.last else None,
+            "scheduled": self.scheduled,
+            "updates": self.updates.model_dump(mode="json"),
+        }
 
 
 def read_status(machine: Machine) -> UpdateStatus:
