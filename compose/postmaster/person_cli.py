@@ -76,6 +76,7 @@ def list_people(desk: _Desk) -> None:
         f"  recovery code: {'yes' if entry['recovery_code'] else 'no'}"
         f"  app passwords: {entry['app_passwords']}"
         + (f"  sealed vaults: {entry['sealed']}" if entry["sealed"] else "")
+        + ("  second factor" if entry["second_factor"] else "")
         for entry in found["people"]
     ]
     desk.tell(found, "\n".join(lines))
@@ -122,6 +123,14 @@ def unlock_old(desk: _Desk, address: str) -> None:
     """
     found = desk.ask(op="unlock-old", person=address, secret=_secrets(1)[0])
     desk.tell(found, "the next login moves it in")
+
+
+@person.command("second-factor-remove")
+@click.argument("address")
+@click.pass_obj
+def remove_second_factor(desk: _Desk, address: str) -> None:
+    """Remove the second factor of somebody who has lost it: the password is enough again."""
+    desk.tell(desk.ask(op="second-factor-remove", person=address), "removed")
 
 
 @person.command()

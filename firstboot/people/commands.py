@@ -81,6 +81,8 @@ def list_people(as_json: bool) -> None:
     for person in found["people"]:
         notes = [person["state"], f"{person['app_passwords']} app passwords"]
         notes.append("recovery code" if person["recovery_code"] else "no recovery code")
+        if person.get("second_factor"):
+            notes.append("second factor")
         if person["sealed"]:
             notes.append("has sealed mail")
         lines.append(f"{person['address']}: {', '.join(notes)}")
@@ -143,6 +145,23 @@ def unlock_old(address: str, as_json: bool) -> None:
     secrets = (_secret("Recovery code or old password"),)
     found = _desk().ask(("unlock-old", address), secrets)
     _tell(found, [f"the next login of {address} moves the old mail in"], as_json=as_json)
+
+
+@user.command("second-factor-remove")
+@click.argument("address")
+@_json
+def remove_second_factor(address: str, as_json: bool) -> None:
+    """Remove the second factor of ADDRESS, who has lost it.
+
+    The password alone signs in at the web pages again, and works in mail programs. Make sure first
+    that it is ADDRESS who asks for this.
+    """
+    from firstboot.base.audit import noted
+    from firstboot.base.paths import Paths
+
+    with noted(Paths(), "people.second-factor-remove", address):
+        found = _desk().ask(("second-factor-remove", address))
+    _tell(found, [f"{address} has no second factor any more"], as_json=as_json)
 
 
 @user.command()

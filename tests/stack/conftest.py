@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import docker
 import pytest
@@ -11,6 +13,7 @@ from firstboot.base.services import Stack, read_stack
 from tests.stack.boxes import Boxes
 from tests.stack.mail import Mail
 from tests.stack.people import EXAMPLE
+from tests.web.browser import PHONE_WIDTH, Browser, open_browser
 from tools.build.appliance import Parts
 from tools.build.image import build_parts
 from tools.build.source import CHECKOUT
@@ -69,3 +72,20 @@ def all_well(boxes: Boxes) -> Iterator[Boxes]:
     """The containers, for a test that breaks some: the next test finds them healthy."""
     yield boxes
     boxes.mend()
+
+
+@pytest.fixture(scope="session")
+def album() -> Path:
+    """Where screenshots of the last run lie, to be looked at."""
+    folder = cache_folder() / "evidence" / "pages"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture(params=[1280, PHONE_WIDTH])
+def browser(album: Path, request: pytest.FixtureRequest, mail: Mail) -> Iterator[Browser]:
+    """A browser with a fresh profile, on a desk and on a phone."""
+    with open_browser(album, request.param, here=mail.stack.hostname) as opened:
+        yield opened
+        assert opened.console_errors() == []

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import imaplib
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,27 +13,9 @@ from tests.stack.mail import Mail
 from tests.stack.people import MARY
 from tests.stack.web import Web
 from tests.web.browser import PHONE_WIDTH, Browser, open_browser
-from tools.host.cache import cache_folder
 from tools.stack.example import ADA
 
 NEW = "a new one, quite long"
-
-
-@pytest.fixture(scope="session")
-def album() -> Path:
-    """Where screenshots of the last run lie, to be looked at."""
-    folder = cache_folder() / "evidence" / "pages"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
-
-
-@pytest.fixture(params=[1280, PHONE_WIDTH])
-def browser(album: Path, request: pytest.FixtureRequest, mail: Mail) -> Iterator[Browser]:
-    """A browser with a fresh profile, on a desk and on a phone."""
-    with open_browser(album, request.param, here=mail.stack.hostname) as opened:
-        yield opened
-        assert opened.console_errors() == []
 
 
 def address(mail: Mail, path: str) -> str:

@@ -52,11 +52,13 @@ from firstboot.update.settle import note_failure
 from firstboot.wizard.draft import Draft, write_draft
 from postmaster.crypto import DataKey, FileKeyStore, PersonId, person_id
 from postmaster.crypto.passwords import LEAST
+from postmaster.crypto.totp import KEY_BYTES
 from postmaster.crypto.wraps import Scope, scope_key
 from postmaster.delivery import deliver, trace_fields
 from postmaster.directory.accounts import Accounts
 from postmaster.directory.alarms import Alarm, leave_alarm
 from postmaster.directory.database import DirectoryDatabase
+from postmaster.directory.factor_table import FactorTable, Totp
 from postmaster.directory.keyring import Keyring
 from postmaster.query import Adoption, RecipientVault, Unlock
 from postmaster.storage.collection_file import CollectionFile
@@ -172,6 +174,15 @@ class Keys:
         assert key is not None
         return Unlock(entry.vault.owner.vault, key)
 
+    def leave_factors(self, person: str) -> None:
+        """Have somebody use an authenticator app."""
+        table = FactorTable(self._keyring.database.query)
+        table.set_totp(person_id(person), Totp(b"\x2a" * KEY_BYTES, 1))
+
+    def factors(self, person: str) -> list[str]:
+        """The kinds of second factors that somebody has."""
+        return list(self._keyring.entry(person).factors)
+
     def close(self) -> None:
         self._keyring.database.close()
 
@@ -252,6 +263,7 @@ def make_state(version: str, target: Path) -> None:
             "made": now.isoformat(),
             "hostname": "mail.example.com",
             "people": {ADA: ["countess@example.com"], BOB: []},
+            "second_factors": {ADA: ["totp"], BOB: []},
             "recovery": asdict(_confirm_recovery_key(paths, now)),
             # By which the next release is judged: what it writes, this one has to read.
             "formats": {
@@ -332,6 +344,7 @@ async def _leave_mail(paths: Paths, target: Path) -> dict[str, Any]:
             await deliver(mail.store, ADA, _traced(ADA, message))
         async with mail.store.open(ADA) as ada:
             await ada.run(_live_in)
+        mail.keys.leave_factors(ADA)
     async with open_mail(paths) as mail:
         await mail.read(BOB)
         await deliver(mail.store, BOB, _traced(BOB, PLAIN))

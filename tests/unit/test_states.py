@@ -207,6 +207,14 @@ def test_mail_is_there_byte_for_byte_and_more_can_come(old: OldState, person: st
     assert (new["uid"], new["raw"].encode("latin-1")) == (uid, NEW_MAIL)
 
 
+def test_second_factors_are_still_asked_for(old: OldState) -> None:
+    async def look() -> dict[str, list[str]]:
+        async with open_mail(old.paths) as mail:
+            return {person: mail.keys.factors(person) for person in (ADA, BOB)}
+
+    assert asyncio.run(look()) == old.expected.get("second_factors", {ADA: [], BOB: []})
+
+
 # What is left can be read by the release before.
 
 

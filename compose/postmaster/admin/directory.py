@@ -42,6 +42,7 @@ class PersonState:
     app_passwords: int
     sealed: int  # vaults that a reset has left closed
     stamp: str
+    second_factor: tuple[str, ...]  # the kinds: `totp`
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,14 @@ class NewAppPassword:
 
 
 @dataclass(frozen=True)
+class NewTotp:
+    """A key for an authenticator app: as one types it, and as the address in a QR code."""
+
+    key: str = field(repr=False)
+    uri: str = field(repr=False)
+
+
+@dataclass(frozen=True)
 class PersonDirectory:
     """Asks the directory. Every method raises ProblemError; `client` is an IP address."""
 
@@ -72,7 +81,10 @@ class PersonDirectory:
     token: str = field(repr=False)
 
     async def log_in(self, login: str, password: str, client: str) -> str:
-        """Return the main address of whom this is the password of."""
+        """Return the main address of whom this is the password of.
+
+        Whoever has a second factor (`describe`) is not logged in by that alone.
+        """
         answer = await self._ask(op="log-in", login=login, password=password, address=client)
         return str(answer["person"])
 
@@ -88,6 +100,7 @@ class PersonDirectory:
                 app_passwords=found["app_passwords"],
                 sealed=found["sealed"],
                 stamp=found["stamp"],
+                second_factor=tuple(found["second_factor"]),
             )
         except (KeyError, TypeError):
             raise ProblemError(Problem.UNAVAILABLE) from None
@@ -95,6 +108,12 @@ class PersonDirectory:
     async def change_password(self, person: str, secret: str, new: str, client: str) -> None:
         """Set a new password; `secret` is the present one, or the recovery code."""
         await self._ask(op="password", person=person, secret=secret, new=new, address=client)
+
+    async def set_forgotten(self, login: str, code: str, new: str, client: str) -> None:
+        """Set a new password by the recovery code; the present password will not do."""
+        await self._ask(
+            op="password", person=login, secret=code, new=new, code_only=True, address=client
+        )
 
     async def new_recovery_code(self, person: str, secret: str, client: str) -> str:
         """Return a recovery code; the one before opens nothing any more."""
@@ -139,6 +158,32 @@ class PersonDirectory:
     async def unlock_old(self, person: str, secret: str, client: str) -> None:
         """Have mail that a reset left sealed moved in, by the recovery code or password of then."""
         await self._ask(op="unlock-old", person=person, secret=secret, address=client)
+
+    async def new_totp(self, person: str, key: str = "") -> NewTotp:
+        """Return a key for an authenticator app, which counts once `add_totp` has been given it.
+
+        It is a new one, unless `key` is one from here already.
+        """
+        found = await self._ask(op="totp-new", person=person, key=key, address="")
+        return NewTotp(str(found["key"]), str(found["uri"]))
+
+    async def add_totp(self, person: str, secret: str, key: str, code: str, client: str) -> None:
+        """Set up an authenticator app. Problem.REFUSED: the code is not of this key."""
+        await self._ask(
+            op="totp-add", person=person, secret=secret, key=key, code=code, address=client
+        )
+
+    async def check_totp(self, person: str, code: str, client: str) -> None:
+        """Take a code of the authenticator app, which works once."""
+        await self._ask(op="totp-check", person=person, code=code, address=client)
+
+    async def remove_factors(self, person: str, secret: str, client: str) -> None:
+        """Remove all second factors of somebody who is logged in, by the password."""
+        await self._ask(op="factors-remove", person=person, secret=secret, address=client)
+
+    async def drop_factors(self, person: str, code: str, client: str) -> None:
+        """Remove all second factors of somebody who is not, by the recovery code."""
+        await self._ask(op="factors-drop", person=person, secret=code, address=client)
 
     async def _ask(self, **request: Any) -> dict[str, Any]:
         line = json.dumps({**request, "token": self.token}).encode() + b"\n"

@@ -37,6 +37,8 @@ class Sessions:
     """All of them."""
 
     clock: Callable[[], float] = time.time
+    idle: float = IDLE_SECONDS
+    longest: float = LONGEST_SECONDS
     _known: dict[bytes, Session] = field(default_factory=dict, init=False, repr=False)
 
     def begin(self, person: str, stamp: str, address: str, browser: str) -> str:
@@ -79,7 +81,7 @@ class Sessions:
 
     def _is_over(self, session: Session) -> bool:
         now = self.clock()
-        return now - session.used > IDLE_SECONDS or now - session.began > LONGEST_SECONDS
+        return now - session.used > self.idle or now - session.began > self.longest
 
     def _forget_old(self) -> None:
         for key in [key for key, session in self._known.items() if self._is_over(session)]:

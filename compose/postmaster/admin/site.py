@@ -12,6 +12,8 @@ from postmaster.admin.machine import Machine
 from postmaster.admin.machine_link import MachineLink
 from postmaster.admin.sessions import Sessions
 
+HALFWAY_SECONDS = 5 * 60.0
+
 
 @dataclass(frozen=True)
 class Site:
@@ -23,5 +25,7 @@ class Site:
     administrator_menu: Sequence[tuple[str, str]] = ()
     link: MachineLink = field(default_factory=MachineLink)
     sessions: Sessions = field(default_factory=Sessions)
+    # Who has shown the password and has a second factor still to show.
+    halfway: Sessions = field(default_factory=lambda: Sessions(longest=HALFWAY_SECONDS))
     tokens: FormTokens = field(default_factory=FormTokens)
     catalogue: Catalogue = field(default_factory=read_catalogue)

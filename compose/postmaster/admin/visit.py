@@ -18,6 +18,7 @@ from postmaster.admin.site import Site
 
 # The prefix makes browsers insist on Secure, on this host only, and on the path / (RFC 6265bis).
 SESSION_COOKIE = "__Host-session"
+HALFWAY_COOKIE = "__Host-halfway"  # of a sign-in that lacks its second factor
 VISITOR_COOKIE = "__Host-visitor"  # of a browser that is not logged in, for the tokens of its forms
 ADMINISTRATOR_COOKIE = "__Host-administrator"  # holds the token that the machine gave
 LANGUAGE_COOKIE = "__Host-language"

@@ -35,6 +35,7 @@ class Opened:
     key: DataKey | None = field(repr=False)
     former: Sequence[tuple[str, DataKey]] = field(default=(), repr=False)  # to be moved in
     first: bool = False  # the key is under no password yet: call `lock_first` when answered
+    second_factor: bool = False  # is still to be shown
 
 
 class Accounts:
@@ -62,7 +63,14 @@ class Accounts:
         if entry is None or WrapKind.PASSWORD not in entry.vault.wraps:
             return self._log_in_first(person, password, scope, keys=keys)
         key = self._keys.open(entry.vault, WrapKind.PASSWORD, password.encode())
-        return None if key is None else self._opened(entry, key, scope)
+        if key is None or not entry.factors:
+            return None if key is None else self._opened(entry, key, scope)
+        # No mail program asks for a second factor: who has the password alone gets nothing there,
+        # and does not learn that it is right.
+        key.wipe()
+        if scope is not Scope.ALL:
+            return None
+        return Opened(entry.vault.owner.vault, None, second_factor=True)
 
     def log_in_machine(self, address: str, token: str) -> Opened:
         """Return what the canary's token, already known to be right, opens."""

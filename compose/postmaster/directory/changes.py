@@ -10,7 +10,12 @@ import secrets
 import time
 
 from postmaster.crypto import DataKey, person_id, verify_password
-from postmaster.crypto.codes import grouped, new_app_password, new_recovery_code
+from postmaster.crypto.codes import (
+    grouped,
+    new_app_password,
+    new_recovery_code,
+    read_recovery_code,
+)
 from postmaster.crypto.sealing import Purpose, seal
 from postmaster.crypto.wraps import Owner, Scope, WrapKind, scope_key
 from postmaster.directory.database import AppEntry, PersonEntry, VaultEntry
@@ -30,9 +35,16 @@ class Changes:
     def __init__(self, keys: Keyring) -> None:
         self._keys = keys
 
-    def change_password(self, person: Person, secret: str, new: str) -> None:
-        """Put the key under a new password; `secret` is the old one or the recovery code."""
+    def change_password(
+        self, person: Person, secret: str, new: str, *, code_only: bool = False
+    ) -> None:
+        """Put the key under a new password; `secret` is the old one or the recovery code.
+
+        `code_only`: the old one will not do.
+        """
         check_password(new)
+        if code_only and read_recovery_code(secret) is None:
+            raise SecretRefusedError(f"this is not the recovery code of {person.address}")
         entry, key = self._prove(person, secret, recovery=True)
         self._keys.set_password(entry.vault.owner, key, new)
         key.wipe()
@@ -58,7 +70,7 @@ class Changes:
 
     def new_recovery_code(self, person: Person, password: str) -> str:
         """Return a recovery code, the only one from now on, as it is shown to the person."""
-        entry, key = self._prove_and_lock(person, password)
+        entry, key = self.prove_and_lock(person, password)
         owner, code = entry.vault.owner, new_recovery_code()
         blob = self._keys.wrap(owner, WrapKind.RECOVERY, code.encode(), key.secret)
         key.wipe()
@@ -72,7 +84,7 @@ class Changes:
             raise AccountError("an app password is for something", "mail, dav or send")
         if not label.isprintable() or not 0 < len(label) <= MAX_LABEL:
             raise AccountError(f"a label has 1 to {MAX_LABEL} printable characters")
-        entry, key = self._prove_and_lock(person, password)
+        entry, key = self.prove_and_lock(person, password)
         if len(entry.apps) >= MAX_APPS:
             raise AccountError(f"{person.address} has {MAX_APPS} app passwords", "revoke one")
         owner, app = entry.vault.owner, new_app_password()
@@ -153,7 +165,7 @@ class Changes:
             raise SecretRefusedError(f"this is {what} of {person.address}")
         return entry, key
 
-    def _prove_and_lock(self, person: Person, password: str) -> tuple[PersonEntry, DataKey]:
+    def prove_and_lock(self, person: Person, password: str) -> tuple[PersonEntry, DataKey]:
         """Do the same; before the first login, put the key under the password at that."""
         entry, key = self._prove(person, password)
         if WrapKind.PASSWORD not in entry.vault.wraps:

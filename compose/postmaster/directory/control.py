@@ -27,6 +27,7 @@ from postmaster.directory.keyring import Keyring
 from postmaster.directory.logins import Authenticator
 from postmaster.directory.people import Person
 from postmaster.directory.roster import Roster
+from postmaster.directory.second_factors import SecondFactors
 from postmaster.errors import AccountError, PostmasterError, StartError
 from postmaster.logs import event
 from postmaster.serving import drain
@@ -46,6 +47,7 @@ class Control:
     authenticator: Authenticator
     keys: Keyring
     changes: Changes
+    factors: SecondFactors
 
     def person(self, request: Mapping[str, Any]) -> Person:
         """Return whom a request is about. Raises AccountError."""
@@ -84,7 +86,10 @@ async def _list(control: Control, _request: Mapping[str, Any]) -> Answer:
 async def _password(control: Control, request: Mapping[str, Any]) -> Answer:
     person, new = control.person(request), _text(request, "new")
     secret = _text(request, "secret")
-    await control.run(lambda: control.changes.change_password(person, secret, new))
+    code_only = request.get("code_only") is True
+    await control.run(
+        lambda: control.changes.change_password(person, secret, new, code_only=code_only)
+    )
     event(logger, "password-changed", person=person.address)
     return {}
 
@@ -143,6 +148,15 @@ async def _unlock_old(control: Control, request: Mapping[str, Any]) -> Answer:
     return {"opened": opened}
 
 
+async def _forget_factors(control: Control, request: Mapping[str, Any]) -> Answer:
+    person = control.person(request)
+    known = await control.run(lambda: control.factors.forget(person.address))
+    if not known:
+        raise AccountError(f"{person.address} has no second factor")
+    event(logger, "second-factor-removed", person=person.address)
+    return {}
+
+
 async def _vaults(control: Control, request: Mapping[str, Any]) -> Answer:
     address = control.left(request)
     known, vaults = await control.run(lambda: control.changes.vaults(address))
@@ -164,13 +178,14 @@ async def _reread(control: Control, _request: Mapping[str, Any]) -> Answer:
 
 OPERATIONS: Mapping[str, Callable[[Control, Mapping[str, Any]], Awaitable[Answer]]] = {
     "list": _list,
-    "password": _password,  # secret, new
+    "password": _password,  # secret, new, code_only
     "reset": _reset,  # new
     "recovery-code": _recovery_code,  # secret
     "app-add": _app_add,  # secret, label, scopes
     "app-list": _app_list,
     "app-revoke": _app_revoke,  # id
     "unlock-old": _unlock_old,  # secret
+    "second-factor-remove": _forget_factors,
     "vaults": _vaults,
     "destroy": _destroy,
     "reread": _reread,
@@ -220,12 +235,19 @@ async def controlled(control: Control, path: Path) -> AsyncIterator[None]:
 def state_of(entry: PersonEntry | None) -> Answer:
     """Return how the mail of a person is locked, as `list` shows it."""
     if entry is None or WrapKind.PASSWORD not in entry.vault.wraps:
-        return {"state": "never logged in", "recovery_code": False, "app_passwords": 0, "sealed": 0}
+        return {
+            "state": "never logged in",
+            "recovery_code": False,
+            "app_passwords": 0,
+            "sealed": 0,
+            "second_factor": [],
+        }
     return {
         "state": "locked by password",
         "recovery_code": WrapKind.RECOVERY in entry.vault.wraps,
         "app_passwords": len(entry.apps),
         "sealed": sum(1 for former in entry.former if former.handed_over is None),
+        "second_factor": list(entry.factors),
     }
 
 

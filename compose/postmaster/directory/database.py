@@ -19,6 +19,7 @@ import apsw
 from postmaster.crypto import DataKey, PersonId, person_id
 from postmaster.crypto.sealing import PublicKey
 from postmaster.crypto.wraps import Owner, Scope, WrapKind
+from postmaster.directory.factor_table import FactorTable, make_factor_tables
 from postmaster.files import sync_directory
 from postmaster.storage.database import Database
 from postmaster.storage.schema import Migration
@@ -70,7 +71,7 @@ def _first(database: apsw.Connection) -> None:
     )
 
 
-MIGRATIONS: Sequence[Migration] = (_first,)
+MIGRATIONS: Sequence[Migration] = (_first, make_factor_tables)
 
 
 @dataclass(frozen=True)
@@ -99,13 +100,17 @@ class VaultEntry:
 
 @dataclass(frozen=True)
 class PersonEntry:
-    """A person with the vault that new mail goes to, and those that were replaced."""
+    """A person with the vault that new mail goes to, and those that were replaced.
+
+    `factors`: the kinds of second factors that there are.
+    """
 
     address: str
     adopted: int | None
     vault: VaultEntry
     former: tuple[VaultEntry, ...]
     apps: tuple[AppEntry, ...]
+    factors: tuple[str, ...] = ()
 
 
 class DirectoryDatabase:
@@ -156,6 +161,7 @@ class DirectoryDatabase:
                 vaults.pop(current),
                 tuple(vaults.values()),
                 tuple(AppEntry(i, label, Scope(s), c, u, w) for i, label, s, c, u, w in apps),
+                FactorTable(self.query).kinds(person),
             )
 
     def _vaults(self, person: str) -> Iterator[VaultEntry]:
@@ -308,6 +314,10 @@ class DirectoryDatabase:
         self._query("DELETE FROM wraps WHERE vault = ?", vault)
         self._query("DELETE FROM app_passwords WHERE vault = ?", vault)
         self._query("DELETE FROM vaults WHERE vault = ?", vault)
+
+    def query(self, statement: str, *values: apsw.SQLiteValue) -> list[Any]:
+        """Run one statement and return its rows, for tables that have a module of their own."""
+        return self._query(statement, *values)
 
     def _query(self, statement: str, *values: apsw.SQLiteValue) -> list[Any]:
         with self._lock:

@@ -58,6 +58,9 @@ class LoginLimits(Protocol):
     async def exceeded(self, login: str, address: str) -> bool:
         """Say whether it is too early to try this name from this client address."""
 
+    async def counting(self) -> bool:
+        """Say whether failures are counted at present."""
+
     async def failed(self, login: str, address: str) -> None:
         """Count a failure."""
 
@@ -79,6 +82,10 @@ class RedisLimits:
             return False
         known, *waits = (value is not None for value in found)
         return waits[0] or (not known and any(waits))
+
+    async def counting(self) -> bool:
+        """See `LoginLimits.counting`."""
+        return await self._ask(["PING"]) is not None
 
     async def failed(self, login: str, address: str) -> None:
         """See `LoginLimits.failed`."""

@@ -87,7 +87,8 @@ class Authenticator:
         if person is None or opened is None:
             await self._limits.failed(name, address)
             return Verdict(VerdictKind.REJECTED)
-        await self._limits.succeeded(name, address)
+        if not opened.second_factor:
+            await self._limits.succeeded(name, address)
         if opened.first:
             self._first_logins.note(person.address, password)
         return _accepted(person.address, opened, keys=keys)
@@ -107,14 +108,24 @@ class Authenticator:
         return _accepted(canary, opened, keys=keys)
 
     async def proven(
-        self, login: str, address: str, work: Callable[[], Awaitable[T]]
+        self, login: str, address: str, work: Callable[[], Awaitable[T]], *, short: bool = False
     ) -> T | VerdictKind:
         """Do what needs a secret of a person's, with the limits of a login for those that fail.
 
         `work` raises SecretRefusedError for those. Returns REJECTED then, LIMITED when it is too
         early to try, and TEMPORARY when others are waiting already.
+
+        A `short` secret can be guessed where nobody counts. So it has counters of its own, which
+        a right password leaves as they are, and while nothing is counted it is not tried.
         """
         name = normalise(login)
+        if short:
+            if not await self._limits.counting():
+                return VerdictKind.TEMPORARY
+            done = await self.proven(f"second factor of {name}", address, work)
+            if not isinstance(done, VerdictKind):
+                await self._limits.succeeded(name, address)
+            return done
         if await self._limits.exceeded(name, address):
             return VerdictKind.LIMITED
         if self._waiting >= WAITING_HASHES:

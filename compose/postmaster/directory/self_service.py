@@ -8,16 +8,22 @@ logged in as, or, with a recovery code, who somebody says to be.
 |---|---|---|
 | `log-in` | `login`, `password` | `person` |
 | `describe` | | `person`, `aliases`, `quota` (bytes or null), `stamp`, and as `control.list` |
-| `password` | `secret`, `new` | |
+| `password` | `secret`, `new`; `code_only`: the recovery code alone will do | |
 | `recovery-code` | `secret` | `code` |
 | `app-add` | `secret`, `label`, `scopes` | `id`, `password` |
 | `app-list` | | `app_passwords` |
 | `app-revoke` | `id` | |
 | `unlock-old` | `secret` | `opened` |
+| `totp-new` | `key`: "", or one that was made so | `key`, `uri`: for an authenticator app |
+| `totp-add` | `secret`, `key`, `code` | |
+| `totp-check` | `code` | |
+| `factors-remove` | `secret` | |
+| `factors-drop` | `secret`: the recovery code | |
 
 Or `{"ok": false, "problem"}`: `wrong`, `limited`, `unavailable`, `refused`, or `nobody`. `stamp`
-changes with the password, and is "" before the first login has locked the mail. No answer has a
-key.
+changes with the password, and is "" before the first login has locked the mail. `second_factor` of
+`describe` has the kinds that a person has to show one of before being logged in: `log-in` is about
+the password alone. No answer has a vault's key.
 """
 
 from __future__ import annotations
@@ -30,6 +36,7 @@ from typing import Any
 
 from postmaster.crypto import same_token
 from postmaster.crypto.wraps import WrapKind
+from postmaster.directory import factor_operations
 from postmaster.directory.control import OPERATIONS, Control, state_of
 from postmaster.directory.database import PersonEntry
 from postmaster.directory.desk import Answer
@@ -41,9 +48,16 @@ LINE_LIMIT = 16 * 1024
 SERVICE = "web"  # no scope of an app password: only the person's own password logs in
 STAMP_DIGITS = 16
 
-# Operations of `control` that a person may have done; those that prove themselves by a secret.
-_PROVEN = frozenset({"password", "recovery-code", "app-add", "unlock-old"})
-_FREE = frozenset({"app-list", "app-revoke"})
+# What a person may have done: what a secret proves, and what needs none.
+_PROVEN = {
+    **{name: OPERATIONS[name] for name in ("password", "recovery-code", "app-add", "unlock-old")},
+    **factor_operations.PROVEN,
+    **factor_operations.SHORT,
+}
+_FREE = {
+    **{name: OPERATIONS[name] for name in ("app-list", "app-revoke")},
+    **factor_operations.FREE,
+}
 
 _PROBLEMS: Mapping[VerdictKind, str] = {
     VerdictKind.REJECTED: "wrong",
@@ -94,17 +108,20 @@ async def _do(control: Control, request: Mapping[str, Any]) -> Answer:
     if name in _PROVEN:
         if person is None:
             # It takes as long as for somebody who exists.
-            secret = text_of(request, "secret")
+            secret = text_of(request, "code" if name in factor_operations.SHORT else "secret")
             await control.authenticator.authenticate(login, secret, address, SERVICE)
             return _problem("wrong")
         done = await control.authenticator.proven(
-            person.address, address, lambda: OPERATIONS[name](control, request)
+            person.address,
+            address,
+            lambda: _PROVEN[name](control, request),
+            short=name in factor_operations.SHORT,
         )
         return _problem(_PROBLEMS[done]) if isinstance(done, VerdictKind) else _done(done)
     if person is None:
         return _problem("nobody")
     if name in _FREE:
-        return _done(await OPERATIONS[name](control, request))
+        return _done(await _FREE[name](control, request))
     if name != "describe":
         raise ValueError
     entry = await control.run(lambda: control.keys.database.person(person.address))

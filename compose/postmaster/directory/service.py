@@ -23,6 +23,7 @@ from postmaster.directory.keyring import Keyring
 from postmaster.directory.limits import RedisLimits
 from postmaster.directory.logins import Authenticator
 from postmaster.directory.roster import Roster
+from postmaster.directory.second_factors import SecondFactors
 from postmaster.directory.sending import SendingCounter
 from postmaster.errors import AccountError, StartError, StorageUnavailableError
 from postmaster.logs import event, warn
@@ -174,7 +175,8 @@ async def serving_directory(options: DirectoryOptions) -> AsyncIterator[Director
     authenticator = Authenticator(roster, RedisLimits(cache), token, accounts)
     counter = SendingCounter(cache, options.alarms)
     queries = LocalQueries(roster, authenticator, accounts, token)
-    control = Control(roster, authenticator, keys, Changes(keys))
+    changes = Changes(keys)
+    control = Control(roster, authenticator, keys, changes, SecondFactors(keys, changes))
     async with AsyncExitStack() as stack:
         stack.callback(keys.database.close)
         stack.push_async_callback(cache.close)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from firstboot.base.audit import read_audit
 from firstboot.base.engine import Container, Engine
 from firstboot.base.errors import EngineError
 from firstboot.base.paths import Paths
@@ -156,6 +157,24 @@ def test_lists(api: FakeApi) -> None:
     api.answer = {"ok": True}
     assert run("app-password", "revoke", ADA, "ijkm") == (0, "ijkm does not work any more\n")
     assert run("unlock-old", ADA, lines=("secret",))[0] == 0
+
+
+@pytest.mark.usefixtures("desk")
+def test_a_lost_second_factor_is_removed_and_noted(
+    api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = Paths.below(tmp_path)
+    monkeypatch.setattr("firstboot.base.paths.Paths", lambda: paths)
+    assert run("second-factor-remove", ADA) == (0, f"{ADA} has no second factor any more\n")
+    assert api.argv[3:] == ["second-factor-remove", ADA]
+    api.answer, api.code = {"ok": False, "error": "has none", "hint": ""}, 1
+    with pytest.raises(PersonError, match="has none"):
+        run("second-factor-remove", ADA)
+    entries = read_audit(paths.audit)
+    assert [(entry.verb, entry.what, entry.outcome) for entry in entries] == [
+        ("people.second-factor-remove", ADA, "done"),
+        ("people.second-factor-remove", ADA, "refused: has none"),
+    ]
 
 
 @pytest.mark.usefixtures("desk")

@@ -26,6 +26,7 @@ from postmaster.crypto.passwords import Argon2Parameters
 from postmaster.directory.service import DirectoryOptions, DirectoryPorts, serving_directory
 from postmaster.mailstore import MailstoreOptions, MailstorePorts, serving_mailstore
 from postmaster.storage.vaults import GRACE_SECONDS
+from tests.unit.postmaster.fakeredis import FakeRedis
 
 T = TypeVar("T")
 
@@ -137,12 +138,20 @@ class Stack:
     """Both services in one event loop on a thread of its own, until `stop`."""
 
     def __init__(
-        self, files: Files, grace: float = GRACE_SECONDS, message_size_limit: int = 256 * 1024
+        self,
+        files: Files,
+        grace: float = GRACE_SECONDS,
+        message_size_limit: int = 256 * 1024,
+        redis: FakeRedis | None = None,
     ) -> None:
-        """`grace`: seconds that a vault stays open after its last use; the limit is in bytes."""
+        """`grace`: seconds that a vault stays open after its last use; the limit is in bytes.
+
+        Without `redis` there are no limits on logins.
+        """
         self.files = files
         self.grace = grace
         self.message_size_limit = message_size_limit
+        self.redis = redis
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -151,6 +160,11 @@ class Stack:
         self.ports = self._wait(self._start())
 
     async def _start(self) -> Ports:
+        redis_port = 9  # discard: nobody is there
+        if self.redis is not None:
+            server = await asyncio.start_server(self.redis.serve, "127.0.0.1", 0)
+            await self._services.enter_async_context(server)
+            redis_port = server.sockets[0].getsockname()[1]
         await self._services.enter_async_context(self._directory)
         directory = await self._directory.enter_async_context(
             serving_directory(
@@ -171,7 +185,7 @@ class Stack:
                     policy_port=0,
                     self_port=0,
                     redis_host="127.0.0.1",
-                    redis_port=9,  # discard: nobody is there, so there are no limits
+                    redis_port=redis_port,
                 )
             )
         )

@@ -315,7 +315,16 @@ def test_sessions_are_listed_and_ended(ada: PageClient, browse: Open) -> None:
 
 # What a page is
 
-PATHS = ("/", "/app-passwords", "/app-passwords/new", "/password", "/recovery-code", "/sessions")
+PATHS = (
+    "/",
+    "/app-passwords",
+    "/app-passwords/new",
+    "/password",
+    "/recovery-code",
+    "/second-factor",
+    "/second-factor/app",
+    "/sessions",
+)
 OTHERS = ("/sign-in", "/forgotten", "/nothing", "/style.css", "/icon.svg")
 
 

@@ -31,7 +31,7 @@ async def take(visit: Visit) -> Response:
     if problems:
         return _form(visit, status=422, login=login[:MOST_ADDRESS], problems=problems)
     try:
-        await visit.site.directory.change_password(login, code, new, visit.client)
+        await visit.site.directory.set_forgotten(login, code, new, visit.client)
     except ProblemError as error:
         problems = {"code": key_of(error.problem, "forgotten.wrong")}
         return _form(visit, status=status_of(error.problem), login=login, problems=problems)

@@ -5,11 +5,20 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from postmaster.admin.browsers import browser_of
-from postmaster.admin.directory import ProblemError
+from postmaster.admin.directory import PersonState, ProblemError
 from postmaster.admin.page import Page
 from postmaster.admin.problems import key_of, status_of
-from postmaster.admin.visit import SESSION_COOKIE, VISITOR_COOKIE, Visit, remove_cookie, set_cookie
+from postmaster.admin.sessions import Sessions
+from postmaster.admin.visit import (
+    HALFWAY_COOKIE,
+    SESSION_COOKIE,
+    VISITOR_COOKIE,
+    Visit,
+    remove_cookie,
+    set_cookie,
+)
 
+SECOND_STEP = "/sign-in/second-step"
 MOST_ADDRESS = 254  # characters of an address (RFC 5321, 4.5.3.1.3)
 
 
@@ -34,10 +43,22 @@ async def take(visit: Visit) -> Response:
     if visit.session is not None:
         # This browser's former session ends: nobody else's is taken over.
         visit.site.sessions.end(visit.session.person, visit.session.id)
-    browser = browser_of(visit.request.headers.get("user-agent", ""))
-    token = visit.site.sessions.begin(person, state.stamp, visit.client, browser)
-    visit.session = None
-    response = visit.go("/")
+        visit.session = None
+    return go_halfway(visit, state) if state.second_factor else enter(visit, state)
+
+
+def go_halfway(visit: Visit, state: PersonState) -> Response:
+    """Have somebody who has shown the password show a second factor (`second_step`)."""
+    response = visit.go(SECOND_STEP)
+    set_cookie(response, HALFWAY_COOKIE, _begin(visit, visit.site.halfway, state))
+    return response
+
+
+def enter(visit: Visit, state: PersonState, path: str = "/", notice: str = "") -> Response:
+    """Begin the session of somebody who has shown all that there is to show."""
+    token = _begin(visit, visit.site.sessions, state)
+    visit.session = visit.site.sessions.find(token)
+    response = visit.go(path, notice)
     set_cookie(response, SESSION_COOKIE, token)
     remove_cookie(response, VISITOR_COOKIE)
     return response
@@ -50,6 +71,11 @@ async def leave(visit: Visit) -> Response:
     response = visit.go("/sign-in")
     remove_cookie(response, SESSION_COOKIE)
     return response
+
+
+def _begin(visit: Visit, sessions: Sessions, state: PersonState) -> str:
+    browser = browser_of(visit.request.headers.get("user-agent", ""))
+    return sessions.begin(state.address, state.stamp, visit.client, browser)
 
 
 def _form(visit: Visit, *, status: int = 200, login: str = "", problem: str = "") -> Response:
