@@ -112,6 +112,8 @@ def directory(
     help="Key and certificate chain in one file; a new one is taken for new connections.",
 )
 @click.option("--directory", default="directory:4002", metavar="HOST:PORT", show_default=True)
+@click.option("--rspamd", default="rspamd:11334", metavar="HOST:PORT", show_default=True)
+@click.option("--learning-token", type=_path, default=SECRETS / "learning_token", show_default=True)
 @click.option("--listen", default="", help="Address to listen on.  [default: every address]")
 @click.option("--lmtp-port", default=health.LMTP_PORT, show_default=True)
 @click.option("--imap-port", default=health.IMAPS_PORT, show_default=True)
@@ -129,6 +131,8 @@ def mailstore(
     token: Path,
     certificate: Path,
     directory: str,
+    rspamd: str,
+    learning_token: Path,
     listen: str,
     lmtp_port: int,
     imap_port: int,
@@ -140,6 +144,7 @@ def mailstore(
     from postmaster.mailstore import MailstoreOptions, serving_mailstore  # noqa: PLC0415
 
     directory_host, directory_port = _host_port(directory)
+    rspamd_host, rspamd_port = _host_port(rspamd)
     options = MailstoreOptions(
         vaults=vaults,
         keys=keys,
@@ -149,6 +154,9 @@ def mailstore(
         certificate=certificate,
         directory_host=directory_host,
         directory_port=directory_port,
+        rspamd_host=rspamd_host,
+        rspamd_port=rspamd_port,
+        learning_token=learning_token,
         listen=listen,
         lmtp_port=lmtp_port,
         imap_port=imap_port,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from postmaster.addresses import detail
-from postmaster.message.header import first, header_length, parse_fields
+from postmaster.message.header import Field, first, header_length, parse_fields
 from postmaster.storage.interface import (
     INBOX,
     Arrival,
@@ -43,14 +44,19 @@ def place(message: bytes) -> Placement:
     has made one.
     """
     fields = parse_fields(message[: header_length(message)])
-    marks = (field.value for field in fields if field.name.lower() in _SPAM_FIELDS)
-    if any(_SPAM.match(mark) for mark in marks):
+    if is_marked(fields):
         return Placement(JUNK)
     recipient = (first(fields, b"delivered-to") or b"").decode("utf-8", "replace")
     folder = detail(recipient)
     if folder is None or folder.lower() in _RESERVED:
         return Placement()
     return Placement(folder)
+
+
+def is_marked(fields: Iterable[Field]) -> bool:
+    """Say whether a message is spam by its first mark: the mail store's before Rspamd's."""
+    marks = (field.value for field in fields if field.name.lower() in _SPAM_FIELDS)
+    return bool(_SPAM.match(next(marks, b"")))
 
 
 def trace_fields(sender: str, recipient: str) -> bytes:

@@ -27,6 +27,10 @@ class DirectoryUnavailableError(PostmasterError):
     """The directory did not answer, or not with sense; the caller should try again later."""
 
 
+class RspamdUnavailableError(PostmasterError):
+    """Rspamd did not answer, or not with sense; everything goes on without it."""
+
+
 class StorageUnavailableError(PostmasterError):
     """A vault cannot be used now: key missing or wrong, file damaged, disk failing."""
 

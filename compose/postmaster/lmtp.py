@@ -13,12 +13,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from postmaster import delivery
 from postmaster.delivery import deliver, delivery_id, trace_fields
 from postmaster.errors import (
     DirectoryUnavailableError,
     StorageFullError,
     StorageUnavailableError,
 )
+from postmaster.judging import Judge
 from postmaster.lmtp_reader import LmtpReader, TooLongError
 from postmaster.logs import event, warn
 from postmaster.query import DirectoryQueries
@@ -61,12 +63,14 @@ class LmtpSession:
         *,
         store: MailStore,
         directory: DirectoryQueries,
+        judge: Judge,
         size_limit: int,
     ) -> None:
         self._reader = LmtpReader(reader, COMMAND_LIMIT)
         self._writer = writer
         self._store = store
         self._directory = directory
+        self._judge = judge
         self._size_limit = size_limit
         self._greeted = False
         self._transaction: Transaction | None = None
@@ -175,8 +179,9 @@ class LmtpSession:
         for recipient in transaction.recipients:
             if recipient.person not in by_person:
                 trace = trace_fields(transaction.sender, recipient.address)
+                mark = await self._judge.mark(recipient.person, message)
                 by_person[recipient.person] = await self._deliver(
-                    recipient, trace + message, identifier
+                    recipient, trace + mark + message, identifier
                 )
         return [by_person[recipient.person] for recipient in transaction.recipients]
 
@@ -191,7 +196,9 @@ class LmtpSession:
             event(logger, "delivered-before", person=recipient.person)
             return "250 2.0.0 Delivered before"
         event(logger, "delivered", person=recipient.person, bytes=len(message))
-        return "250 2.0.0 Delivered"
+        # Postfix logs it, and so there is where a message went (`mailstead log search`).
+        junk = delivery.place(message).folder == delivery.JUNK
+        return "250 2.0.0 Delivered to Junk" if junk else "250 2.0.0 Delivered"
 
     async def _rset(self, _argument: str) -> str:
         self._transaction = None
@@ -239,13 +246,13 @@ def _not_delivered(error: Exception) -> tuple[str, str]:
 
 
 def lmtp_handler(
-    store: MailStore, directory: DirectoryQueries, size_limit: int
+    store: MailStore, directory: DirectoryQueries, judge: Judge, size_limit: int
 ) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
     """Return the connection handler of an LMTP server."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         session = LmtpSession(
-            reader, writer, store=store, directory=directory, size_limit=size_limit
+            reader, writer, store=store, directory=directory, judge=judge, size_limit=size_limit
         )
         await session.serve()
 

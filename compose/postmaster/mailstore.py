@@ -12,10 +12,13 @@ from postmaster.dav.desk import desk_handler
 from postmaster.errors import StartError
 from postmaster.imap.reader import LINE_LIMIT
 from postmaster.imap.server import imap_handler
+from postmaster.judging import Judge
+from postmaster.learning import Teacher
 from postmaster.lmtp import lmtp_handler
 from postmaster.pop3.connection import LINE_LIMIT as POP3_LINE_LIMIT
 from postmaster.pop3.connection import pop3_handler
 from postmaster.query import DirectoryClient
+from postmaster.rspamd import Rspamd
 from postmaster.secretfiles import read_token
 from postmaster.services import Services
 from postmaster.serving import ConnectionLimits, listening
@@ -39,6 +42,9 @@ class MailstoreOptions:
     certificate: Path  # with its key and chain, one PEM file
     directory_host: str
     directory_port: int
+    rspamd_host: str
+    rspamd_port: int
+    learning_token: Path  # what Rspamd is shown
     listen: str
     lmtp_port: int
     imap_port: int
@@ -81,16 +87,20 @@ async def serving_mailstore(options: MailstoreOptions) -> AsyncIterator[Mailstor
         restorer=Restorer(options.restored),
     )
     directory = UnlockingDirectory(client, key_files, store)
-    services = Services(store, directory, options.message_size_limit)
+    learning_token = read_token(options.learning_token, "the token for learning")
+    rspamd = Rspamd(options.rspamd_host, options.rspamd_port, learning_token)
+    teacher = Teacher(store, rspamd)
+    services = Services(store, directory, options.message_size_limit, teacher)
     async with AsyncExitStack() as stack:
         stack.callback(client.close)
         stack.push_async_callback(collections.close)
         stack.push_async_callback(store.close)
+        stack.push_async_callback(teacher.close)
         await stack.enter_async_context(key_files.watched())
         lmtp = await stack.enter_async_context(
             listening(
                 "lmtp",
-                lmtp_handler(store, directory, options.message_size_limit),
+                lmtp_handler(store, directory, Judge(rspamd), options.message_size_limit),
                 host=options.listen,
                 port=options.lmtp_port,
                 limits=ConnectionLimits(refusal=b"421 4.7.0 Too many connections\r\n"),

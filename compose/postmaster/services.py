@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from postmaster.learning import Teacher
 from postmaster.memory import MemoryBudget
 from postmaster.query import DirectoryQueries
 from postmaster.serving import ConnectionLimits
@@ -19,6 +20,7 @@ class Services:
     store: MailStore
     directory: DirectoryQueries
     message_size_limit: int  # bytes
+    teacher: Teacher
     memory: MemoryBudget = field(default_factory=MemoryBudget)
     people: ConnectionLimits = field(
         default_factory=lambda: ConnectionLimits(per_address=SESSIONS_PER_PERSON)

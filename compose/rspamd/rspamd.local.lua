@@ -59,3 +59,16 @@ rspamd_config:register_symbol({
     ask(1)
   end,
 })
+
+-- A message may be for several people, each of whom has taught something else: that is asked later, for
+-- one after the other (docs/transport.md).
+rspamd_config:register_symbol({
+  name = "NOT_ANYBODY_S",
+  type = "connfilter",
+  callback = function(task)
+    if task:has_flag("milter") then
+      task:disable_symbol("BAYES_HAM")
+      task:disable_symbol("BAYES_SPAM")
+    end
+  end,
+})

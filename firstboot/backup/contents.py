@@ -51,6 +51,7 @@ BACKED_UP: tuple[Item, ...] = (
     Item("mail/mailstore/spool/", "files", "sealed mail"),
     Item("mail/mailstore/keys/", "files", "keys of vaults from before wraps"),
     Item("mail/mailstore/vaults/", "databases", "everybody's mail, calendars and contacts"),
+    Item("mail/learned/data/", "files", "what people have taught the spam filter"),
     Item(DIRECTORY, "databases", "the wraps, without which no vault opens"),
 )
 
@@ -85,7 +86,7 @@ UNSTEADY = ("mail/mta/spool/", "audit.jsonl")
 
 def is_half_written(name: str) -> bool:
     """Whether a file's name says that nobody reads it (docs/state.md)."""
-    return name.startswith(".") or name.endswith((".new", ".delta"))
+    return name.startswith((".", "temp-")) or name.endswith((".new", ".delta"))
 
 
 def covers(path: str, name: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from firstboot.base.engine import Container, Engine
 from firstboot.base.errors import EngineError, MailsteadError
+from firstboot.people import lessons
 
 SERVICE = "directory"
 
@@ -25,6 +26,9 @@ class Desk(Protocol):
     def ask(self, words: Sequence[str], secrets: Sequence[str] = ()) -> dict[str, Any]:
         """Return what it answers; `secrets` go in a line each. Raises PersonError."""
 
+    def forget_lessons(self, address: str) -> None:
+        """Have forgotten what somebody has taught the spam filter. Raises EngineError."""
+
 
 @dataclass(frozen=True)
 class ContainerDesk:
@@ -38,7 +42,7 @@ class ContainerDesk:
         if any("\n" in secret or "\r" in secret for secret in secrets):
             raise PersonError("a password is one line")
         argv = ("postmaster", "person", "--json", *words)
-        code, output = self.engine.ask(self._container(), argv, secrets)
+        code, output = self.engine.ask(self._container(SERVICE), argv, secrets)
         try:
             found: dict[str, Any] = json.loads(output)
             done = found.pop("ok") is True and code == 0
@@ -48,10 +52,20 @@ class ContainerDesk:
             raise PersonError(str(found.get("error", "")), str(found.get("hint", "")))
         return found
 
-    def _container(self) -> Container:
+    def forget_lessons(self, address: str) -> None:
+        """See `Desk.forget_lessons`."""
+        container = self._container(lessons.SERVICE)
+        for command in lessons.forget(address):
+            output = self.engine.execute(container, command)
+            if output.strip() != b"OK":
+                raise EngineError(
+                    f"what {address} has taught is not forgotten: {output.decode()!r}", "Try again."
+                )
+
+    def _container(self, service: str) -> Container:
         for container in self.engine.containers(self.project):
-            if container.service == SERVICE and container.status == "running":
+            if container.service == service and container.status == "running":
                 return container
         raise EngineError(
-            f"the container {SERVICE} does not run", "`mailstead status` shows the containers."
+            f"the container {service} does not run", "`mailstead status` shows the containers."
         )

@@ -1,4 +1,4 @@
-"""Removing a person for good: first the files of the mail, then the keys.
+"""Removing a person for good: first the files of the mail and what was taught, then the keys.
 
 In this order a cut at any instant leaves something that the same command finishes: as long as the
 directory has the keys it also knows which files there are. The other way round a vault without a
@@ -49,9 +49,10 @@ def files_of(paths: Paths, vaults: Sequence[str]) -> list[Path]:
 
 
 def destroy(paths: Paths, desk: Desk, address: str, vaults: Sequence[str]) -> int:
-    """Remove the files of somebody's vaults, then have the keys destroyed.
+    """Remove the files of somebody's vaults and what was taught, then have the keys destroyed.
 
-    Returns how many files there were; on return they are gone from the disk. Raises PersonError.
+    Returns how many files there were; on return they are gone from the disk. Raises PersonError or
+    EngineError.
     """
     files = files_of(paths, vaults)
     try:
@@ -69,6 +70,7 @@ def destroy(paths: Paths, desk: Desk, address: str, vaults: Sequence[str]) -> in
                 waiting.rmdir()
     except OSError as error:
         raise PersonError(f"cannot remove the mail of {address}: {error}", "Try again.") from None
+    desk.forget_lessons(address)
     desk.ask(("destroy", address))
     return len(files)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
@@ -14,6 +14,7 @@ from postmaster.imap.view import View
 from postmaster.services import Services
 from postmaster.storage.interface import (
     Changes,
+    Folder,
     Mailbox,
     NoSuchFolderError,
     OpenMailbox,
@@ -123,6 +124,17 @@ class Session:
             raise RefusedError("there is no such folder", "TRYCREATE") from None
         except OverQuotaError:  # RFC 9208 4.3
             raise RefusedError("the mailbox is full: delete something first", "OVERQUOTA") from None
+
+    def teach(
+        self,
+        source: Folder | None,
+        target: Folder,
+        uids: Sequence[int],
+        copied: Sequence[int] = (),
+    ) -> None:
+        """See `Teacher.put`."""
+        if self.person is not None:
+            self.services.teacher.put(self.person, source, target, uids, copied)
 
     @asynccontextmanager
     async def holding(self, size: int) -> AsyncIterator[None]:

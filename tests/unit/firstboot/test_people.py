@@ -239,6 +239,9 @@ class FakeDesk:
         self.left = names(self.paths)
         return {}
 
+    def forget_lessons(self, address: str) -> None:
+        self.asked.append(f"forget {address}")
+
 
 def names(paths: Paths) -> list[str]:
     return sorted(path.name for path in paths.state.rglob("*") if path.is_file())
@@ -280,7 +283,7 @@ def test_who_has_left_is_destroyed_files_first(left: FakeDesk) -> None:
     held.hardlink_to(left.paths.state / f"mailstore/keys/{VAULT}.key")
     code, output = run("remove", ADA, "--yes", "--json")
     assert (code, json.loads(output)) == (0, {"ok": True, "files": 6})
-    assert left.asked == ["vaults", "destroy"]
+    assert left.asked == ["vaults", f"forget {ADA}", "destroy"]
     assert left.left == [*OTHERS, "held"]
     assert held.read_bytes() == bytes(6)  # a key is overwritten, not only unlinked
     store = left.paths.state / "mailstore"

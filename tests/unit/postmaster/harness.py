@@ -41,6 +41,7 @@ CANARY_PASSWORD = "c0" * 32
 DIRECTORY_KEY = "d1" * 32
 MAILSTORE_TOKEN = "5e" * 32
 ADMIN_TOKEN = "ad" * 32
+LEARNING_TOKEN = "1e" * 32
 CHEAP = Argon2Parameters(64, 1, 1)
 DEADLINE = 10.0  # seconds, for whatever should happen at once
 
@@ -70,6 +71,7 @@ class Files:
     directory_key: Path
     mailstore_token: Path
     admin_token: Path
+    learning_token: Path
     control: Path
 
 
@@ -109,6 +111,7 @@ def make_files(folder: Path, password_hash: str, certificate: tuple[Path, Path])
         directory_key=folder / "directory_key",
         mailstore_token=folder / "mailstore_token",
         admin_token=folder / "admin_token",
+        learning_token=folder / "learning_token",
         control=folder / "control",
     )
     files.pair.write_bytes(b"".join(file.read_bytes() for file in certificate))
@@ -117,6 +120,7 @@ def make_files(folder: Path, password_hash: str, certificate: tuple[Path, Path])
     files.directory_key.write_text(DIRECTORY_KEY)
     files.mailstore_token.write_text(MAILSTORE_TOKEN)
     files.admin_token.write_text(ADMIN_TOKEN)
+    files.learning_token.write_text(LEARNING_TOKEN)
     folders = (files.vaults, files.keys, files.spool, files.restored, files.database, files.alarms)
     for made in folders:
         made.mkdir()
@@ -143,11 +147,13 @@ class Stack:
         grace: float = GRACE_SECONDS,
         message_size_limit: int = 256 * 1024,
         redis: FakeRedis | None = None,
+        rspamd_port: int = 9,  # discard: nobody is there
     ) -> None:
         """`grace`: seconds that a vault stays open after its last use; the limit is in bytes.
 
         Without `redis` there are no limits on logins.
         """
+        self.rspamd_port = rspamd_port
         self.files = files
         self.grace = grace
         self.message_size_limit = message_size_limit
@@ -201,6 +207,9 @@ class Stack:
                     grace=self.grace,
                     directory_host="127.0.0.1",
                     directory_port=directory.query,
+                    rspamd_host="127.0.0.1",
+                    rspamd_port=self.rspamd_port,
+                    learning_token=self.files.learning_token,
                     listen="127.0.0.1",
                     lmtp_port=0,
                     imap_port=0,

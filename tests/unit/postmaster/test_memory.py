@@ -11,6 +11,7 @@ import pytest
 
 from postmaster.imap.outcome import RefusedError
 from postmaster.imap.session import Channel, Session
+from postmaster.learning import Teacher
 from postmaster.memory import MemoryBudget
 from postmaster.query import DirectoryQueries
 from postmaster.services import Services
@@ -67,6 +68,7 @@ def test_one_person_has_a_limit_on_sessions() -> None:
         cast(MailStore, Store()),
         cast(DirectoryQueries, None),
         message_size_limit=1,
+        teacher=cast(Teacher, None),
         people=ConnectionLimits(per_address=1),
     )
     first, second, other = (Session(services, cast(Channel, None)) for _ in range(3))

@@ -16,6 +16,7 @@ from postmaster.cli import cli
 from postmaster.clients import ClientConnection, Timeouts
 from postmaster.errors import StartError
 from postmaster.imap.server import imap_handler
+from postmaster.learning import Teacher
 from postmaster.query import DirectoryQueries
 from postmaster.services import Services
 from postmaster.serving import ConnectionLimits, Handler, listening
@@ -84,7 +85,9 @@ def talk(handler: Handler, limits: ConnectionLimits, connections: int) -> list[b
 
 def silent_imap(seconds: float) -> Handler:
     """Return an IMAP server for clients that never log in."""
-    services = Services(cast(MailStore, None), cast(DirectoryQueries, None), 1024)
+    services = Services(
+        cast(MailStore, None), cast(DirectoryQueries, None), 1024, cast(Teacher, None)
+    )
     return imap_handler(services, Timeouts(before_login=seconds, after_login=60.0))
 
 

@@ -27,6 +27,7 @@ async def append(session: Session, parser: Parser) -> Done:
     if sum(len(message.raw) for message in messages) > session.services.message_size_limit:
         raise RefusedError("the message is too large", "TOOBIG")
     folder, uids = await session.run_into(lambda box: box.append_all(name, messages))
+    session.teach(None, folder, uids)
     return Done("kept", f"APPENDUID {folder.uidvalidity} {format_sequence_set(uids)}")
 
 

@@ -64,9 +64,12 @@ async def _copy(session: Session, parser: Parser, *, by_uid: bool) -> Done:
     uids = chosen_messages(view, parser, by_uid=by_uid)
     target = _target(parser)
     folder = view.folder.id
-    copied = await session.run_into(lambda box: box.copy(folder, uids, target))
+    copied, into = await session.run_into(
+        lambda box: (box.copy(folder, uids, target), box.folder(target))
+    )
     if not copied.source:
         return _nothing("nothing to copy", uids, by_uid=by_uid)
+    session.teach(view.folder, into, copied.target, copied.source)
     return Done("copied", _copyuid(copied))
 
 
@@ -75,9 +78,12 @@ async def _move(session: Session, parser: Parser, *, by_uid: bool) -> Done:
     uids = chosen_messages(view, parser, by_uid=by_uid)
     target = _target(parser)
     folder = view.folder.id
-    moved = await session.run_into(lambda box: box.move(folder, uids, target))
+    moved, into = await session.run_into(
+        lambda box: (box.move(folder, uids, target), box.folder(target))
+    )
     if not moved.source:
         return _nothing("nothing to move", uids, by_uid=by_uid)
+    session.teach(view.folder, into, moved.target)
     # RFC 6851 4.3: the UIDs come before the EXPUNGE responses, which are the news that follow.
     await session.send([f"* OK [{_copyuid(moved)}] moved".encode()])
     return Done("moved")
