@@ -70,6 +70,7 @@ LEFT_OUT: tuple[LeftOut, ...] = (
     LeftOut("backup/staging/", "there only while a backup is made"),
     LeftOut("backup/scratch/", "there only while a sample is compared"),
     LeftOut("mail/directory/alarms/", "about what was sent from this machine; told by mail"),
+    LeftOut("mail/sts/policies/", "what other domains publish; fetched again"),
     LeftOut("restore/", "a restore on its way"),
     LeftOut("mail/mailstore/restored/", "out of a backup, until a login"),
     LeftOut("docker/", "images and containers are in the slot"),

@@ -107,12 +107,19 @@ _PLAIN: tuple[_Phrase, ...] = (
     _phrase(
         r"Server certificate not (verified|trusted)|certificate (verification|verify) failed",
         "The other server shows a certificate that is not its own, or that nobody vouches for.",
-        "With a smart host: see whether relay.host is the name in its certificate.",
+        "The recipient's domain wants its mail to go to nobody else (MTA-STS): its owner has to "
+        "mend that. With a smart host: see whether relay.host is the name in its certificate.",
     ),
     _phrase(
         r"TLS is required, but|Cannot start TLS|TLS not available",
         "The other server does not encrypt, and nothing is sent to it in the clear.",
+        "The recipient's domain wants it so (MTA-STS): its owner has to mend that. "
         "With a smart host: see relay.tls and relay.port in the settings.",
+    ),
+    _phrase(
+        r"client TLS configuration problem",
+        "How the other domain wants its mail encrypted cannot be looked up: `sts` does not run.",
+        "Look at `mailstead status`; it is tried again every minute.",
     ),
     _phrase(
         r"lost connection with|conversation with .* timed out|read timeout",

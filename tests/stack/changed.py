@@ -57,16 +57,19 @@ def use_settings(
     changed: Sequence[str],
     *,
     authority: Path | None = None,
+    trusting: Sequence[str] = ("mta",),
 ) -> None:
     """Run the stack with these settings; `changed` are the services that these concern.
 
-    `authority`: the one certificate that Postfix trusts, in the place of those of all authorities.
+    `authority`: the one certificate that the services in `trusting` trust, in the place of those of
+    all authorities.
     """
     file = render_stack(stack, services, settings)
     if authority:
         document = yaml.safe_load(file.read_text(encoding="utf-8"))
         mount = {"type": "bind", "source": str(authority), "target": AUTHORITIES}
-        document["services"]["mta"]["volumes"].append({**mount, "read_only": True})
+        for service in trusting:
+            document["services"][service]["volumes"].append({**mount, "read_only": True})
         file.write_text(yaml.safe_dump(document), encoding="utf-8")
     stack.engine.compose_up(file, stack.home.project)
     await_health(stack.engine, stack.home.project, changed, timeout=240)

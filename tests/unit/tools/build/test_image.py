@@ -29,6 +29,7 @@ CONTAINERS = [
     "containers/proxy",
     "containers/redis",
     "containers/rspamd",
+    "containers/sts",
 ]
 EVERYTHING = ["tools", "containers/base", *CONTAINERS, "appliance"]
 
@@ -58,7 +59,7 @@ def test_an_image_is_built_from_nothing(host: FakeMkosi, cache: Path) -> None:
         "slot.json",
     ]
     assert compressed(built.image).read_text() == "packed\n"
-    assert set(built.release.images) == {"mta", "postmaster", "proxy", "redis", "rspamd"}
+    assert set(built.release.images) == {"mta", "postmaster", "proxy", "redis", "rspamd", "sts"}
     assert built.release == read_release(built.folder / "release.json")
     assert options(calls[0], "--tools-tree") == []
     assert all(options(call, "--tools-tree") == [str(built.tools)] for call in calls[1:])
@@ -180,7 +181,7 @@ def test_a_version_has_to_fit_into_the_label_of_a_partition(host: FakeMkosi) -> 
 def test_stack_needs_no_disk_image(host: FakeMkosi) -> None:
     parts = build_parts("ubuntu", report=_silent)
     assert host.built() == EVERYTHING[:-1]
-    assert set(parts.containers.images) == {"mta", "postmaster", "proxy", "redis", "rspamd"}
+    assert set(parts.containers.images) == {"mta", "postmaster", "proxy", "redis", "rspamd", "sts"}
     with tarfile.open(parts.containers.archive) as archive:
         assert "manifest.json" in archive.getnames()
 

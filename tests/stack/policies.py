@@ -1,0 +1,193 @@
+"""Other domains with rules for the mail to them: name server, policies by HTTPS, and a Postfix.
+
+Postfix is the stack's own image with a configuration of its own, in the stack's network; it holds
+what it takes, to be looked at. Policies are served by this host, at its address in that network.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import ssl
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import docker
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from firstboot.base.waiting import wait_for
+from tests.stack.boxes import Boxes
+from tests.stack.names import zone
+from tools.build.source import CHECKOUT
+
+PATH = "/.well-known/mta-sts.txt"
+MAIN = """\
+compatibility_level = 3.7
+myhostname = mx.elsewhere.test
+maillog_file = /dev/stdout
+data_directory = /var/lib/postfix/data
+inet_protocols = ipv4
+mydestination =
+mynetworks =
+local_recipient_maps =
+alias_maps =
+alias_database =
+relay_domains = static:all
+smtpd_peername_lookup = no
+smtpd_tls_chain_files = /etc/postfix/pair.pem
+smtpd_tls_security_level = may
+smtpd_tls_received_header = yes
+smtpd_relay_restrictions = permit_auth_destination, reject
+smtpd_recipient_restrictions = check_client_access static:HOLD
+"""
+MASTER = "smtp inet n - n - - smtpd\n"
+
+
+@dataclass
+class Policies:
+    """A web server's policies by their domains; `asked` are the domains that it was asked for."""
+
+    texts: Mapping[str, str]
+    asked: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Far:
+    """Everywhere else: the Postfix that takes the mail, and the policies."""
+
+    api: docker.APIClient
+    container: str
+    policies: Policies
+
+    def find(self, mark: str) -> str | None:
+        """The message with a mark, if it has come, as `Received` fields and all."""
+        for line in self._run("postqueue", "-j").splitlines():
+            message = self._run("postcat", "-hbq", json.loads(line)["queue_id"])
+            if mark in message:
+                return message
+        return None
+
+    def await_message(self, mark: str) -> str:
+        return wait_for(
+            lambda: self.find(mark), what=f"{mark} elsewhere", timeout=120, interval=0.5
+        )
+
+    def _run(self, *command: str) -> str:
+        job = self.api.exec_create(self.container, list(command))["Id"]
+        output: bytes = self.api.exec_start(job)
+        assert self.api.exec_inspect(job)["ExitCode"] == 0, output
+        return output.decode()
+
+
+def make_pair(folder: Path, names: list[str]) -> tuple[Path, Path]:
+    """A certificate for some names that is its own authority: alone, and with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in names]), critical=True)
+        .sign(key, hashes.SHA256())
+        .public_bytes(serialization.Encoding.PEM)
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    certificate, pair = folder / "certificate.pem", folder / "pair.pem"
+    certificate.write_bytes(made)
+    pair.write_bytes(private + made)
+    return certificate, pair
+
+
+@contextlib.contextmanager
+def far(
+    boxes: Boxes, folder: Path, pair: Path, texts: Mapping[str, str], promised: list[str]
+) -> Iterator[Far]:
+    """Domains, each with the server mx.DOMAIN, all of them the one Postfix.
+
+    `texts` are the policies; `promised` are the domains whose records say that there is one. The
+    certificate in `pair` is everybody's.
+    """
+    network = boxes.api.inspect_network(f"{boxes.stack.home.project}_edge")
+    gateway: str = network["IPAM"]["Config"][0]["Gateway"]
+    domains = {*texts, *promised, "plain.test"}
+    with _postfix(boxes, folder, pair) as (container, address):
+        records = [f'_mta-sts.{domain} TXT "v=STSv1; id=1;"' for domain in promised]
+        for domain in domains:
+            records += [f"{domain} MX 10 mx.{domain}.", f"mx.{domain} A {address}"]
+            records.append(f"mta-sts.{domain} A {gateway}")
+        policies = Policies(texts)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(_web(gateway, pair, policies))
+            for service in ("mta", "sts"):
+                place = folder / service
+                place.mkdir()
+                process = boxes.inspect(service)["State"]["Pid"]
+                stack.enter_context(zone(process, records, place))
+            yield Far(boxes.api, container, policies)
+
+
+@contextlib.contextmanager
+def _postfix(boxes: Boxes, folder: Path, pair: Path) -> Iterator[tuple[str, str]]:
+    services = (CHECKOUT / "compose/mta/master.cf").read_text(encoding="utf-8")
+    (folder / "main.cf").write_text(MAIN)
+    (folder / "master.cf").write_text(MASTER + services[services.index("\npickup ") :])
+    files = {"main.cf": folder / "main.cf", "master.cf": folder / "master.cf", "pair.pem": pair}
+    edge = f"{boxes.stack.home.project}_edge"
+    container = boxes.api.create_container(
+        boxes.stack.release.image("mta").reference,
+        ["start-mta"],
+        host_config=boxes.api.create_host_config(
+            network_mode=edge,
+            binds=[f"{file}:/etc/postfix/{name}:ro" for name, file in files.items()],
+            tmpfs={"/var/spool/postfix": "", "/var/lib/postfix": ""},
+        ),
+    )["Id"]
+    try:
+        boxes.api.start(container)
+        networks = boxes.api.inspect_container(container)["NetworkSettings"]["Networks"]
+        yield container, networks[edge]["IPAddress"]
+    finally:
+        boxes.api.remove_container(container, force=True)
+
+
+@contextlib.contextmanager
+def _web(address: str, pair: Path, policies: Policies) -> Iterator[None]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            domain = self.headers["Host"].removeprefix("mta-sts.")
+            policies.asked.append(domain)
+            text = policies.texts.get(domain) if self.path == PATH else None
+            self.send_response(404 if text is None else 200)
+            self.send_header("Content-Type", "text/plain")
+            self.end_headers()
+            self.wfile.write((text or "").encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(pair)
+    with ThreadingHTTPServer((address, 443), Handler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()
