@@ -176,6 +176,13 @@ def _domain() -> click.Command:
 
 
 @_named
+def _log() -> click.Command:
+    from firstboot.queue.log_commands import log
+
+    return log
+
+
+@_named
 def _logs() -> click.Command:
     from firstboot.logs.commands import logs
 

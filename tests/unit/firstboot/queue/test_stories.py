@@ -1,0 +1,193 @@
+"""What became of a message, from the lines that Postfix and Rspamd log about it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from firstboot.queue import log_commands
+from firstboot.queue.stories import Logged, Story, read_stories
+from firstboot.queue.telling import fate_reason, matches, story_lines, story_plain
+from firstboot.system.journal import Line
+
+INBOUND = """
+smtpd[101]: connect from mx.example.org[192.0.2.7]
+smtpd[101]: 4bYx1Q2dzJz1: client=mx.example.org[192.0.2.7]
+cleanup[102]: 4bYx1Q2dzJz1: message-id=<a@example.org>
+qmgr[90]: 4bYx1Q2dzJz1: from=<eve@example.org>, size=1234, nrcpt=2 (queue active)
+lmtp[103]: 4bYx1Q2dzJz1: to=<ada@example.com>, orig_to=<countess@example.com>, \
+relay=mailstore[172.18.0.4]:24, delay=0.3, delays=0.2/0/0/0.1, dsn=2.0.0, status=sent \
+(250 2.0.0 Delivered to Junk)
+lmtp[103]: 4bYx1Q2dzJz1: to=<bob@example.com>, relay=mailstore[172.18.0.4]:24, delay=0.3, \
+delays=0.2/0/0/0.1, dsn=4.2.2, status=deferred (host mailstore[172.18.0.4] said: 452 4.2.2 The \
+mailbox is full, try again later (in reply to end of DATA command))
+lmtp[104]: 4bYx1Q2dzJz1: to=<bob@example.com>, relay=mailstore[172.18.0.4]:24, delay=99, \
+delays=99/0/0/0.1, dsn=2.0.0, status=sent (250 2.0.0 Delivered)
+qmgr[90]: 4bYx1Q2dzJz1: removed
+"""
+RSPAMD = (
+    "2026-11-30 23:10:49 #16(rspamd_proxy) <e6dd2a>; task; rspamd_task_write_log: id: "
+    "<a@example.org>, qid: <4bYx1Q2dzJz1>, ip: 192.0.2.7, add header, score: [7.30/15.00] "
+    "[SUBJ_ALL_CAPS(2.10){8;},MISSING_TO(2.00){},R_SPF_ALLOW(-0.20){+mx;}], len: 1234, time: 3ms, "
+    "dns: 4"
+)
+OUTBOUND = """
+submission/smtpd[7]: 3aAAAAAA1: client=unknown, sasl_method=PLAIN, sasl_username=ada@example.com
+qmgr[90]: 3aAAAAAA1: from=<ada@example.com>, size=500, nrcpt=1 (queue active)
+sign/smtp[8]: 3aAAAAAA1: to=<bob@example.net>, relay=127.0.0.1[127.0.0.1]:10026, delay=0.1, \
+delays=0/0/0/0.1, dsn=2.0.0, status=sent (250 2.0.0 Ok: queued as 3bBBBBBB2)
+signing/smtpd[9]: 3bBBBBBB2: client=localhost[127.0.0.1]
+qmgr[90]: 3bBBBBBB2: from=<ada@example.com>, size=900, nrcpt=1 (queue active)
+smtp[10]: 3bBBBBBB2: to=<bob@example.net>, relay=mx.example.net[198.51.100.1]:25, delay=1, \
+delays=0/0/1/0, dsn=5.1.1, status=bounced (host mx.example.net[198.51.100.1] said: 550 5.1.1 \
+<bob@example.net>: Recipient address rejected: User unknown (in reply to RCPT TO command))
+bounce[11]: 3bBBBBBB2: sender non-delivery notification: 3cCCCCCC3
+"""
+REFUSED = """
+smtpd[5]: NOQUEUE: reject: RCPT from unknown[203.0.113.9]: 454 4.7.1 <x@far.example>: Relay access \
+denied; from=<spam@example.org> to=<x@far.example> proto=ESMTP helo=<pc>
+smtpd[5]: NOQUEUE: reject: RCPT from mx.example.org[192.0.2.7]: 550 5.1.1 <nobody@example.com>: \
+Recipient address rejected: User unknown in virtual mailbox table; from=<eve@example.org> \
+to=<nobody@example.com> proto=ESMTP helo=<mx.example.org>
+cleanup[6]: 2aAAAAAA1: milter-reject: END-OF-MESSAGE from mx.example.org[192.0.2.7]: 5.7.1 This \
+message looks like spam; from=<win@example.org> to=<ada@example.com> proto=ESMTP helo=<x>
+"""
+
+
+def logged(*texts: str) -> list[Logged]:
+    lines = [
+        line if "rspamd" in line else f"Nov 30 23:10:01 mail postfix/{line}"
+        for text in texts
+        for line in text.splitlines()
+        if line
+    ]
+    return [Logged(f"2026-11-30T23:10:{n:02}Z", line) for n, line in enumerate(lines)]
+
+
+def told(story: Story) -> list[str]:
+    return [f"{fate.address}: {fate_reason(fate).text}" for fate in story.fates]
+
+
+def test_a_message_that_came_in() -> None:
+    (story,) = read_stories(logged(INBOUND, RSPAMD))
+    assert (story.sender, story.client, story.size) == (
+        "eve@example.org",
+        "mx.example.org[192.0.2.7]",
+        1234,
+    )
+    assert told(story) == ["ada@example.com: It is in Junk.", "bob@example.com: It was delivered."]
+    assert story.fates[0].asked == "countess@example.com"
+    assert story.verdict is not None
+    assert (story.verdict.score, story.verdict.action) == (7.3, "add header")
+    assert story.verdict.because == ("SUBJ_ALL_CAPS 2.1", "MISSING_TO 2")
+
+
+def test_what_waits_says_why() -> None:
+    lines = logged(INBOUND)
+    (story,) = read_stories(lines[:-2])
+    assert told(story)[1] == (
+        "bob@example.com: It waits in the queue: The mailbox has reached its quota."
+    )
+    text = "\n".join(story_lines(story))
+    assert "Raise the quota" in text
+    assert "452 4.2.2" in text
+
+
+def test_a_message_that_was_signed_is_one_story() -> None:
+    (story,) = read_stories(logged(OUTBOUND))
+    assert story.ids == ("3aAAAAAA1", "3bBBBBBB2")
+    assert (story.sender, story.client) == ("ada@example.com", "ada@example.com")
+    (fate,) = told(story)
+    assert fate.startswith("bob@example.net: It was given up, and its sender has a report: ")
+
+
+def test_what_was_refused_says_why() -> None:
+    relay, unknown, spam = read_stories(logged(REFUSED))
+    assert (relay.ids, relay.client) == ((), "unknown[203.0.113.9]")
+    assert "passes on nothing" in told(relay)[0]
+    assert told(unknown) == ["nobody@example.com: It was refused. Nobody here has this address."]
+    assert (spam.ids, spam.sender) == (("2aAAAAAA1",), "win@example.org")
+    assert "spam" in told(spam)[0]
+
+
+def test_what_waited_for_too_long_was_given_up() -> None:
+    line = "qmgr[90]: 4bYx1Q2dzJz1: from=<eve@example.org>, status=expired, returned to sender\n"
+    waiting = "\n".join(INBOUND.splitlines()[:-2])
+    (story,) = read_stories(logged(waiting, line))
+    assert [fate.status for fate in story.fates] == ["expired", "expired"]
+    assert "waited for too long" in told(story)[1]
+
+
+@pytest.mark.parametrize(
+    ("sender", "recipient", "found"),
+    [
+        ("", "", True),
+        ("EVE@", "", True),
+        ("", "ada@", True),
+        ("", "countess", True),
+        ("eve", "bob@example.com", True),
+        ("ada", "", False),
+        ("eve", "grace", False),
+    ],
+)
+def test_search(sender: str, recipient: str, found: bool) -> None:
+    (story,) = read_stories(logged(INBOUND))
+    assert matches(story, sender, recipient) is found
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "postfix/",
+        "postfix/smtpd[1]: 4bYx1Q2dzJz1: to=<a",
+        "postfix/smtpd[1]: NOQUEUE: reject: RCPT",
+        "postfix/qmgr[1]: 4bYx1Q2dzJz1: from=<>, status=expired, returned",
+        "postfix/sign/smtp[1]: 4bYx1Q2dzJz1: to=<a>, relay=127.0.0.1[127.0.0.1]:10026, "
+        "status=sent (250 ok: queued as 4bYx1Q2dzJz1)",
+        "qid: <4bYx1Q2dzJz1>, no action, score: [1/1] [], len:",
+    ],
+)
+def test_odd_lines_do_no_harm(line: str) -> None:
+    for story in read_stories([Logged("t", line)] * 2):
+        assert list(story_lines(story))
+        json.dumps(story_plain(story))
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> tuple[int, str, list[str]]:
+    asked: list[str] = []
+
+    def journal(matches: Sequence[str], *, lines: int) -> list[Line]:
+        assert lines > 0
+        asked.extend(matches)
+        return [Line(one.time, "mailstead-mta-1", 6, one.message) for one in logged(INBOUND)]
+
+    monkeypatch.setattr("firstboot.system.journal.read_journal", journal)
+    done = CliRunner().invoke(log_commands.log, ["search", *words])
+    return done.exit_code, done.output, asked
+
+
+def test_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    code, out, asked = run(monkeypatch, "--to", "countess", "--since", "2026-11-30")
+    assert code == 0
+    assert "  to ada@example.com (as countess@example.com): It is in Junk.\n" in out
+    assert asked[0] == "--since=@1795996800"
+    assert "CONTAINER_NAME=mailstead-rspamd-1" in asked
+    code, out, _ = run(monkeypatch, "--from", "eve@", "--json")
+    found: dict[str, Any] = json.loads(out)
+    assert [one["reason"] for one in found["messages"][0]["recipients"]] == [
+        "It is in Junk.",
+        "It was delivered.",
+    ]
+    assert "never brought here" in run(monkeypatch, "--to", "nobody")[1]
+
+
+@pytest.mark.parametrize("since", ["", "7", "7w", "-1d", "2026-13-01", "tomorrow", "9" * 9 + "d"])
+def test_a_wrong_time_is_refused(monkeypatch: pytest.MonkeyPatch, since: str) -> None:
+    code, out, asked = run(monkeypatch, "--since", since)
+    assert (code, asked) == (2, [])
+    assert "expected such as 90m" in out
