@@ -151,7 +151,7 @@ def _health(service: Service, options: StackOptions) -> dict[str, Any]:
         "retries": 3,
     }
     if options.engine_api >= START_INTERVAL_API:
-        return health | {"interval": "60s", "start_interval": "15s"}
+        return health | {"interval": "180s", "start_interval": "30s"}
     return health | {"interval": "5s"}
 
 

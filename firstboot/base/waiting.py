@@ -17,14 +17,18 @@ def wait_for(
     what: str,
     timeout: float,
     interval: float = 0.5,
+    slowing: float = 0.0,
     hint: str = "",
 ) -> T:
     """Return the first value of `condition()` that is neither None nor False.
 
     It is asked at once, then every `interval` seconds, and a last time when `timeout` seconds are
-    over. Raises DeadlineError naming `what` if even that answer was None or False.
+    over. With `slowing` the intervals grow: they are at least that share of the time gone by, so
+    that asking costs little where it takes long. Raises DeadlineError naming `what` if even that
+    answer was None or False.
     """
-    deadline = time.monotonic() + timeout
+    begin = time.monotonic()
+    deadline = begin + timeout
     while True:
         late = time.monotonic() >= deadline
         value = condition()
@@ -32,4 +36,5 @@ def wait_for(
             return value
         if late:
             raise DeadlineError(f"{what} did not happen within {timeout:g} s", hint)
-        time.sleep(min(interval, max(0.0, deadline - time.monotonic())))
+        now = time.monotonic()
+        time.sleep(min(max(interval, slowing * (now - begin)), max(0.0, deadline - now)))

@@ -10,7 +10,7 @@ from firstboot.base.waiting import wait_for
 from firstboot.setup.lasting import lasting_containers
 from firstboot.system.console import Console
 
-# Docker looks at a container once a minute or so; emulation makes each look slow.
+# Docker looks at a container every half minute at first; emulation makes each look slow.
 HEALTHY_SECONDS = 600.0
 
 

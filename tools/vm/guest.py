@@ -69,6 +69,8 @@ class GuestAgent:
             what=f"the end of {program} in the guest",
             timeout=timeout * self._factor,
             interval=POLL_SECONDS,
+            # Each question costs the guest a line in its journal.
+            slowing=0.1,
         )
         completed = _completed(argv, status)
         if check and completed.returncode != 0:

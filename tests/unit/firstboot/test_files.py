@@ -93,6 +93,20 @@ def test_wait_returns_the_first_value() -> None:
     assert wait_for(lambda: next(answers), what="it", timeout=5, interval=0) == 0
 
 
+def test_wait_asks_less_often_as_time_goes_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, slept = [0.0], []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        now[0] += seconds
+
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setattr("time.sleep", sleep)
+    wait_for(lambda: now[0] >= 100, what="it", timeout=200, interval=1, slowing=0.1)
+    assert slept[:10] == [1] * 10
+    assert max(slept) == pytest.approx(0.1 * sum(slept[:-1]))
+
+
 def test_wait_asks_once_more_at_the_deadline() -> None:
     asked: list[int] = []
     with pytest.raises(DeadlineError, match="it did not happen within 0 s") as caught:
