@@ -145,8 +145,8 @@ def _mount(mount: Mount) -> dict[str, Any]:
 def _health(service: Service, options: StackOptions) -> dict[str, Any]:
     health = {
         "test": ["CMD", *service.health],
-        # Generous, since the machine may be slow, or emulated.
-        "timeout": "30s",
+        # Generous: the machine may be slow, and a look that is given up has cost as much.
+        "timeout": "60s",
         "start_period": "120s",
         "retries": 3,
     }
