@@ -113,7 +113,7 @@ def test_a_sender_with_letters_of_any_script(far: SmartHost, mail: Mail) -> None
     mark, report, sender = new_mark(), new_mark(), "jörg@example.org"
     options = ("SMTPUTF8", "BODY=8BITMIME")
     with mail.smtp("smtp") as smtp:
-        smtp.sendmail(sender, [ADA.address], ordinary(mark, sender=sender), options)
+        smtp.sendmail(sender, [ADA.address], ordinary(mark, sender=STRANGER), options)
         made = far.await_envelope(mark, FAR)
         assert made.endswith(f"=example.org=jörg@{EXAMPLE.hostname}")
         smtp.sendmail("", [made], ordinary(report), options)

@@ -42,9 +42,12 @@ class Rewriter:
     clock: Callable[[], float] = time.time
 
     def forward(self, sender: str) -> str | None:
-        """Return the envelope sender in the place of another; None for one that needs quotes."""
+        """Return the envelope sender in the place of another.
+
+        None for one that needs quotes, and for one of these: Postfix asks until nothing changes.
+        """
         parts = split(sender)
-        if parts is None or not is_plain(sender):
+        if parts is None or not is_plain(sender) or self.reverse(sender) is not None:
             return None
         local, domain = parts
         if match := _OTHERS_SRS1.fullmatch(local):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from postmaster.directory import socketmap
 from postmaster.directory.people import Directory, build_directory
+from postmaster.directory.roster import Roster
 from postmaster.directory.srs import DAY, DAYS, MOST_DAYS, Rewriter
 from tests.unit.postmaster.harness import ADA, BOB, bounded, settings_text
 
@@ -80,6 +82,8 @@ def test_a_report_comes_back(directory: Directory) -> None:
     made = socketmap.answer(directory, f"rewritten {EVE}".encode()).removeprefix("OK ")
     assert made.startswith("SRS0=")
     assert made.endswith(f"=elsewhere.example=eve@{HOST}")
+    # Postfix asks until there is nothing left to rewrite.
+    assert socketmap.answer(directory, f"rewritten {made}".encode()) == "NOTFOUND "
     wanted = "OK eve=elsewhere.example@forward.invalid"
     for spelling in (made, made.lower(), made.upper(), made.replace("SRS0=", "SRS0+")):
         answer = socketmap.answer(directory, f"aliases {spelling}".encode())
@@ -95,6 +99,19 @@ def test_of_what_people_here_send_the_reports_come_back_to_them(directory: Direc
     assert made.startswith("SRS0=")
     assert socketmap.answer(directory, f"aliases {made}".encode()) == f"OK {BOB}"
     assert socketmap.answer(directory, f"elsewhere {made}".encode()) == "NOTFOUND "
+
+
+def test_settings_that_are_read_again_keep_the_key(tmp_path: Path, password_hash: str) -> None:
+    file = tmp_path / "settings"
+    file.write_text(settings_text(password_hash))
+    roster = Roster.of_settings(file, KEY)
+    assert roster.current.rewriter is not None
+    made = roster.current.rewriter.forward(EVE)
+    file.write_text(settings_text(password_hash).replace("example.org", "example.net"))
+    again = roster.reread()
+    assert again.has_domain("example.net")
+    assert again.rewriter is not None
+    assert again.rewriter.reverse(made or "") == EVE
 
 
 @pytest.mark.parametrize("place", range(5, 14))
