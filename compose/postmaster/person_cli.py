@@ -154,6 +154,19 @@ def destroy(desk: _Desk, address: str) -> None:
 
 
 @person.command()
+@click.argument("address")
+@click.option("--from", "client", required=True, help="The IP address of who says so.")
+@click.pass_obj
+def prove(desk: _Desk, address: str, client: str) -> None:
+    """Say whether this is the person's own password, with the limits of a login.
+
+    Standard input: the password.
+    """
+    found = desk.ask(op="prove", person=address, secret=_secrets(1)[0], address=client)
+    desk.tell(found, str(found["verdict"]))
+
+
+@person.command()
 @click.pass_obj
 def reread(desk: _Desk) -> None:
     """Take the settings as they are now; nobody's session ends."""

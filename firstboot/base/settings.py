@@ -124,6 +124,9 @@ Address = Annotated[str, _checked(address_problem, lower=True)]
 Quota = Annotated[str, _checked(quota_problem)]
 
 
+MOST_FORWARDS = 10  # of one person; for more there are mailing lists
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -146,7 +149,11 @@ class Person(_Model):
         repr=False, description=f"a password hash (make one with: {HASH_COMMAND})"
     )
     aliases: tuple[Address, ...] = Field((), description="a list of further addresses")
-    forward_to: tuple[Address, ...] = Field((), description="a list of addresses elsewhere")
+    forward_to: tuple[Address, ...] = Field(
+        (),
+        max_length=MOST_FORWARDS,
+        description=f"a list of at most {MOST_FORWARDS} addresses elsewhere",
+    )
     quota: Quota | None = Field(None, description="a size such as 10G, or none")
 
 

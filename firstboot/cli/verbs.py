@@ -19,6 +19,7 @@ from firstboot.base.engine import Engine
 from firstboot.base.errors import MailsteadError
 from firstboot.base.paths import Paths
 from firstboot.cli.machine_verbs import machine_verbs
+from firstboot.cli.own_verbs import Own
 
 if TYPE_CHECKING:
     from firstboot.people.office import Office
@@ -53,6 +54,12 @@ class ChangedPerson(Address):
 
     name: str | None = Field(None, max_length=200)
     quota: str | None = Field(None, max_length=16)
+
+
+class Forwards(Address):
+    """As of `mailstead user forward`."""
+
+    forward_to: list[str] = Field(max_length=100)
 
 
 class NewAlias(Arguments):
@@ -106,6 +113,7 @@ class People:
                 "address": entry.address,
                 "name": entry.name,
                 "aliases": list(entry.aliases),
+                "forward_to": list(entry.forward_to),
                 "quota": entry.quota,
                 "keys": states.get(entry.address),
             }
@@ -122,6 +130,10 @@ class People:
     def change(self, call: Call, new: ChangedPerson) -> Result:
         """Change name or quota."""
         return {"when": self._office(call.who).change(new.address, new.name, new.quota)}
+
+    def forward(self, call: Call, wanted: Forwards) -> Result:
+        """Send copies elsewhere, or no more."""
+        return {"when": self._office(call.who).forward(wanted.address, wanted.forward_to)}
 
     def leave(self, call: Call, who: Address) -> Result:
         """Take somebody out."""
@@ -167,6 +179,7 @@ class People:
             "people.list": Verb(Arguments, self.list_people),
             "people.add": Verb(NewPerson, self.add),
             "people.change": Verb(ChangedPerson, self.change),
+            "people.forward": Verb(Forwards, self.forward),
             "people.leave": Verb(Address, self.leave),
             "aliases.list": Verb(Arguments, self.list_aliases),
             "aliases.add": Verb(NewAlias, self.add_alias),
@@ -225,5 +238,6 @@ def all_verbs(paths: Paths, engine: Engine, sessions: Sessions) -> dict[str, Ver
     return (
         Administrator(paths, sessions).verbs()
         | People(paths, engine).verbs()
+        | Own(paths, engine).verbs()
         | machine_verbs(paths, engine)
     )

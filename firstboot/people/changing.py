@@ -68,6 +68,24 @@ def change_user(address: str, name: str | None, quota: str | None, as_json: bool
     _tell({"address": address.lower()}, f"{address} is changed. {when}", as_json=as_json)
 
 
+@click.command("forward")
+@click.argument("address")
+@click.argument("to", nargs=-1)
+@click.option("--none", "stop", is_flag=True, help="Send copies to nobody any more.")
+@_json
+def forward_user(address: str, to: tuple[str, ...], stop: bool, as_json: bool) -> None:
+    """Send copies of ADDRESS's mail TO addresses elsewhere, and to none but these.
+
+    The mail stays here as well. Likely spam is not sent on.
+    """
+    if bool(to) == stop:
+        raise click.UsageError("expected addresses, or --none")
+    when = _office().forward(address, to)
+    text = f"copies for {address} go to {', '.join(to) or 'nobody'}. {when}"
+    found = {"address": address.lower(), "forward_to": [each.lower() for each in to]}
+    _tell(found, text, as_json=as_json)
+
+
 @click.command("leave")
 @click.argument("address")
 @_json

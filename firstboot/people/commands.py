@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from firstboot.people.changing import add_user, apply_users, change_user, leave_user
+from firstboot.people.changing import add_user, apply_users, change_user, forward_user, leave_user
 from firstboot.people.desk import Desk
 
 SCOPES = ("mail", "dav", "send")
@@ -35,8 +35,8 @@ it is until they expire, locked under the person's password."""
 def user() -> None:
     """Who there is; passwords, app passwords, recovery codes.
 
-    Who there is stands in the settings (`mailstead settings`); `add`, `change` and `leave` change
-    it there, and at once where the services run. A person's mail is locked under the
+    Who there is stands in the settings (`mailstead settings`); `add`, `change`, `forward` and
+    `leave` change it there, and at once where the services run. A person's mail is locked under the
     password: nobody can look it up, and without it or the recovery code nobody gets at the mail.
 
     Passwords are asked for; where there is no terminal, each is read as a line from standard input,
@@ -44,7 +44,7 @@ def user() -> None:
     """
 
 
-for _command in (add_user, change_user, leave_user, apply_users):
+for _command in (add_user, change_user, forward_user, leave_user, apply_users):
     user.add_command(_command)
 
 

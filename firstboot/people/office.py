@@ -64,6 +64,11 @@ class Office:
         what = _words(address, name or "", (), quota)
         return self._change("people.change", what, register.change_person(address, name, quota))
 
+    def forward(self, address: str, to: Sequence[str]) -> str:
+        """Send copies of somebody's mail elsewhere, and to none but these; `to` may be empty."""
+        what = f"{address} to {', '.join(to) or 'nobody'}"
+        return self._change("people.forward", what, register.forward(address, to))
+
     def leave(self, address: str) -> str:
         """Take somebody out. Mail and keys stay until `mailstead user remove`."""
         return self._change("people.leave", address, register.take_out(address))

@@ -24,6 +24,7 @@ class Entry:
     address: str
     name: str
     aliases: tuple[str, ...]
+    forward_to: tuple[str, ...]
     quota: str | None
 
 
@@ -71,6 +72,17 @@ def change_person(address: str, name: str | None, quota: str | None) -> Edit:
         elif quota is not None:
             changes.append(Change((*place, "quota"), quota))
         return changes
+
+    return edit
+
+
+def forward(address: str, to: Sequence[str]) -> Edit:
+    """Send copies of somebody's mail to these addresses elsewhere and no others."""
+
+    def edit(settings: Mapping[str, Plain]) -> Sequence[Change]:
+        place = ("people", find(settings, address).index, "forward_to")
+        wanted = tuple(each.lower() for each in to)
+        return (Change(place, wanted) if wanted else Change(place, remove=True),)
 
     return edit
 
@@ -222,14 +234,13 @@ def _require_free(settings: Mapping[str, Plain], address: str) -> None:
 def _entries(settings: Mapping[str, Plain]) -> Iterator[Entry]:
     for index, entry in enumerate(_list(settings, "people")):
         if isinstance(entry, dict):
-            aliases, quota = entry.get("aliases"), entry.get("quota")
+            quota = entry.get("quota")
             yield Entry(
                 index,
                 str(entry.get("address", "")).lower(),
                 str(entry.get("name") or ""),
-                tuple(str(alias).lower() for alias in aliases)
-                if isinstance(aliases, tuple)
-                else (),
+                tuple(str(alias).lower() for alias in _list(entry, "aliases")),
+                tuple(str(to).lower() for to in _list(entry, "forward_to")),
                 None if quota is None else str(quota),
             )
 

@@ -113,6 +113,32 @@ def test_the_recovery_code_sets_another_password(browser: Browser, mail: Mail) -
     assert may_read(mail, password)
 
 
+def test_copies_go_elsewhere(browser: Browser, mail: Mail) -> None:
+    """From the page over the machine's socket to the settings, and back from the directory."""
+    password = mail.password(MARY)
+    sign_in(browser, mail, MARY.address, password)
+    browser.click('nav a[href="/forwarding"]')
+    for to, secret, said in (
+        ("mary@far.example", "wrong", "not your password"),
+        ("mary@example.com", password, "an address elsewhere"),
+        ("mary@far.example, somerville@far.example", password, "Saved"),
+    ):
+        browser.fill("to", to)
+        browser.fill("password", secret)
+        browser.click("main button")
+        assert said in browser.text
+        picture_in_both_themes(browser, f"forwarding-{said.split()[0]}")
+    browser.open(address(mail, "/"))
+    assert "Copies of your mail go to mary@far.example, somerville@far.example" in browser.text
+    picture_in_both_themes(browser, "overview-forwarding")
+    browser.open(address(mail, "/forwarding"))
+    browser.fill("to", "")
+    browser.fill("password", password)
+    browser.click("main button")
+    browser.open(address(mail, "/"))
+    assert "Copies of your mail" not in browser.text
+
+
 @pytest.mark.parametrize("browser", [1280], indirect=True)
 def test_another_browser_is_signed_out_from_here(browser: Browser, mail: Mail, album: Path) -> None:
     password = mail.password(ADA)

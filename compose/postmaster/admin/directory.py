@@ -37,6 +37,7 @@ class PersonState:
 
     address: str
     aliases: tuple[str, ...]
+    forward_to: tuple[str, ...]
     quota: int | None
     recovery_code: bool
     app_passwords: int
@@ -95,6 +96,7 @@ class PersonDirectory:
             return PersonState(
                 address=found["person"],
                 aliases=tuple(found["aliases"]),
+                forward_to=tuple(found["forward_to"]),
                 quota=found["quota"],
                 recovery_code=found["recovery_code"],
                 app_passwords=found["app_passwords"],

@@ -170,6 +170,12 @@ async def _destroy(control: Control, request: Mapping[str, Any]) -> Answer:
     return {}
 
 
+async def _prove(control: Control, request: Mapping[str, Any]) -> Answer:
+    login, secret, client = (_text(request, key) for key in ("person", "secret", "address"))
+    found = await control.authenticator.authenticate(login, secret, client, "machine")
+    return {"verdict": found.kind.value, "person": found.person}
+
+
 async def _reread(control: Control, _request: Mapping[str, Any]) -> Answer:
     now = control.roster.reread()
     event(logger, "directory", people=len(now.people), domains=len(now.domains))
@@ -188,6 +194,7 @@ OPERATIONS: Mapping[str, Callable[[Control, Mapping[str, Any]], Awaitable[Answer
     "second-factor-remove": _forget_factors,
     "vaults": _vaults,
     "destroy": _destroy,
+    "prove": _prove,  # secret, address: the client's, for the limits
     "reread": _reread,
 }
 

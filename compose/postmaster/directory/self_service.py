@@ -7,7 +7,7 @@ logged in as, or, with a recovery code, who somebody says to be.
 | `op` | Request besides | Answer besides `ok` |
 |---|---|---|
 | `log-in` | `login`, `password` | `person` |
-| `describe` | | `person`, `aliases`, `quota` (bytes or null), `stamp`, and as `control.list` |
+| `describe` | | `person`, `aliases`, `forward_to`, `quota` (bytes, null), `stamp`, and `list` |
 | `password` | `secret`, `new`; `code_only`: the recovery code alone will do | |
 | `recovery-code` | `secret` | `code` |
 | `app-add` | `secret`, `label`, `scopes` | `id`, `password` |
@@ -129,6 +129,7 @@ async def _do(control: Control, request: Mapping[str, Any]) -> Answer:
         {
             "person": person.address,
             "aliases": list(person.aliases),
+            "forward_to": list(person.forward_to),
             "quota": person.quota,
             "stamp": _stamp(entry),
             **state_of(entry),

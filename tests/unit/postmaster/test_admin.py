@@ -319,6 +319,7 @@ PATHS = (
     "/",
     "/app-passwords",
     "/app-passwords/new",
+    "/forwarding",
     "/password",
     "/recovery-code",
     "/second-factor",

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
+from click.testing import CliRunner
 
 from firstboot.administration.server import Server, listen
 from firstboot.base.audit import read_audit
+from firstboot.base.engine import Container
 from firstboot.base.paths import Paths
 from firstboot.base.settings import require_settings
 from firstboot.cli.serving import make_desk
+from postmaster.admin.machine_link import MachineError, MachineLink
+from postmaster.cli import cli
 from tests.unit.firstboot.people.running import NotingEngine, set_up
 from tests.unit.firstboot.samples import SETTINGS, write_share
-from tests.unit.postmaster.harness import Files, Stack
+from tests.unit.postmaster.harness import ADA, Files, Stack
+from tests.unit.postmaster.harness import PASSWORD as THEIRS
 from tests.unit.postmaster.pageclient import PageClient
 
 PASSWORD = "correct horse battery"
@@ -46,12 +52,30 @@ PATHS = (
 
 
 @dataclass
+class ProvingEngine(NotingEngine):
+    """Which has the real directory say whether a password is right."""
+
+    control: Path = Path()
+
+    def ask(
+        self, container: Container, argv: Sequence[str], lines: Sequence[str]
+    ) -> tuple[int, bytes]:
+        if "prove" not in argv:
+            return super().ask(container, argv, lines)
+        words = ["person", "--control", str(self.control), *argv[2:]]
+        done = CliRunner().invoke(cli, words, input="".join(f"{line}\n" for line in lines))
+        return done.exit_code, done.output.encode()
+
+
+@dataclass
 class Machine:
     """A machine behind the pages, and a browser at them."""
 
     paths: Paths
     engine: NotingEngine
     browser: PageClient
+    stack: Stack
+    socket: Path
 
     def sign_in(self, password: str = PASSWORD) -> str:
         return self.browser.send("/admin/sign-in", {"password": password}).words
@@ -63,13 +87,14 @@ def machine(files: Files, tmp_path: Path) -> Iterator[Machine]:
     paths.state_partition.mkdir(parents=True)
     write_share(paths.share)
     set_up(paths, SETTINGS + MORE)
-    engine = NotingEngine(("directory", "rspamd", "mta"), queue=QUEUE)
+    engine = ProvingEngine(("directory", "rspamd", "mta"), queue=QUEUE, control=files.control)
     listener = listen(tmp_path / "s/socket", os.getuid())
     server = Server(make_desk(paths, engine), os.getuid(), None)  # type: ignore[arg-type]
     thread = threading.Thread(target=server.serve, args=(listener,), daemon=True)
     thread.start()
     stack = Stack(files, grace=0.05)
-    yield Machine(paths, engine, PageClient(stack.start_admin(tmp_path / "s/socket")))
+    path = tmp_path / "s/socket"
+    yield Machine(paths, engine, PageClient(stack.start_admin(path)), stack, path)
     stack.stop()
     listener.shutdown(socket.SHUT_RDWR)
     thread.join(30)
@@ -145,6 +170,69 @@ def test_somebody_comes_changes_and_leaves(machine: Machine) -> None:
     verbs = [entry.verb for entry in read_audit(machine.paths.audit)]
     assert verbs[-2:] == ["aliases.remove", "people.leave"]
     assert "web 192.0.2.7" in browser.open("/admin/audit").words
+
+
+def test_copies_of_somebodys_mail(machine: Machine) -> None:
+    machine.sign_in()
+    browser, settings = machine.browser, machine.paths.settings
+    one = "/admin/people/one?address=ada@example.com"
+    fields = {"address": "ada@example.com", "to": "ada@example.net, Ada@example.org"}
+    assert "Changed." in browser.send(one, fields, to="/admin/people/forward").words
+    assert 'value="ada@example.net, ada@example.org"' in browser.open(one).text
+    reply = browser.send(one, {**fields, "to": "ada@example.com"}, to="/admin/people/forward")
+    assert (reply.status, "an address elsewhere" in reply.words) == (422, True)
+    browser.send(one, {**fields, "to": ""}, to="/admin/people/forward")
+    assert require_settings(settings).people[0].forward_to == ()
+
+
+def test_people_forward_their_own_mail_with_their_password(machine: Machine) -> None:
+    browser, settings = machine.browser, machine.paths.settings
+    browser.sign_in(ADA, THEIRS)
+    assert "Copies are not" in browser.open("/forwarding").words
+    new = {"to": "Ada@far.example; ada@far.example, lovelace@far.example"}
+    for wrong, status in (("", 422), ("wrong", 422)):
+        reply = browser.send("/forwarding", {**new, "password": wrong})
+        assert (reply.status, "This is not your password." in reply.words) == (status, True)
+        assert "Ada@far.example" in reply.text
+    assert require_settings(settings).people[0].forward_to == ()
+    assert "Saved." in browser.send("/forwarding", {**new, "password": THEIRS}).words
+    assert require_settings(settings).people[0].forward_to == (
+        "ada@far.example",
+        "lovelace@far.example",
+    )
+    entry = read_audit(machine.paths.audit)[-1]
+    assert (entry.who, entry.verb) == ("ada@example.com 192.0.2.7", "people.forward")
+    assert THEIRS not in machine.paths.audit.read_text()
+    reply = browser.send("/forwarding", {"to": "grace@example.com", "password": THEIRS})
+    assert (reply.status, "an address elsewhere" in reply.words) == (422, True)
+    # The directory shows what it has read.
+    files = machine.stack.files
+    text = files.settings.read_text()
+    known = "forward_to: ['<i>@far.example']\n    aliases:"
+    files.settings.write_text(text.replace("aliases:", known, 1))
+    machine.stack.control(b'{"op": "reread"}')
+    assert "Copies of your mail go to <i>@far.example." in browser.open("/").words
+    assert 'value="&lt;i&gt;@far.example"' in browser.open("/forwarding").text
+
+
+def test_nobody_forwards_the_mail_of_others(machine: Machine) -> None:
+    """Not even the container itself, which has no token of the administrator's to show."""
+    link = MachineLink(machine.socket)
+    for login, password in (("bob@example.com", THEIRS), ("ada@example.com", "guessed")):
+        before = machine.paths.settings.read_text()
+        with pytest.raises(MachineError) as caught:
+            asyncio.run(
+                link.ask(
+                    "own.forward",
+                    address=login,
+                    password=password,
+                    forward_to=["eve@far.example"],
+                    **{"from": "192.0.2.7"},
+                )
+            )
+        # Bob's password is right, but he is not in the settings of this machine.
+        assert caught.value.kind == ("refused" if login.startswith("bob") else "denied")
+        assert machine.paths.settings.read_text() == before
 
 
 def test_domains_and_their_records(machine: Machine) -> None:

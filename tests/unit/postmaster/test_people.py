@@ -493,6 +493,22 @@ def test_the_canary_is_not_destroyed(stack: Stack) -> None:
     assert "still has" in person(stack, "destroy", "canary@mail.example.com")["error"]
 
 
+def test_a_password_is_proved_to_the_machine(stack: Stack) -> None:
+    words = ("prove", "countess@example.com", "--from", "192.0.2.9")
+    assert person(stack, *words, lines=(PASSWORD,)) == {
+        "ok": True,
+        "verdict": "accepted",
+        "person": ADA,
+    }
+    app = person(
+        stack, "app-password", "add", ADA, "--label", "x", "--scope", "mail", lines=(PASSWORD,)
+    )
+    # An app password is not one's own.
+    for wrong in (app["password"], "wrong"):
+        found = person(stack, *words, lines=(wrong,))
+        assert (found["verdict"], found["person"]) == ("rejected", None)
+
+
 def test_who_there_is_changes_while_the_service_runs(stack: Stack) -> None:
     """No session ends; somebody new can log in, somebody taken out cannot, and mail follows."""
     settings = stack.files.settings

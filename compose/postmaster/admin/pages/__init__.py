@@ -9,6 +9,7 @@ from postmaster.admin.pages import (
     audit,
     domains,
     forgotten,
+    forwarding,
     language,
     overview,
     password,
@@ -25,6 +26,7 @@ from postmaster.admin.pages import (
 PAGES: tuple[Page, ...] = (
     *overview.PAGES,
     *app_passwords.PAGES,
+    *forwarding.PAGES,
     *password.PAGES,
     *recovery_code.PAGES,
     *second_factor.PAGES,

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from postmaster.admin.machine_link import MachineError
 from postmaster.admin.page import Page
+from postmaster.admin.pages.forwarding import addresses_in
 from postmaster.admin.visit import Visit
 
 LIST = "/admin/people"
@@ -68,6 +69,12 @@ async def remove_alias(visit: Visit) -> Response:
     return await _do(visit, "aliases.remove", "people.changed", alias=visit.form["alias"])
 
 
+async def forward(visit: Visit) -> Response:
+    """Copies elsewhere, or no more."""
+    address, to = visit.form["address"], addresses_in(visit.form["to"])
+    return await _do(visit, "people.forward", "people.changed", address=address, forward_to=to)
+
+
 async def leave(visit: Visit) -> Response:
     """Take somebody out, once that is confirmed."""
     address = visit.form["address"]
@@ -106,5 +113,6 @@ PAGES = (
     Page(f"{LIST}/one", show_one, change, administrator=True),
     Page(f"{LIST}/alias", take=add_alias, administrator=True),
     Page(f"{LIST}/alias/remove", take=remove_alias, administrator=True),
+    Page(f"{LIST}/forward", take=forward, administrator=True),
     Page(f"{LIST}/leave", take=leave, administrator=True),
 )

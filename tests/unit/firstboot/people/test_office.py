@@ -132,6 +132,23 @@ def test_groups_and_catch_alls_are_in_use(paths: Paths, engine: NotingEngine) ->
     assert engine.ran == [REREAD]
 
 
+def test_copies_go_elsewhere(desk: Office, paths: Paths) -> None:
+    assert desk.forward("countess@example.com", ["Ada@Example.net", "ada@example.org"]) == NOW
+    assert seen(paths)["people"][0]["forward_to"] == ["ada@example.net", "ada@example.org"]
+    assert desk.people()[0].forward_to == ("ada@example.net", "ada@example.org")
+    for wrong in (["ada@example.com"], ["x"], [f"a{number}@example.net" for number in range(11)]):
+        with pytest.raises(SettingsError, match=r"elsewhere|such as"):
+            desk.forward("ada@example.com", wrong)
+    with pytest.raises(PersonError, match="there is no"):
+        desk.forward("eve@example.com", [])
+    assert desk.people()[0].forward_to == ("ada@example.net", "ada@example.org")
+    desk.forward("ada@example.com", [])
+    assert desk.people()[0].forward_to == ()
+    assert "forward_to" not in paths.settings.read_text()
+    whats = [entry.what for entry in read_audit(paths.audit) if entry.outcome == "done"]
+    assert whats[-1] == "ada@example.com to nobody"
+
+
 def test_leaving(desk: Office, paths: Paths, engine: NotingEngine) -> None:
     with pytest.raises(PersonError, match="only person"):
         desk.leave("ada@example.com")
@@ -249,6 +266,12 @@ def test_the_commands(desk: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     found = json.loads(call(desk, monkeypatch, "domain", "list", "--json").output)["domains"]
     assert found[1] == {"name": "example.org", "addresses": []}
     assert call(desk, monkeypatch, "user", "change", "bob@example.com").exit_code == 2
+    forward = ("user", "forward", "bob@example.com")
+    assert call(desk, monkeypatch, *forward).exit_code == 2
+    assert call(desk, monkeypatch, *forward, "bob@example.net", "--none").exit_code == 2
+    shown = call(desk, monkeypatch, *forward, "Bob@example.net", "--json").output
+    assert json.loads(shown)["forward_to"] == ["bob@example.net"]
+    assert "go to nobody" in call(desk, monkeypatch, *forward, "--none").output
     assert "user remove" in call(desk, monkeypatch, "user", "leave", "bob@example.com").output
     assert len(desk.people()) == 1
 
