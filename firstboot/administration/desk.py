@@ -11,6 +11,7 @@ from firstboot.administration.protocol import (
     BusyError,
     Call,
     InvalidError,
+    Refusals,
     Request,
     Verb,
     parse_request,
@@ -18,19 +19,18 @@ from firstboot.administration.protocol import (
     validated,
 )
 from firstboot.administration.sessions import Sessions
+from firstboot.administration.tokens import Tokens
 from firstboot.base.errors import MailsteadError
 
 
 @dataclass
 class Desk:
-    """Answers requests by the one table of verbs.
-
-    `refused` are the errors by which a feature says no; `unexpected` tells people of a defect.
-    """
+    """Answers requests by the one table of verbs; `unexpected` tells people of a defect."""
 
     verbs: Mapping[str, Verb]
     sessions: Sessions
-    refused: tuple[type[MailsteadError], ...] = ()
+    tokens: Tokens
+    refusals: Refusals = field(default_factory=Refusals)
     unexpected: Callable[[Exception], MailsteadError] = lambda error: MailsteadError(repr(error))
     _running: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -42,16 +42,24 @@ class Desk:
             verb = self.verbs.get(request.verb)
             if verb is None:
                 raise InvalidError(f"there is no verb {request.verb!r}")
-            who = "" if verb.open else f"web {self.sessions.use(request.token).address}"
+            who = "" if verb.open else self._who(request, verb)
             arguments = validated(verb.arguments, request.arguments, request.verb)
             call = Call(who, request.token, progress)
             return {"ok": True, "result": dict(self._run(request, verb, call, arguments))}
         except MailsteadError as error:
-            return refusal(error, self.refused)
+            return refusal(error, self.refusals)
         except OSError:
             raise
         except Exception as error:
-            return refusal(self.unexpected(error), self.refused)
+            return refusal(self.unexpected(error), self.refusals)
+
+    def _who(self, request: Request, verb: Verb) -> str:
+        """Who asks, for the audit log. Raises DeniedError, ForbiddenError, InvalidError."""
+        if not request.address:
+            return f"web {self.sessions.use(request.token).address}"
+        scope = verb.http.scope if verb.http else None
+        label = self.tokens.use(request.token, request.address, scope)
+        return f"api {label} {request.address}"
 
     def _run(self, request: Request, verb: Verb, call: Call, arguments: Any) -> Mapping[str, Any]:
         if not verb.single:

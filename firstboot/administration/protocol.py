@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -18,7 +18,10 @@ from firstboot.base.errors import MailsteadError, SettingsError
 VERSION = 1
 MOST_BYTES = 64 * 1024  # of a request
 Model = TypeVar("Model", bound=BaseModel)
-Kind: TypeAlias = Literal["invalid", "refused", "busy", "failed", "denied"]
+Kind: TypeAlias = Literal["invalid", "missing", "refused", "busy", "failed", "denied", "forbidden"]
+# What a token of the API may be for; each verb that programs may ask is of one.
+Scope: TypeAlias = Literal["status", "read", "people", "domains", "queue"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 
 class InvalidError(MailsteadError):
@@ -33,6 +36,10 @@ class DeniedError(MailsteadError):
         self.wait = wait
 
 
+class ForbiddenError(MailsteadError):
+    """A token of the API is not for this verb."""
+
+
 class BusyError(MailsteadError):
     """Too much is being done at this moment; the same request may be right later."""
 
@@ -44,11 +51,15 @@ class Arguments(BaseModel):
 
 
 class Request(Arguments):
-    """One request; `arguments` are judged by the verb."""
+    """One request; `arguments` are judged by the verb.
+
+    `from` is the address of a program that uses the API: then `token` is one of the API's.
+    """
 
     version: Literal[1]
     verb: str = Field(max_length=64)
     token: str = Field("", max_length=128, repr=False)
+    address: str = Field("", alias="from", max_length=64)
     arguments: dict[str, Any] = Field({}, repr=False)
 
 
@@ -65,14 +76,28 @@ Result: TypeAlias = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
+class Http:
+    """How programs ask a verb by the API (docs/api.md), and the scope that it takes.
+
+    `{NAME}` in `path` is an argument. The others are in the query, or for POST and PATCH in a body.
+    """
+
+    method: Literal["GET", "POST", "PATCH", "DELETE"]
+    path: str
+    scope: Scope
+
+
+@dataclass(frozen=True)
 class Verb:
     """What can be asked: its arguments, and what it does. `run` raises MailsteadError.
 
-    An `open` verb needs nobody to be signed in. A `single` one runs once at a time.
+    Without `http` it is for who is signed in to the pages, and no token of the API does. An `open`
+    verb needs nobody to be signed in. A `single` one runs once at a time.
     """
 
     arguments: type[Arguments]
     run: Callable[[Call, Any], Result]
+    http: Http | None = None
     open: bool = False
     single: bool = False
 
@@ -103,22 +128,34 @@ def encode(answer: Mapping[str, Any]) -> bytes:
     return json.dumps(answer, ensure_ascii=False).encode(errors="replace") + b"\n"
 
 
-def refusal(error: MailsteadError, refused: tuple[type[MailsteadError], ...]) -> dict[str, Any]:
-    """The answer that an error is; those of the classes `refused` are a feature's no."""
+@dataclass(frozen=True)
+class Refusals:
+    """The errors by which features say no: that something is not there, or another no."""
+
+    missing: tuple[type[MailsteadError], ...] = ()
+    refused: tuple[type[MailsteadError], ...] = ()
+
+
+def refusal(error: MailsteadError, refusals: Refusals) -> dict[str, Any]:
+    """The answer that an error is."""
     answer = {
         "ok": False,
-        "kind": _kind(error, refused),
+        "kind": _kind(error, refusals),
         "error": error.message,
         "hint": error.hint,
     }
     return answer | ({"wait": error.wait} if isinstance(error, DeniedError) else {})
 
 
-def _kind(error: MailsteadError, refused: tuple[type[MailsteadError], ...]) -> Kind:
+def _kind(error: MailsteadError, refusals: Refusals) -> Kind:
     if isinstance(error, DeniedError):
         return "denied"
+    if isinstance(error, ForbiddenError):
+        return "forbidden"
     if isinstance(error, BusyError):
         return "busy"
     if isinstance(error, InvalidError | SettingsError):
         return "invalid"
-    return "refused" if isinstance(error, refused) else "failed"
+    if isinstance(error, refusals.missing):
+        return "missing"
+    return "refused" if isinstance(error, refusals.refused) else "failed"

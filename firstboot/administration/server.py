@@ -22,6 +22,7 @@ from firstboot.administration.protocol import (
     BusyError,
     DeniedError,
     InvalidError,
+    Refusals,
     encode,
     refusal,
 )
@@ -92,7 +93,7 @@ class Server:
     def _turn_away(self, connection: socket.socket, error: MailsteadError) -> None:
         with contextlib.suppress(OSError), connection:
             connection.settimeout(_FAREWELL_SECONDS)
-            connection.sendall(encode(refusal(error, ())))
+            connection.sendall(encode(refusal(error, Refusals())))
             connection.shutdown(socket.SHUT_WR)
             # What is not read when a socket is closed would take the answer with it.
             for _ in range(8):

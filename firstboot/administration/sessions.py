@@ -7,6 +7,7 @@ another password ends them, too.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import ipaddress
 import json
@@ -19,9 +20,10 @@ from pathlib import Path
 from firstboot.administration.protocol import DeniedError, InvalidError
 from firstboot.base.change import alone
 from firstboot.base.files import make_directory
+from firstboot.base.passwords import password_matches
 from firstboot.base.paths import Paths
 from firstboot.base.settings import require_settings
-from firstboot.system.administrator import check_from
+from firstboot.system.administrator import Verdict, check_from
 
 IDLE_SECONDS = 30 * 60
 LONGEST_SECONDS = 12 * 3600
@@ -58,10 +60,10 @@ class Sessions:
                 "this machine has no administrator's password",
                 "Set one on the machine's console or by SSH: mailstead admin password",
             )
-        verdict = check_from(password, phc, self.paths.web_tries, place_of(address), self.now)
+        right = functools.partial(password_matches, password, phc)
+        verdict = check_from(right, self.paths.web_tries, place_of(address), self.now)
         if not verdict.right:
-            hint = f"The next try counts in {verdict.wait:.0f} s." if verdict.wait else ""
-            raise DeniedError("this is not the password", hint, wait=round(verdict.wait, 1))
+            raise denied("this is not the password", verdict)
         token, now = secrets.token_urlsafe(_TOKEN_BYTES), self.now()
         with alone(self._lock):
             known = self._read(phc)[-(MOST_SESSIONS - 1) :]
@@ -114,6 +116,12 @@ class Sessions:
         self.paths.web_sessions.touch(mode=0o600)
         text = json.dumps([asdict(one) for one in sessions])
         self.paths.web_sessions.write_text(text, encoding="ascii")
+
+
+def denied(message: str, verdict: Verdict) -> DeniedError:
+    """What is said to whoever was not right."""
+    hint = f"The next try counts in {verdict.wait:.0f} s." if verdict.wait else ""
+    return DeniedError(message, hint, wait=round(verdict.wait, 1))
 
 
 def place_of(address: str) -> str:

@@ -39,6 +39,7 @@ BACKED_UP: tuple[Item, ...] = (
     Item("format", "files", "says which releases can use the rest"),
     Item("settings.yaml", "files", "all that the owner decided"),
     Item("audit.jsonl", "files", "who changed what"),
+    Item("api-tokens.json", "files", "programs that use the API go on"),
     Item("ssh/", "files", "by which the owner's SSH client knows the machine"),
     Item("backup/password", "files", "opens the repositories; later backups go on in them"),
     Item("backup/recovery.json", "files", "which recovery kit is the present one"),

@@ -258,6 +258,21 @@ class Paths:
         return self.runtime / "administration-tries"
 
     @property
+    def api_tokens(self) -> Path:
+        """Tokens of programs that use the API, by hashes."""
+        return self.state_partition / "api-tokens.json"
+
+    @property
+    def api_tokens_lock(self) -> Path:
+        """Keeps apart two that change them."""
+        return self.runtime / "api-tokens.lock"
+
+    @property
+    def api_tries(self) -> Path:
+        """Wrong tokens of the API since the start, a file a place."""
+        return self.runtime / "api-tries"
+
+    @property
     def administrator_tries(self) -> Path:
         """Wrong tries of the administrator's password since the start."""
         return self.runtime / "administrator-tries.json"

@@ -113,6 +113,13 @@ def _alarms() -> click.Command:
 
 
 @_named
+def _token() -> click.Command:
+    from firstboot.administration.commands import token
+
+    return token
+
+
+@_named
 def _administration() -> click.Command:
     from firstboot.cli.serving import administration
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from firstboot.administration.protocol import Arguments, Call, Result, Verb
+from firstboot.administration.protocol import Arguments, Call, Http, Result, Verb
 from firstboot.base.engine import Engine
 from firstboot.base.paths import Paths
 
@@ -113,13 +113,13 @@ class Machine:
     def verbs(self) -> dict[str, Verb]:
         """By their names."""
         return {
-            "status": Verb(Arguments, self.status),
-            "check": Verb(Groups, self.check, single=True),
-            "dns.records": Verb(Zone, self.records),
-            "dns.check": Verb(Zone, self.check_records, single=True),
-            "backup.status": Verb(Arguments, self.backups),
-            "update.status": Verb(Arguments, self.upgrades),
-            "certificate.status": Verb(Arguments, self.certificate),
+            "status": Verb(Arguments, self.status, _look("/status")),
+            "check": Verb(Groups, self.check, _look("/check"), single=True),
+            "backup.status": Verb(Arguments, self.backups, _look("/backups")),
+            "update.status": Verb(Arguments, self.upgrades, _look("/updates")),
+            "certificate.status": Verb(Arguments, self.certificate, _look("/certificate")),
+            "dns.records": Verb(Zone, self.records, _look("/dns")),
+            "dns.check": Verb(Zone, self.check_records, _look("/dns/check"), single=True),
         }
 
     def _plan(self, zone: Zone) -> Plan:
@@ -168,11 +168,11 @@ class Queue:
     def verbs(self) -> dict[str, Verb]:
         """By their names."""
         return {
-            "queue.list": Verb(Arguments, self.list_messages),
-            "queue.retry": Verb(Messages, self.retry),
-            "queue.hold": Verb(Messages, self.hold),
-            "queue.release": Verb(Messages, self.release),
-            "queue.delete": Verb(Messages, self.delete),
+            "queue.list": Verb(Arguments, self.list_messages, Http("GET", "/queue", "read")),
+            "queue.retry": Verb(Messages, self.retry, _deed("retry")),
+            "queue.hold": Verb(Messages, self.hold, _deed("hold")),
+            "queue.release": Verb(Messages, self.release, _deed("release")),
+            "queue.delete": Verb(Messages, self.delete, _deed("delete")),
         }
 
     def _change(self, deed: Deed, call: Call, wanted: Messages) -> dict[str, Any]:
@@ -191,6 +191,14 @@ class Queue:
         from firstboot.queue.spool import Spool
 
         return Spool(self.engine, PROJECT)
+
+
+def _look(path: str) -> Http:
+    return Http("GET", path, "status")
+
+
+def _deed(name: str) -> Http:
+    return Http("POST", f"/queue/{name}", "queue")
 
 
 def machine_verbs(paths: Paths, engine: Engine) -> dict[str, Verb]:

@@ -52,12 +52,15 @@ def administration(home: Path | None, engine: str | None, project: str) -> None:
 def make_desk(paths: Paths, engine: Engine, now: Callable[[], float] = time.monotonic) -> Desk:
     """What answers, with all its verbs; `now` is CLOCK_MONOTONIC."""
     from firstboot.administration.desk import Desk
+    from firstboot.administration.protocol import Refusals
     from firstboot.administration.sessions import Sessions
+    from firstboot.administration.tokens import NoTokenError, TokenError, Tokens
     from firstboot.cli.reporting import unexpected
     from firstboot.cli.verbs import all_verbs
-    from firstboot.people.desk import PersonError
+    from firstboot.people.desk import NobodyError, PersonError
     from firstboot.queue.messages import QueueError
 
-    sessions = Sessions(paths, now)
-    verbs = all_verbs(paths, engine, sessions)
-    return Desk(verbs, sessions, (PersonError, QueueError), unexpected)
+    sessions, tokens = Sessions(paths, now), Tokens(paths, now)
+    verbs = all_verbs(paths, engine, sessions, tokens)
+    refusals = Refusals((NobodyError, NoTokenError), (PersonError, QueueError, TokenError))
+    return Desk(verbs, sessions, tokens, refusals, unexpected)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from firstboot.administration.protocol import Arguments, Call, Result, Verb
+from firstboot.administration.protocol import SCOPES, Arguments, Call, Http, Result, Verb
 from firstboot.administration.sessions import IDLE_SECONDS, LONGEST_SECONDS, Sessions
+from firstboot.administration.tokens import Tokens
 from firstboot.base.engine import Engine
 from firstboot.base.errors import MailsteadError
 from firstboot.base.paths import Paths
@@ -22,6 +23,7 @@ from firstboot.cli.machine_verbs import machine_verbs
 from firstboot.cli.own_verbs import Own
 
 if TYPE_CHECKING:
+    from firstboot.cli.results import AliasesJson, DomainsJson, PeopleJson, PersonJson, WhenJson
     from firstboot.people.office import Office
 
 _MOST_ENTRIES = 1000
@@ -81,6 +83,19 @@ class DomainName(Arguments):
     name: str = Field(max_length=253)
 
 
+class NewToken(Arguments):
+    """As of `mailstead token add`."""
+
+    label: str = Field(max_length=200)
+    scopes: list[str] = Field(max_length=len(SCOPES))
+
+
+class TokenId(Arguments):
+    """A token of the API."""
+
+    id: str = Field(max_length=64)
+
+
 class Last(Arguments):
     """How many of the newest entries."""
 
@@ -94,7 +109,7 @@ class People:
     paths: Paths
     engine: Engine
 
-    def list_people(self, _call: Call, _arguments: Arguments) -> Result:
+    def list_people(self, _call: Call, _arguments: Arguments) -> PeopleJson:
         """Everybody in the settings, and how their mail is locked as far as the directory tells."""
         from firstboot.people.desk import ContainerDesk
 
@@ -108,7 +123,7 @@ class People:
             left = list(found["left"])
         except MailsteadError as error:
             problem = error.message
-        people = [
+        people: list[PersonJson] = [
             {
                 "address": entry.address,
                 "name": entry.name,
@@ -121,25 +136,25 @@ class People:
         ]
         return {"people": people, "left": left, "problem": problem}
 
-    def add(self, call: Call, new: NewPerson) -> Result:
+    def add(self, call: Call, new: NewPerson) -> WhenJson:
         """Add somebody."""
         office = self._office(call.who)
         when = office.add(new.address, new.password, new.name, new.aliases, new.quota)
         return {"when": when}
 
-    def change(self, call: Call, new: ChangedPerson) -> Result:
+    def change(self, call: Call, new: ChangedPerson) -> WhenJson:
         """Change name or quota."""
         return {"when": self._office(call.who).change(new.address, new.name, new.quota)}
 
-    def forward(self, call: Call, wanted: Forwards) -> Result:
+    def forward(self, call: Call, wanted: Forwards) -> WhenJson:
         """Send copies elsewhere, or no more."""
         return {"when": self._office(call.who).forward(wanted.address, wanted.forward_to)}
 
-    def leave(self, call: Call, who: Address) -> Result:
+    def leave(self, call: Call, who: Address) -> WhenJson:
         """Take somebody out."""
         return {"when": self._office(call.who).leave(who.address)}
 
-    def list_aliases(self, _call: Call, _arguments: Arguments) -> Result:
+    def list_aliases(self, _call: Call, _arguments: Arguments) -> AliasesJson:
         """Every alias with its person."""
         people = self._office("").people()
         return {
@@ -150,43 +165,51 @@ class People:
             ]
         }
 
-    def add_alias(self, call: Call, new: NewAlias) -> Result:
+    def add_alias(self, call: Call, new: NewAlias) -> WhenJson:
         """Add one."""
         return {"when": self._office(call.who).add_alias(new.alias, new.address)}
 
-    def remove_alias(self, call: Call, old: Alias) -> Result:
+    def remove_alias(self, call: Call, old: Alias) -> WhenJson:
         """Remove one."""
         return {"when": self._office(call.who).remove_alias(old.alias)}
 
-    def list_domains(self, _call: Call, _arguments: Arguments) -> Result:
+    def list_domains(self, _call: Call, _arguments: Arguments) -> DomainsJson:
         """Every domain with the addresses in it."""
         found = self._office("").domains()
         return {
             "domains": [{"name": name, "addresses": list(addresses)} for name, addresses in found]
         }
 
-    def add_domain(self, call: Call, new: DomainName) -> Result:
+    def add_domain(self, call: Call, new: DomainName) -> WhenJson:
         """Add one."""
         return {"when": self._office(call.who).add_domain(new.name)}
 
-    def remove_domain(self, call: Call, old: DomainName) -> Result:
+    def remove_domain(self, call: Call, old: DomainName) -> WhenJson:
         """Remove one that is not in use."""
         return {"when": self._office(call.who).remove_domain(old.name)}
 
     def verbs(self) -> dict[str, Verb]:
         """By their names."""
+        people, one = "/people", "/people/{address}"
+        aliases, domains = "/aliases", "/domains"
         return {
-            "people.list": Verb(Arguments, self.list_people),
-            "people.add": Verb(NewPerson, self.add),
-            "people.change": Verb(ChangedPerson, self.change),
-            "people.forward": Verb(Forwards, self.forward),
-            "people.leave": Verb(Address, self.leave),
-            "aliases.list": Verb(Arguments, self.list_aliases),
-            "aliases.add": Verb(NewAlias, self.add_alias),
-            "aliases.remove": Verb(Alias, self.remove_alias),
-            "domains.list": Verb(Arguments, self.list_domains),
-            "domains.add": Verb(DomainName, self.add_domain),
-            "domains.remove": Verb(DomainName, self.remove_domain),
+            "people.list": Verb(Arguments, self.list_people, Http("GET", people, "read")),
+            "people.add": Verb(NewPerson, self.add, Http("POST", people, "people")),
+            "people.change": Verb(ChangedPerson, self.change, Http("PATCH", one, "people")),
+            "people.forward": Verb(
+                Forwards, self.forward, Http("PATCH", one + "/forwarding", "people")
+            ),
+            "people.leave": Verb(Address, self.leave, Http("DELETE", one, "people")),
+            "aliases.list": Verb(Arguments, self.list_aliases, Http("GET", aliases, "read")),
+            "aliases.add": Verb(NewAlias, self.add_alias, Http("POST", aliases, "people")),
+            "aliases.remove": Verb(
+                Alias, self.remove_alias, Http("DELETE", aliases + "/{alias}", "people")
+            ),
+            "domains.list": Verb(Arguments, self.list_domains, Http("GET", domains, "read")),
+            "domains.add": Verb(DomainName, self.add_domain, Http("POST", domains, "domains")),
+            "domains.remove": Verb(
+                DomainName, self.remove_domain, Http("DELETE", domains + "/{name}", "domains")
+            ),
         }
 
     def _office(self, who: str) -> Office:
@@ -229,15 +252,57 @@ class Administrator:
         return {
             "administrator.login": Verb(Login, self.log_in, open=True),
             "administrator.logout": Verb(Arguments, self.log_out),
-            "audit.list": Verb(Last, self.audit),
+            "audit.list": Verb(Last, self.audit, Http("GET", "/audit", "read")),
         }
 
 
-def all_verbs(paths: Paths, engine: Engine, sessions: Sessions) -> dict[str, Verb]:
+@dataclass(frozen=True)
+class Programs:
+    """The verbs about the API: its tokens, and the document that tells what it is."""
+
+    paths: Paths
+    tokens: Tokens
+    table: Mapping[str, Verb]
+
+    def list_tokens(self, _call: Call, _arguments: Arguments) -> Result:
+        """All tokens, without what they are or their hashes."""
+        from firstboot.administration.commands import token_json
+
+        return {"tokens": [token_json(token) for token in self.tokens.all()]}
+
+    def add_token(self, call: Call, new: NewToken) -> Result:
+        """Make one; it is told this once."""
+        return vars(self.tokens.add(new.label, new.scopes, call.who))
+
+    def revoke_token(self, call: Call, old: TokenId) -> Result:
+        """End one."""
+        return {"label": self.tokens.revoke(old.id, call.who).label}
+
+    def describe(self, _call: Call, _arguments: Arguments) -> Result:
+        """The document of the API."""
+        from firstboot.administration.openapi import make_document
+        from firstboot.base.release import read_release
+        from firstboot.cli.results import result_types
+
+        version = read_release(self.paths.release).version
+        return make_document(self.table, result_types(), version)
+
+    def verbs(self) -> dict[str, Verb]:
+        """By their names."""
+        return {
+            "tokens.list": Verb(Arguments, self.list_tokens),
+            "tokens.add": Verb(NewToken, self.add_token),
+            "tokens.revoke": Verb(TokenId, self.revoke_token),
+            "api.describe": Verb(Arguments, self.describe, open=True),
+        }
+
+
+def all_verbs(paths: Paths, engine: Engine, sessions: Sessions, tokens: Tokens) -> dict[str, Verb]:
     """The table."""
-    return (
+    table = (
         Administrator(paths, sessions).verbs()
+        | machine_verbs(paths, engine)
         | People(paths, engine).verbs()
         | Own(paths, engine).verbs()
-        | machine_verbs(paths, engine)
     )
+    return table | Programs(paths, tokens, table).verbs()

@@ -20,6 +20,10 @@ class PersonError(MailsteadError):
     exit_code = 16
 
 
+class NobodyError(PersonError):
+    """There is no such person, alias or domain."""
+
+
 class Desk(Protocol):
     """Does what `postmaster person` can do."""
 

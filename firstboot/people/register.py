@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from firstboot.base.change import Change, Edit
 from firstboot.base.located import Plain
-from firstboot.people.desk import PersonError
+from firstboot.people.desk import NobodyError, PersonError
 
 AS_ALL = "default"  # a quota of nobody's own: that of all people counts
 
@@ -135,7 +135,7 @@ def remove_alias(alias: str) -> Edit:
             if alias.lower() in person.aliases:
                 left = tuple(known for known in person.aliases if known != alias.lower())
                 return (Change(("people", person.index, "aliases"), left),)
-        raise PersonError(f"there is no alias {alias}", "`mailstead alias list` shows all.")
+        raise NobodyError(f"there is no alias {alias}", "`mailstead alias list` shows all.")
 
     return edit
 
@@ -158,7 +158,7 @@ def remove_domain(name: str) -> Edit:
     def edit(settings: Mapping[str, Plain]) -> Sequence[Change]:
         known = domains(settings)
         if name.lower() not in known:
-            raise PersonError(
+            raise NobodyError(
                 f"{name} is no domain of this machine", "`mailstead domain list` shows all."
             )
         used = addresses_in(settings, name)
@@ -180,7 +180,7 @@ def find(settings: Mapping[str, Plain], address: str) -> Entry:
     for person in entries(settings):
         if wanted in (person.address, *person.aliases):
             return person
-    raise PersonError(f"there is no {address}", "`mailstead user list` shows who there is.")
+    raise NobodyError(f"there is no {address}", "`mailstead user list` shows who there is.")
 
 
 def addresses_in(settings: Mapping[str, Plain], domain: str) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -67,6 +68,11 @@ def check_password(
     comes from; each takes the same work. A try counts before it is looked at, so that cutting it
     off does not save it.
     """
+    right = functools.partial(password_matches, password, phc or _NOBODYS)
+    return _try(lambda: right() and phc is not None, tries_file, now)
+
+
+def _try(is_right: Callable[[], bool], tries_file: Path, now: Callable[[], float]) -> Verdict:
     tries_file.parent.mkdir(parents=True, exist_ok=True)
     lock = os.open(f"{tries_file}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -76,7 +82,7 @@ def check_password(
             return Verdict(False, wait)
         tries = _read(tries_file)[0] + 1
         _write(tries_file, tries, now())
-        right = password_matches(password, phc or _NOBODYS) and phc is not None
+        right = is_right()
         if right:
             tries_file.unlink(missing_ok=True)
         return Verdict(right, 0.0 if right else delay_after(tries))
@@ -85,16 +91,16 @@ def check_password(
 
 
 def check_from(
-    password: str,
-    phc: str,
+    is_right: Callable[[], bool],
     folder: Path,
     place: str,
     now: Callable[[], float] = time.monotonic,
 ) -> Verdict:
     """`check_password` for somebody who is not at the machine but at a `place` of the network.
 
-    Tries are counted by place, and for all places that were never right since the start together;
-    not together with those at the machine, whose owner nobody is to lock out from afar.
+    `is_right` looks at the password, or whatever opens there. Tries are counted by place, and for
+    all places that were never right since the start together; not together with those at the
+    machine, whose owner nobody is to lock out from afar.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     name = hashlib.sha256(place.encode()).hexdigest()[:32]
@@ -107,7 +113,7 @@ def check_from(
             wait = max(wait, seconds_to_wait(everywhere, now, FREE_FROM_EVERYWHERE))
         if wait > 0:
             return Verdict(False, wait)
-        verdict = check_password(password, phc, mine, now)
+        verdict = _try(is_right, mine, now)
         if verdict.right:
             known.touch(mode=0o600)
             everywhere.unlink(missing_ok=True)

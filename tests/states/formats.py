@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from firstboot.administration.tokens import Tokens
 from firstboot.backup.automatic import read_schedule as read_backup_schedule
 from firstboot.backup.keys import read_recovery
 from firstboot.backup.manifest import parse_manifest, read_hashes
@@ -85,6 +86,10 @@ def _read_settings(file: Path) -> object:
 def _read_format(file: Path) -> object:
     claim_state(file)
     return file
+
+
+def _read_tokens(file: Path) -> object:
+    return Tokens(dataclasses.replace(Paths(), state_partition=file.parent)).all()
 
 
 def _read_disk(file: Path) -> object:
@@ -223,6 +228,7 @@ FORMATS = (
     _text("format", "^", _read_format),
     _text("settings.yaml", "^version: ", _read_settings),
     _text("audit.jsonl", _JSON, read_audit),
+    _text("api-tokens.json", _JSON, _read_tokens),
     _text("disk.json", _JSON, _read_disk),
     _text("setup/draft.json", _JSON, _read_draft),
     _text("updates/history.json", _JSON, read_history),

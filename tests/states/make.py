@@ -26,13 +26,13 @@ from typing import Any
 
 import click
 
+from firstboot.administration.tokens import Tokens
 from firstboot.backup.automatic import Schedule as BackupSchedule
 from firstboot.backup.automatic import write_schedule as write_backup_schedule
 from firstboot.backup.folder import hand_over
 from firstboot.backup.keys import keep_recovery, known_recovery, repository_password
 from firstboot.backup.manifest import Manifest, hash_tree
 from firstboot.backup.plan import Plan, write_plan
-from firstboot.base.audit import note
 from firstboot.base.backups import Entry, note_backup
 from firstboot.base.compose import StackOptions
 from firstboot.base.files import make_directory, write_atomic
@@ -320,7 +320,8 @@ def _leave_upgrades(paths: Paths, version: str, now: datetime.datetime) -> dict[
     write_history(paths.update_history, attempts)
     write_schedule(paths.update_schedule, schedule)
     note_failure(paths, FAILURE)
-    note(paths, "console", "settings.change", "updates.window")
+    # The audit log notes it.
+    Tokens(paths).add("a monitor", ["status"], "console")
     leave_notice(paths, "upgrade-98.0.0", "The upgrade did not work", FAILURE)
     leave_alarm(
         paths.alarms, Alarm(ADA, "person_hour", 200, now, now + datetime.timedelta(hours=1))

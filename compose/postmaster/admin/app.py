@@ -10,8 +10,9 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
+from postmaster.admin.api import api_routes
 from postmaster.admin.directory import Problem, ProblemError
 from postmaster.admin.forms import TOKEN, FormError, new_secret, read_form, require_own_page
 from postmaster.admin.machine_link import MachineError
@@ -39,7 +40,8 @@ Endpoint: TypeAlias = "Callable[[Request], Awaitable[Response]]"
 
 def make_app(site: Site) -> Starlette:
     """Return the application."""
-    routes = [Route(f"/{name}", _file(name)) for name in FILES]
+    routes: list[BaseRoute] = [api_routes(site)]
+    routes += [Route(f"/{name}", _file(name)) for name in FILES]
     for page in PAGES:
         if page.show is not None:
             routes.append(Route(page.path, _endpoint(site, page, page.show), methods=["GET"]))

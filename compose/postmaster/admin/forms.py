@@ -72,17 +72,7 @@ class FormTokens:
 
 async def read_form(request: Request) -> Form:
     """Return the fields. Raises FormError when it is too large, too slow or of another kind."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != TYPE:
-        raise FormError(415)
-    data = bytearray()
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            async for chunk in request.stream():
-                data += chunk
-                if len(data) > MOST_BYTES:
-                    raise FormError(413)
-    except TimeoutError:
-        raise FormError(408) from None
+    data = await read_body(request, TYPE)
     try:
         fields = urllib.parse.parse_qs(
             data.decode("ascii"),
@@ -93,6 +83,22 @@ async def read_form(request: Request) -> Form:
     except ValueError:
         raise FormError(400) from None
     return Form(fields)
+
+
+async def read_body(request: Request, kind: str) -> bytes:
+    """Return the body. Raises FormError when it is too large, too slow or of another kind."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != kind:
+        raise FormError(415)
+    data = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                data += chunk
+                if len(data) > MOST_BYTES:
+                    raise FormError(413)
+    except TimeoutError:
+        raise FormError(408) from None
+    return bytes(data)
 
 
 def require_own_page(request: Request) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,10 +33,21 @@ class MachineLink:
 
     async def ask(self, verb: str, token: str = "", **arguments: Any) -> dict[str, Any]:
         """Return the result of a verb. Raises MachineError."""
+        return await self.call(verb, token, arguments)
+
+    async def call(
+        self, verb: str, token: str, arguments: Mapping[str, Any], client: str = ""
+    ) -> dict[str, Any]:
+        """The same with whatever was sent; `client` is the address of a program with a token."""
         request = {"version": 1, "verb": verb, "token": token, "arguments": arguments}
+        request |= {"from": client} if client else {}
+        try:
+            line = json.dumps(request).encode() + b"\n"
+        except RecursionError:
+            raise MachineError("invalid", "this is nested too deeply") from None
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                answer = await self._exchange(json.dumps(request).encode() + b"\n")
+                answer = await self._exchange(line)
             if answer["ok"]:
                 return dict(answer["result"])
             kind, message, hint = (str(answer[key]) for key in ("kind", "error", "hint"))

@@ -80,7 +80,7 @@ class Visit:
         """
         if error.kind in {"denied", "away"}:
             raise error
-        return 422 if error.kind in {"invalid", "refused"} else 503
+        return 422 if error.kind in {"invalid", "missing", "refused"} else 503
 
     def text(self, key: str, **values: object) -> str:
         """Return a text of the catalogue in the language of the page."""

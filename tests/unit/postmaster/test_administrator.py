@@ -48,6 +48,7 @@ PATHS = (
     "/admin/domains/records?domain=example.com",
     "/admin/queue",
     "/admin/audit",
+    "/admin/tokens",
 )
 
 

@@ -21,6 +21,7 @@ from postmaster.admin.pages import (
     second_step,
     sessions,
     sign_in,
+    tokens,
 )
 
 PAGES: tuple[Page, ...] = (
@@ -41,6 +42,7 @@ PAGES: tuple[Page, ...] = (
     *domains.PAGES,
     *queue.PAGES,
     *audit.PAGES,
+    *tokens.PAGES,
 )
 
 MENU = tuple((page.path, page.menu) for page in PAGES if page.menu and not page.administrator)

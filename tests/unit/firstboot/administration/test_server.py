@@ -15,7 +15,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from firstboot.administration.desk import Desk
-from firstboot.administration.protocol import MOST_BYTES, Arguments, Call, Verb
+from firstboot.administration.protocol import MOST_BYTES, Arguments, Call, Refusals, Verb
 from firstboot.administration.server import Server, inherited, listen
 from firstboot.administration.sessions import (
     IDLE_SECONDS,
@@ -23,6 +23,7 @@ from firstboot.administration.sessions import (
     Sessions,
     place_of,
 )
+from firstboot.administration.tokens import Tokens
 from firstboot.base.audit import read_audit
 from firstboot.base.errors import EngineError, MailsteadError
 from firstboot.base.paths import Paths
@@ -304,7 +305,8 @@ def test_no_one_else_may_ask(machine: Paths, engine: NotingEngine, tmp_path: Pat
 def served(verbs: dict[str, Callable[[Call, Any], dict[str, Any]]], tmp_path: Path) -> Running:
     """A server with verbs of a test, which nobody has to sign in for."""
     table = {name: Verb(Arguments, run, open=True, single=True) for name, run in verbs.items()}
-    desk = Desk(table, Sessions(Paths.below(tmp_path)), (PersonError,))
+    paths = Paths.below(tmp_path)
+    desk = Desk(table, Sessions(paths), Tokens(paths), Refusals(refused=(PersonError,)))
     return Running(desk, tmp_path / "s", user=os.getuid(), idle=0.2)
 
 
