@@ -86,6 +86,7 @@ def album() -> Path:
 @pytest.fixture(params=[1280, PHONE_WIDTH])
 def browser(album: Path, request: pytest.FixtureRequest, mail: Mail) -> Iterator[Browser]:
     """A browser with a fresh profile, on a desk and on a phone."""
-    with open_browser(album, request.param, here=mail.stack.hostname) as opened:
+    host, certificate = mail.stack.hostname, mail.stack.certificate
+    with open_browser(album, request.param, here=host, certificate=certificate) as opened:
         yield opened
         assert opened.console_errors() == []

@@ -75,3 +75,38 @@ def test_its_pages_are_in_chinese_too(browser: Browser, mail: Mail) -> None:
     picture_in_both_themes(browser, "second-factor-zh")
     browser.click("main .button")
     picture_in_both_themes(browser, "second-factor-app-zh")
+
+
+def test_a_passkey_from_its_making_to_its_end(browser: Browser, mail: Mail) -> None:
+    password = mail.password(MARY)
+    sign_in(browser, mail, MARY.address, password)
+    browser.click('nav a[href="/second-factor"]')
+    browser.click('main a[href="/second-factor/passkey"]')
+    picture_in_both_themes(browser, "passkey-new")
+    browser.add_passkey_holder()
+    browser.fill("label", "Key on my ring")
+    browser.fill("password", password)
+    browser.click("main button")
+    assert "factor is on" in browser.text
+    assert "Key on my ring" in browser.text
+    picture_in_both_themes(browser, "passkey-on")
+    assert not may_read(mail, password)
+    # A second one on the same key would be the same factor.
+    browser.click('main a[href="/second-factor/passkey"]')
+    browser.fill("label", "Once more")
+    browser.fill("password", password)
+    browser.find("main button").click()
+    browser.wait_for_text("The browser gave no passkey")
+    picture_in_both_themes(browser, "passkey-new-failed")
+
+    browser.click("header button")
+    sign_in(browser, mail, MARY.address, password)
+    picture_in_both_themes(browser, "second-step-passkey")
+    browser.click("main button")
+    assert browser.path == "/"
+
+    browser.click('nav a[href="/second-factor"]')
+    browser.fill("password", password)
+    browser.click("main .danger")
+    assert "is removed" in browser.text
+    assert may_read(mail, password)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.action_chains import ActionChains
@@ -45,7 +48,8 @@ if (!document.documentElement.lang) faults.push("no language");
 if (!document.title) faults.push("no title");
 if (document.querySelectorAll("main").length !== 1) faults.push("not one main part");
 if (document.documentElement.scrollWidth > window.innerWidth) faults.push("wider than the window");
-if (document.querySelector("script, [style], [onclick]")) faults.push("inline script or style");
+if (document.querySelector("script:not([src]), [style], [onclick]"))
+  faults.push("inline script or style");
 return faults;
 """
 
@@ -181,6 +185,12 @@ class Browser:
         path.write_bytes(base64.b64decode(taken["data"]))
         return path
 
+    def add_passkey_holder(self) -> None:
+        """Plug in a security key that is touched whenever it is asked (CDP, domain WebAuthn)."""
+        options = {"protocol": "ctap2", "transport": "usb", "automaticPresenceSimulation": True}
+        self.driver.execute_cdp_cmd("WebAuthn.enable", {})
+        self.driver.execute_cdp_cmd("WebAuthn.addVirtualAuthenticator", {"options": options})
+
     def darken(self, *, dark: bool = True) -> None:
         """What the person has chosen for all programs: light or dark."""
         feature = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
@@ -219,10 +229,13 @@ def _size(content: dict[str, float], width: int) -> dict[str, float]:
 
 
 @contextlib.contextmanager
-def open_browser(album: Path, width: int, *, here: str = "") -> Iterator[Browser]:
+def open_browser(
+    album: Path, width: int, *, here: str = "", certificate: Path | None = None
+) -> Iterator[Browser]:
     """Chromium with an empty profile; it has no sandbox, since tests may run as root.
 
-    `here`: a name that leads to this machine, whatever a name server says.
+    `here`: a name that leads to this machine, whatever a name server says. `certificate`: one (PEM)
+    that is good; with any other pages are shown, but get no passkeys.
     """
     options = ChromeOptions()
     options.binary_location = _program("chromium", "chromium-browser")
@@ -230,6 +243,8 @@ def open_browser(album: Path, width: int, *, here: str = "") -> Iterator[Browser
         options.add_argument(flag)
     if here:
         options.add_argument(f"--host-resolver-rules=MAP {here} 127.0.0.1")
+    if certificate:
+        options.add_argument(f"--ignore-certificate-errors-spki-list={_key_hash(certificate)}")
     options.add_argument(f"--window-size={max(width, 500)},{HEIGHTS.get(width, 900)}")
     options.set_capability("acceptInsecureCerts", True)
     options.set_capability("goog:loggingPrefs", {"browser": "WARNING"})
@@ -242,6 +257,13 @@ def open_browser(album: Path, width: int, *, here: str = "") -> Iterator[Browser
         yield Browser(driver, album, width)
     finally:
         driver.quit()
+
+
+def _key_hash(certificate: Path) -> str:
+    """The hash of a certificate's public key, as browsers pin one (RFC 7469, 2.4)."""
+    key = x509.load_pem_x509_certificate(certificate.read_bytes()).public_key()
+    spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return base64.b64encode(hashlib.sha256(spki).digest()).decode()
 
 
 def _program(*names: str) -> str:

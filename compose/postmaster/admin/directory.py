@@ -43,7 +43,7 @@ class PersonState:
     app_passwords: int
     sealed: int  # vaults that a reset has left closed
     stamp: str
-    second_factor: tuple[str, ...]  # the kinds: `totp`
+    second_factor: tuple[str, ...]  # the kinds: `totp`, `passkey`
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,24 @@ class NewTotp:
 
     key: str = field(repr=False)
     uri: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Passkey:
+    """One that was made before; times are seconds since 1970."""
+
+    id: str
+    label: str
+    created: int
+    last_use: int | None
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a browser is asked to do with a passkey (JSON), and the state for its answer."""
+
+    question: str
+    state: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -179,9 +197,53 @@ class PersonDirectory:
         """Take a code of the authenticator app, which works once."""
         await self._ask(op="totp-check", person=person, code=code, address=client)
 
-    async def remove_factors(self, person: str, secret: str, client: str) -> None:
-        """Remove all second factors of somebody who is logged in, by the password."""
-        await self._ask(op="factors-remove", person=person, secret=secret, address=client)
+    async def passkeys(self, person: str) -> tuple[Passkey, ...]:
+        """Return the passkeys of somebody."""
+        found = await self._ask(op="passkey-list", person=person, address="")
+        try:
+            return tuple(
+                Passkey(key["id"], key["label"], key["created"], key["last_use"])
+                for key in found["passkeys"]
+            )
+        except (KeyError, TypeError):
+            raise ProblemError(Problem.UNAVAILABLE) from None
+
+    async def ask_new_passkey(self, person: str) -> Question:
+        """Return a question for a browser that shall make a passkey."""
+        found = await self._ask(op="passkey-new", person=person, address="")
+        return Question(str(found["question"]), str(found["state"]))
+
+    async def add_passkey(
+        self, person: str, secret: str, *, label: str, state: str, answer: str, client: str
+    ) -> None:
+        """Take a new passkey. Problem.REFUSED: the answer is none to the question."""
+        await self._ask(
+            op="passkey-add",
+            person=person,
+            secret=secret,
+            label=label,
+            state=state,
+            answer=answer,
+            address=client,
+        )
+
+    async def ask_passkey(self, person: str) -> Question:
+        """Return a question for a browser that shall show a passkey."""
+        found = await self._ask(op="passkey-ask", person=person, address="")
+        return Question(str(found["question"]), str(found["state"]))
+
+    async def check_passkey(self, person: str, state: str, answer: str, client: str) -> None:
+        """Take the answer of a passkey."""
+        await self._ask(
+            op="passkey-check", person=person, state=state, answer=answer, address=client
+        )
+
+    async def remove_factor(self, person: str, secret: str, name: str, client: str) -> None:
+        """Remove a second factor of somebody who is logged in, by the password.
+
+        `name` is `totp`, or the id of a passkey.
+        """
+        await self._ask(op="factor-remove", person=person, secret=secret, id=name, address=client)
 
     async def drop_factors(self, person: str, code: str, client: str) -> None:
         """Remove all second factors of somebody who is not, by the recovery code."""

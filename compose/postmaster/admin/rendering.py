@@ -37,7 +37,14 @@ HEADERS: Mapping[str, str] = {
     "X-Robots-Tag": "noindex",
     "Cache-Control": "no-store",
 }
-FILES: Mapping[str, str] = {"style.css": "text/css", "icon.svg": "image/svg+xml"}
+# Of the pages that ask for a passkey, which no browser offers without a script.
+SCRIPT_POLICY = f"{POLICY}; script-src 'self'"
+SCRIPT = "passkeys.js"
+FILES: Mapping[str, str] = {
+    "style.css": "text/css",
+    "icon.svg": "image/svg+xml",
+    SCRIPT: "text/javascript",
+}
 FILE_SECONDS = 3600  # for which a browser keeps these
 
 
@@ -62,16 +69,22 @@ def templates() -> jinja2.Environment:
     )
     environment.filters["with_code"] = with_code
     # In its address, so that no browser shows the pages of one release in the style of another.
-    environment.globals["style"] = hashlib.sha256((HERE / "style.css").read_bytes()).hexdigest()[
-        :12
-    ]
+    environment.globals["style"] = _mark("style.css")
+    environment.globals["passkeys"] = _mark(SCRIPT)
     return environment
 
 
+def _mark(name: str) -> str:
+    return hashlib.sha256((HERE / name).read_bytes()).hexdigest()[:12]
+
+
 def render(name: str, status: int, values: Mapping[str, Any]) -> Response:
-    """Return a page from its template."""
+    """Return a page from its template; with `script` it may run the one for passkeys."""
     text = templates().get_template(f"{name}.j2").render(values)
-    return finished(HTMLResponse(text, status))
+    response = finished(HTMLResponse(text, status))
+    if values["script"]:
+        response.headers["Content-Security-Policy"] = SCRIPT_POLICY
+    return response
 
 
 def fixed_file(name: str) -> Response:

@@ -30,6 +30,7 @@ class Session:
     used: float
     stamp: str = ""  # of the password, see `directory.self_service`
     notice: str = ""  # a key of the catalogue, shown on the next page
+    asked: str = ""  # the state of the last question for a passkey, until it is answered
 
 
 @dataclass

@@ -105,6 +105,7 @@ class Visit:
             "notice": notice,
             "menu": self.site.administrator_menu if self.administrator else self.site.menu,
             "administrator": bool(self.administrator),
+            "script": False,
         }
         return render(name, status, shared | values)
 

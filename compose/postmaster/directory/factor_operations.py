@@ -8,6 +8,7 @@ from typing import Any
 
 from postmaster.directory.control import Control
 from postmaster.directory.desk import Answer
+from postmaster.directory.second_factors import TOTP
 from postmaster.logs import event
 from postmaster.query import text_of
 
@@ -15,8 +16,8 @@ logger = logging.getLogger(__name__)
 
 
 async def _new_totp(control: Control, request: Mapping[str, Any]) -> Answer:
-    person, issuer = control.person(request), control.roster.current.hostname
-    key, uri = control.factors.new_totp(person, issuer, text_of(request, "key"))
+    person = control.person(request)
+    key, uri = control.factors.new_totp(person, text_of(request, "key"))
     return {"key": key, "uri": uri}
 
 
@@ -37,8 +38,57 @@ async def _check_totp(control: Control, request: Mapping[str, Any]) -> Answer:
 
 async def _remove(control: Control, request: Mapping[str, Any]) -> Answer:
     person, secret = control.person(request), text_of(request, "secret")
-    await control.run(lambda: control.factors.remove(person, secret))
-    event(logger, "second-factor-removed", person=person.address)
+    name = text_of(request, "id")
+    await control.run(lambda: control.factors.remove(person, secret, name))
+    event(logger, "second-factor-removed", person=person.address, kind=_kind(name))
+    return {}
+
+
+def _kind(name: str) -> str:
+    return TOTP if name == TOTP else "passkey"
+
+
+async def _passkeys(control: Control, request: Mapping[str, Any]) -> Answer:
+    person = control.person(request)
+    known = await control.run(lambda: control.factors.passkeys(person))
+    return {
+        "passkeys": [
+            {
+                "id": passkey.id.hex(),
+                "label": passkey.label,
+                "created": passkey.created,
+                "last_use": passkey.last_use,
+            }
+            for passkey in known
+        ]
+    }
+
+
+async def _new_passkey(control: Control, request: Mapping[str, Any]) -> Answer:
+    person = control.person(request)
+    question, state = await control.run(lambda: control.factors.ask_new_passkey(person))
+    return {"question": question, "state": state}
+
+
+async def _add_passkey(control: Control, request: Mapping[str, Any]) -> Answer:
+    person, secret = control.person(request), text_of(request, "secret")
+    label, state, given = (text_of(request, key) for key in ("label", "state", "answer"))
+    await control.run(lambda: control.factors.add_passkey(person, secret, label, state, given))
+    event(logger, "second-factor-added", person=person.address, kind="passkey")
+    return {}
+
+
+async def _ask_passkey(control: Control, request: Mapping[str, Any]) -> Answer:
+    person = control.person(request)
+    question, state = await control.run(lambda: control.factors.ask_passkey(person))
+    return {"question": question, "state": state}
+
+
+async def _check_passkey(control: Control, request: Mapping[str, Any]) -> Answer:
+    person = control.person(request)
+    state, given = text_of(request, "state"), text_of(request, "answer")
+    await control.run(lambda: control.factors.check_passkey(person, state, given))
+    event(logger, "second-factor-accepted", person=person.address, kind="passkey")
     return {}
 
 
@@ -52,11 +102,18 @@ async def _drop(control: Control, request: Mapping[str, Any]) -> Answer:
 _Operation = Callable[[Control, Mapping[str, Any]], Awaitable[Answer]]
 
 # Who asks has shown the password before, and is trusted with that.
-FREE: Mapping[str, _Operation] = {"totp-new": _new_totp}  # key
+FREE: Mapping[str, _Operation] = {
+    "totp-new": _new_totp,  # key
+    "passkey-list": _passkeys,
+    "passkey-new": _new_passkey,
+    "passkey-ask": _ask_passkey,
+}
 # Each is a proof itself: by a password or recovery code, or by something short.
 PROVEN: Mapping[str, _Operation] = {
     "totp-add": _add_totp,  # secret, key, code
-    "factors-remove": _remove,  # secret
+    "passkey-add": _add_passkey,  # secret, label, state, answer
+    "passkey-check": _check_passkey,  # state, answer
+    "factor-remove": _remove,  # secret, id
     "factors-drop": _drop,  # secret: the recovery code
 }
 SHORT: Mapping[str, _Operation] = {"totp-check": _check_totp}  # code

@@ -11,16 +11,21 @@ shown is wrong, AccountError when something is not done, and StorageUnavailableE
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from postmaster.crypto import person_id
 from postmaster.crypto.codes import read_recovery_code
 from postmaster.crypto.totp import new_key, read_key, step_of, uri_of, written
 from postmaster.crypto.wraps import WrapKind
 from postmaster.directory.changes import Changes
-from postmaster.directory.factor_table import FactorTable, Totp
+from postmaster.directory.factor_table import FactorTable, Passkey, Totp
 from postmaster.directory.keyring import Keyring
 from postmaster.directory.people import Person
 from postmaster.errors import AccountError, SecretRefusedError
+
+TOTP = "totp"  # the name of an authenticator app; a passkey's is its id in hexadecimal digits
+MAX_PASSKEYS = 20  # of one person
+MAX_LABEL = 60  # characters
 
 
 def now() -> float:
@@ -28,21 +33,31 @@ def now() -> float:
     return time.time()
 
 
+def read_name(name: str) -> bytes:
+    """Return the id of a passkey, b"" for what is none."""
+    try:
+        return bytes.fromhex(name)
+    except ValueError:
+        return b""
+
+
 class SecondFactors:
     """All of that."""
 
-    def __init__(self, keys: Keyring, changes: Changes) -> None:
+    def __init__(self, keys: Keyring, changes: Changes, host: Callable[[], str]) -> None:
+        """`host` returns the name that the pages are at; passkeys are for it and no other."""
+        self._host = host
         self._keys = keys
         self._changes = changes
         self._table = FactorTable(keys.database.query)
 
-    def new_totp(self, person: Person, issuer: str, key: str) -> tuple[str, str]:
+    def new_totp(self, person: Person, key: str) -> tuple[str, str]:
         """Return a key for an authenticator app and its `otpauth:` address; nothing is kept.
 
         It is a new one unless `key` is one that was made before and not used yet.
         """
         made = read_key(key) or new_key()
-        return written(made), uri_of(made, person.address, issuer)
+        return written(made), uri_of(made, person.address, self._host())
 
     def add_totp(self, person: Person, password: str, key: str, code: str) -> None:
         """Take an authenticator app that shows, by a code, that it has the key.
@@ -66,11 +81,74 @@ class SecondFactors:
         if totp is None or step is None or not self._table.take_step(owner, totp, step):
             raise SecretRefusedError(f"this is no code of {person.address}")
 
-    def remove(self, person: Person, password: str) -> None:
-        """Remove all second factors of somebody who shows the password."""
+    def passkeys(self, person: Person) -> tuple[Passkey, ...]:
+        """Return somebody's passkeys."""
+        return self._table.passkeys(person_id(person.address))
+
+    def ask_new_passkey(self, person: Person) -> tuple[str, str]:
+        """Return a question for a browser, and the state for its answer; nothing is kept."""
+        from postmaster.directory.passkeys import ask_new  # noqa: PLC0415 - see there
+
+        known = self.passkeys(person)
+        if len(known) >= MAX_PASSKEYS:
+            raise AccountError(f"{person.address} has {MAX_PASSKEYS} passkeys", "remove one")
+        return ask_new(self._host(), person.address, [passkey.credential for passkey in known])
+
+    def add_passkey(
+        self, person: Person, password: str, label: str, state: str, answer: str
+    ) -> None:
+        """Take the passkey that has answered.
+
+        Raises AccountError for an answer that is none, SecretRefusedError for a wrong password.
+        """
+        from postmaster.directory.passkeys import AnswerError, read_new  # noqa: PLC0415
+
+        if not label.isprintable() or not 0 < len(label) <= MAX_LABEL:
+            raise AccountError(f"a label has 1 to {MAX_LABEL} printable characters")
+        try:
+            name, credential, counter = read_new(self._host(), state, answer)
+        except AnswerError:
+            raise AccountError("this is no answer of a new passkey") from None
+        known = self.passkeys(person)
+        if len(known) >= MAX_PASSKEYS or name in {passkey.id for passkey in known}:
+            raise AccountError(f"{person.address} has this passkey already, or too many")
         _, opened = self._changes.prove_and_lock(person, password)
         opened.wipe()
-        self.forget(person.address)
+        self._table.add_passkey(person_id(person.address), name, label, credential, counter)
+
+    def ask_passkey(self, person: Person) -> tuple[str, str]:
+        """Return a question for a browser that shall show a passkey, and the state."""
+        from postmaster.directory.passkeys import ask_known  # noqa: PLC0415
+
+        known = self.passkeys(person)
+        if not known:
+            raise AccountError(f"{person.address} has no passkey")
+        return ask_known(self._host(), [passkey.credential for passkey in known])
+
+    def check_passkey(self, person: Person, state: str, answer: str) -> None:
+        """Take the answer of a passkey."""
+        from postmaster.directory.passkeys import AnswerError, read_known  # noqa: PLC0415
+
+        known = [passkey.credential for passkey in self.passkeys(person)]
+        try:
+            name, counter = read_known(self._host(), known, state, answer)
+        except AnswerError:
+            raise SecretRefusedError(f"this is no passkey of {person.address}") from None
+        if not self._table.note_passkey(person_id(person.address), name, counter):
+            raise SecretRefusedError(f"a passkey of {person.address} has shown this before")
+
+    def remove(self, person: Person, password: str, name: str) -> None:
+        """Remove one of somebody who shows the password: `totp`, or a passkey by its id."""
+        _, opened = self._changes.prove_and_lock(person, password)
+        opened.wipe()
+        owner = person_id(person.address)
+        if name == TOTP:
+            gone = self._table.remove_totp(owner)
+        else:
+            gone = self._table.remove_passkey(owner, read_name(name))
+        if not gone:
+            raise AccountError(f"{person.address} has no such second factor")
+        self._keys.database.forget_log()
 
     def drop(self, person: Person, recovery_code: str) -> None:
         """Do the same for somebody who has lost them; no password will do in place of the code."""
@@ -86,6 +164,6 @@ class SecondFactors:
 
     def forget(self, address: str) -> bool:
         """Remove all second factors of somebody, unasked; say whether there was one."""
-        known = self._table.remove(person_id(address))
+        known = self._table.remove_all(person_id(address))
         self._keys.database.forget_log()
         return known

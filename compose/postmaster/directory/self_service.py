@@ -17,7 +17,11 @@ logged in as, or, with a recovery code, who somebody says to be.
 | `totp-new` | `key`: "", or one that was made so | `key`, `uri`: for an authenticator app |
 | `totp-add` | `secret`, `key`, `code` | |
 | `totp-check` | `code` | |
-| `factors-remove` | `secret` | |
+| `passkey-list` | | `passkeys` |
+| `passkey-new`, `passkey-ask` | | `question` for the browser, `state` for its answer |
+| `passkey-add` | `secret`, `label`, `state`, `answer` | |
+| `passkey-check` | `state`, `answer` | |
+| `factor-remove` | `secret`, `id`: of a passkey, or `totp` | |
 | `factors-drop` | `secret`: the recovery code | |
 
 Or `{"ok": false, "problem"}`: `wrong`, `limited`, `unavailable`, `refused`, or `nobody`. `stamp`
@@ -54,6 +58,7 @@ _PROVEN = {
     **factor_operations.PROVEN,
     **factor_operations.SHORT,
 }
+_SECRETS = ("secret", "code", "answer")
 _FREE = {
     **{name: OPERATIONS[name] for name in ("app-list", "app-revoke")},
     **factor_operations.FREE,
@@ -108,7 +113,7 @@ async def _do(control: Control, request: Mapping[str, Any]) -> Answer:
     if name in _PROVEN:
         if person is None:
             # It takes as long as for somebody who exists.
-            secret = text_of(request, "code" if name in factor_operations.SHORT else "secret")
+            secret = text_of(request, next(key for key in _SECRETS if key in request))
             await control.authenticator.authenticate(login, secret, address, SERVICE)
             return _problem("wrong")
         done = await control.authenticator.proven(

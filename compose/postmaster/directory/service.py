@@ -176,7 +176,8 @@ async def serving_directory(options: DirectoryOptions) -> AsyncIterator[Director
     counter = SendingCounter(cache, options.alarms)
     queries = LocalQueries(roster, authenticator, accounts, token)
     changes = Changes(keys)
-    control = Control(roster, authenticator, keys, changes, SecondFactors(keys, changes))
+    factors = SecondFactors(keys, changes, lambda: roster.current.hostname)
+    control = Control(roster, authenticator, keys, changes, factors)
     async with AsyncExitStack() as stack:
         stack.callback(keys.database.close)
         stack.push_async_callback(cache.close)
