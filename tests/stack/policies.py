@@ -20,6 +20,7 @@ import docker
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from firstboot.base.waiting import wait_for
 from tests.stack.boxes import Boxes
@@ -88,7 +89,7 @@ class Far:
 def make_pair(folder: Path, names: list[str]) -> tuple[Path, Path]:
     """A certificate for some names that is its own authority: alone, and with its key."""
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
     now = datetime.datetime.now(datetime.UTC)
     made = (
         x509.CertificateBuilder()
@@ -98,7 +99,8 @@ def make_pair(folder: Path, names: list[str]) -> tuple[Path, Path]:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in names]), critical=True)
+        .add_extension(x509.SubjectAlternativeName(list(map(x509.DNSName, names))), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
         .public_bytes(serialization.Encoding.PEM)
     )
