@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 MESSAGES = 50  # of one command that are learned; the first ones
 WAITING = 32  # commands that wait for their turn, of everybody together
+TRIES = 3  # to find a message in the inbox that is not learned yet
 RECENT = 200  # messages of the inbox among which one that is no spam is looked for
 
 _JUNK, _TRASH = "\\Junk", "\\Trash"
@@ -117,12 +118,19 @@ class Teacher:
             return False
         news = await self._filter.learn(lesson.person, message, spam=lesson.spam)
         if news and lesson.spam:
-            # One is told from the other only where both are known, and hardly anybody moves mail
-            # out of Junk: for each spam, what was read and left in the inbox is no spam.
-            kept = await box.run(lambda opened: _read_kept(opened, lesson.not_ham))
-            if kept is not None:
-                await self._filter.learn(lesson.person, kept, spam=False)
+            await self._teach_kept(lesson, box)
         return news
+
+    async def _teach_kept(self, lesson: _Lesson, box: OpenMailbox) -> None:
+        """Teach one message that was read and left in the inbox as no spam.
+
+        One kind is told from the other only where both are known, and hardly anybody moves mail
+        out of Junk.
+        """
+        for _ in range(TRIES):
+            kept = await box.run(lambda opened: _read_kept(opened, lesson.not_ham))
+            if kept is None or await self._filter.learn(lesson.person, kept, spam=False):
+                return
 
 
 def _read(box: Mailbox, folder: int, uid: int) -> bytes | None:
@@ -143,7 +151,7 @@ def _read_kept(box: Mailbox, but: frozenset[int]) -> bytes | None:
         if "\\Seen" in message.flags and "\\Deleted" not in message.flags
         if message.size <= LARGE and message.uid not in but
     ]
-    # Any of them: which one does not matter, but the same one again and again would teach nothing.
+    # Any of them: which one does not matter, but the same one each time would teach nothing.
     return next(_raw(box, inbox, random.choice(kept)), None) if kept else None  # noqa: S311
 
 

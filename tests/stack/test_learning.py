@@ -60,17 +60,19 @@ def lessons(boxes: Boxes, person: Person, kind: str) -> int:
     return int(output.strip() or 0)
 
 
-def put(imap: imaplib.IMAP4, words: Sequence[str], folder: str, flags: str = "") -> None:
-    """Put LESSONS messages that are about something into a folder."""
+def put(
+    imap: imaplib.IMAP4, words: Sequence[str], folder: str, flags: str = "", *, times: int = 1
+) -> None:
+    """Put some LESSONS messages that are about something into a folder."""
     dice = random.Random(1)  # noqa: S311 - the same messages each time
-    for _ in range(LESSONS):
+    for _ in range(LESSONS * times):
         imap.append(folder, flags, "", written(new_mark(), words, dice))
 
 
 def teach(mail: Mail, boxes: Boxes, person: Person) -> None:
     """Have somebody move to Junk what is on sale, and leave what is about a garden."""
     with mail.imap(person) as imap:
-        put(imap, GARDEN, "INBOX", "(\\Seen)")
+        put(imap, GARDEN, "INBOX", "(\\Seen)", times=3)
         put(imap, SALE, "Archive")
         imap.select("Archive")
         assert imap.uid("MOVE", "1:*", "Junk")[0] == "OK"
@@ -118,7 +120,8 @@ def test_another_opinion_is_unlearned(mail: Mail, boxes: Boxes) -> None:
     spam, ham = (lessons(boxes, ADA, kind) for kind in ("spam", "ham"))
     with mail.imap(ADA) as imap:
         imap.select("Junk")
-        assert imap.uid("MOVE", "1", "INBOX")[0] == "OK"
+        taught = imap.uid("SEARCH", "TEXT", "jackpot")[1][0].split()[0].decode()
+        assert imap.uid("MOVE", taught, "INBOX")[0] == "OK"
         wait_for(
             lambda: (
                 (lessons(boxes, ADA, "spam"), lessons(boxes, ADA, "ham")) == (spam - 1, ham + 1)
