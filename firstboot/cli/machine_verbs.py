@@ -35,7 +35,8 @@ class Zone(Arguments):
 class Messages(Arguments):
     """Messages of the queue by their IDs."""
 
-    ids: list[Annotated[str, Field(max_length=64)]] = Field(min_length=1, max_length=1000)
+    # All of them fit into a body of the API.
+    ids: list[Annotated[str, Field(max_length=32)]] = Field(min_length=1, max_length=400)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from postmaster.admin.api import api_routes
+from postmaster.admin.api import api_routes, problem
 from postmaster.admin.directory import Problem, ProblemError
 from postmaster.admin.forms import TOKEN, FormError, new_secret, read_form, require_own_page
 from postmaster.admin.machine_link import MachineError
@@ -113,7 +113,10 @@ def _refusal(site: Site) -> Callable[[Request, Exception], Awaitable[Response]]:
     """A page for what could not be done, which never says more than that."""
 
     async def respond(request: Request, error: Exception) -> Response:
-        headers = {}
+        headers: dict[str, str] = {}
+        # Such as a line end in the path, for which nothing is routed to the API.
+        if request.scope["path"].startswith("/api/") and isinstance(error, HTTPException):
+            return problem(error.status_code, headers=error.headers)
         if isinstance(error, FormError):
             status, key = error.status, "form"
         elif isinstance(error, HTTPException):

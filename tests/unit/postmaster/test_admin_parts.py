@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from firstboot.administration import sessions as machine_sessions
+from firstboot.administration.tokens import Tokens
 from firstboot.base.engine import Engine
 from firstboot.base.paths import Paths
 from firstboot.cli.verbs import all_verbs
@@ -30,9 +31,12 @@ _MADE = re.compile(
     r"refusal\.(form|gone|away|defect)-(heading|text)|apps\.(mail|send|dav)(-help)?"
     r"|administrator\.(backup|certificate)-[a-z-]+|domains\.state-[a-z]+"
     r"|queue\.(retry|hold|release|delete)(-done)?"
+    r"|tokens\.(status|read|people|domains|queue)(-help)?"
 )
 # What the machine is asked, which looks like a key.
-_VERBS = frozenset(all_verbs(Paths(), Engine(), machine_sessions.Sessions(Paths())))
+_VERBS = frozenset(
+    all_verbs(Paths(), Engine(), machine_sessions.Sessions(Paths()), Tokens(Paths()))
+)
 
 
 def used_keys() -> set[str]:

@@ -21,10 +21,17 @@ from tests.unit.postmaster.pageclient import PageClient, Reply
 from tests.unit.postmaster.test_administrator import WAITING, Machine
 
 machine = test_administrator.machine
-BOB = {"address": "bob@example.com", "password": "a long password", "aliases": [], "quota": "1G"}
+BOB: dict[str, Any] = {
+    "address": "bob@example.com",
+    "password": "a long password",
+    "aliases": [],
+    "quota": "1G",
+}
 
 WRONG: tuple[tuple[str, str, Any, int], ...] = (
+    ("GET", "", None, 404),
     ("GET", "/nothing", None, 404),
+    ("DELETE", "/aliases/%0A", None, 404),
     ("GET", "/people/ada@example.com", None, 405),
     ("PUT", "/people", BOB, 405),
     ("OPTIONS", "/people", None, 405),

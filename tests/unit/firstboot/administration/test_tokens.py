@@ -37,7 +37,7 @@ def test_it_is_for_its_scopes(tokens: Tokens) -> None:
     assert tokens.all()[0].scopes == ("status", "read")
     for scope in ("people", None):
         with pytest.raises(ForbiddenError, match="is not for"):
-            tokens.use(made.token, HERE, scope)  # type: ignore[arg-type]
+            tokens.use(made.token, HERE, scope)
 
 
 @pytest.mark.parametrize("label", ["", " ", "x" * 61, "two\nlines", "\x1b[31m"])
