@@ -120,7 +120,7 @@ def test_copies_go_elsewhere(browser: Browser, mail: Mail) -> None:
     browser.click('nav a[href="/forwarding"]')
     for to, secret, said in (
         ("mary@far.example", "wrong", "not your password"),
-        ("mary@example.com", password, "an address elsewhere"),
+        ("mary@example.com", password, "addresses elsewhere"),
         ("mary@far.example, somerville@far.example", password, "Saved"),
     ):
         browser.fill("to", to)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from starlette.responses import Response
 
@@ -16,32 +17,23 @@ PATH = "/forwarding"
 
 async def show(visit: Visit) -> Response:
     """What it means, where copies go, and the form."""
-    return visit.page("forwarding", to=", ".join(visit.me.forward_to), problems={}, refused=None)
+    return visit.page("forwarding", to=", ".join(visit.me.forward_to), problems={})
 
 
 async def take(visit: Visit) -> Response:
     """Send copies there and nowhere else. The machine has the directory check the password."""
     to, secret = visit.form["to"], visit.form["password"]
-    problems, refused, status = {}, None, 422
-    if not secret:
-        problems["password"] = "common.wrong-password"  # noqa: S105
-    else:
+    field, key, status = _PROBLEMS["denied"]
+    if secret:
+        wanted: dict[str, Any] = {"forward_to": addresses_in(to), "from": visit.client}
+        person = visit.me.address
         try:
-            await visit.site.link.ask(
-                "own.forward",
-                address=visit.me.address,
-                password=secret,
-                forward_to=addresses_in(to),
-                **{"from": visit.client},
-            )
-            return visit.go(PATH, "forwarding.done")
+            await visit.site.link.ask("own.forward", address=person, password=secret, **wanted)
         except MachineError as error:
-            if error.kind in {"invalid", "refused"}:
-                refused = error
-            else:
-                key, status = _PROBLEMS.get(error.kind, ("common.away", 503))
-                problems["password"] = key
-    return visit.page("forwarding", status=status, to=to, problems=problems, refused=refused)
+            field, key, status = _PROBLEMS.get(error.kind, ("password", "common.away", 503))
+        else:
+            return visit.go(PATH, "forwarding.done")
+    return visit.page("forwarding", status=status, to=to, problems={field: key})
 
 
 def addresses_in(text: str) -> list[str]:
@@ -49,6 +41,12 @@ def addresses_in(text: str) -> list[str]:
     return list(dict.fromkeys(normalise(part) for part in re.split(r"[\s,;]+", text) if part))
 
 
-_PROBLEMS = {"denied": ("common.wrong-password", 422), "busy": ("common.limited", 429)}
+# By what the machine says: the field, the text, and the status in HTTP.
+_PROBLEMS = {
+    "denied": ("password", "common.wrong-password", 422),
+    "busy": ("password", "common.limited", 429),
+    "invalid": ("to", "forwarding.wrong", 422),
+    "refused": ("to", "common.refused", 422),
+}
 
 PAGES = (Page(PATH, show, take, menu="forwarding.menu"),)
