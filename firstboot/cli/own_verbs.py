@@ -54,7 +54,7 @@ class Own:
         from firstboot.base.compose import PROJECT
         from firstboot.people.desk import ContainerDesk
 
-        words = ("prove", login, "--from", client)
+        words = ("prove", "--from", client, "--", login)
         found = ContainerDesk(self.engine, PROJECT).ask(words, (password,))
         if found["verdict"] == "accepted":
             return str(found["person"])

@@ -220,7 +220,11 @@ def test_people_forward_their_own_mail_with_their_password(machine: Machine) -> 
 def test_nobody_forwards_the_mail_of_others(machine: Machine) -> None:
     """Not even the container itself, which has no token of the administrator's to show."""
     link = MachineLink(machine.socket)
-    for login, password in (("bob@example.com", THEIRS), ("ada@example.com", "guessed")):
+    for login, password in (
+        ("bob@example.com", THEIRS),
+        ("ada@example.com", "guessed"),
+        ("--help", THEIRS),
+    ):
         before = machine.paths.settings.read_text()
         with pytest.raises(MachineError) as caught:
             asyncio.run(
@@ -233,7 +237,7 @@ def test_nobody_forwards_the_mail_of_others(machine: Machine) -> None:
                 )
             )
         # Bob's password is right, but he is not in the settings of this machine.
-        assert caught.value.kind == ("refused" if login.startswith("bob") else "denied")
+        assert caught.value.kind == ("refused" if login.startswith("bob") else "denied"), login
         assert machine.paths.settings.read_text() == before
 
 
