@@ -1,8 +1,8 @@
 """Passkeys as second factors: WebAuthn (W3C, Level 2), by Yubico's fido2.
 
 Asked for is a key that is there and was touched; not a PIN or a finger, since the password was
-shown before, and not who made it. What blocks is in `second_factors`, which imports this when
-somebody has a passkey: it takes 11 MiB.
+shown before, and not who made it. `second_factors` imports this only when it is needed: fido2 takes
+11 MiB.
 
 A question is the JSON that a browser gets, and the state that has to be there when the answer
 comes: for that one answer only.

@@ -113,7 +113,7 @@ async def _do(control: Control, request: Mapping[str, Any]) -> Answer:
     if name in _PROVEN:
         if person is None:
             # It takes as long as for somebody who exists.
-            secret = text_of(request, next(key for key in _SECRETS if key in request))
+            secret = text_of(request, next((key for key in _SECRETS if key in request), "secret"))
             await control.authenticator.authenticate(login, secret, address, SERVICE)
             return _problem("wrong")
         done = await control.authenticator.proven(

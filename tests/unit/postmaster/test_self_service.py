@@ -69,9 +69,10 @@ def test_what_is_no_request_has_an_answer(shared_stack: Stack, line: bytes) -> N
         {"op": "password", "person": ADA, "secret": PASSWORD},
         {"op": "app-add", "person": ADA, "secret": PASSWORD, "label": "x", "scopes": 1},
         {"op": "app-revoke", "person": ADA},
+        {"op": "passkey-check", "person": "nobody@example.com", "state": "{}"},
         {"op": "describe", "person": ADA, "address": None},
     ],
-    ids=["password", "nobody", "number", "new", "scopes", "id", "address"],
+    ids=["password", "nobody", "number", "new", "scopes", "id", "answer", "address"],
 )
 def test_a_request_that_lacks_something_is_bad(shared_stack: Stack, fields: Any) -> None:
     assert request(shared_stack, **fields) == BAD
