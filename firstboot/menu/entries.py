@@ -285,6 +285,13 @@ LOGS = Menu(
     (
         Entry("w", "Mail that waits", "Shows what is not delivered yet and why, and what can be "
               "done about it.", QUEUE),
+        Entry("t", "Mail to somebody", "Tells what became of it, and why it did not arrive. It "
+              "goes back a week, and tells of what was refused, too.",
+              Command(("log", "search", "--to", Answer(0, "word")), pages=True,
+                      questions=("To whom? The address, or a part of it",))),
+        Entry("f", "Mail from somebody", "Tells the same by the sender.",
+              Command(("log", "search", "--from", Answer(0, "word")), pages=True,
+                      questions=("From whom? The address, or a part of it",))),
         Entry("s", "Who was stopped from sending", "Shows whose limit on sending was reached "
               "within the last 24 hours. A stolen password may be why.",
               Command(("alarms", "list"), pages=True)),
