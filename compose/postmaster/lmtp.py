@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from postmaster import delivery
-from postmaster.delivery import deliver, delivery_id, trace_fields
+from postmaster.delivery import JUNK, deliver, delivery_id, trace_fields
+from postmaster.delivery import place as choose_folder
 from postmaster.errors import (
     DirectoryUnavailableError,
     StorageFullError,
@@ -179,15 +179,17 @@ class LmtpSession:
         for recipient in transaction.recipients:
             if recipient.person not in by_person:
                 trace = trace_fields(transaction.sender, recipient.address)
-                mark = await self._judge.mark(recipient.person, message)
                 by_person[recipient.person] = await self._deliver(
-                    recipient, trace + mark + message, identifier
+                    recipient, trace, message, identifier
                 )
         return [by_person[recipient.person] for recipient in transaction.recipients]
 
-    async def _deliver(self, recipient: Recipient, message: bytes, identifier: bytes | None) -> str:
+    async def _deliver(
+        self, recipient: Recipient, trace: bytes, message: bytes, identifier: bytes | None
+    ) -> str:
         try:
-            kept = await deliver(self._store, recipient.person, message, identifier)
+            whole = trace + await self._judge.mark(recipient.person, message) + message
+            kept = await deliver(self._store, recipient.person, whole, identifier)
         except Exception as error:
             reason, reply = _not_delivered(error)
             warn(logger, "delivery-refused", person=recipient.person, reason=reason)
@@ -195,9 +197,9 @@ class LmtpSession:
         if not kept:
             event(logger, "delivered-before", person=recipient.person)
             return "250 2.0.0 Delivered before"
-        event(logger, "delivered", person=recipient.person, bytes=len(message))
-        # Postfix logs it, and so there is where a message went (`mailstead log search`).
-        junk = delivery.place(message).folder == delivery.JUNK
+        event(logger, "delivered", person=recipient.person, bytes=len(whole))
+        # Postfix logs the answer: by it `mailstead log search` knows where a message went.
+        junk = choose_folder(whole).folder == JUNK
         return "250 2.0.0 Delivered to Junk" if junk else "250 2.0.0 Delivered"
 
     async def _rset(self, _argument: str) -> str:
