@@ -22,9 +22,10 @@ _EXPIRED = re.compile(r"from=<[^>]*>, status=expired\b")
 _CLIENT = re.compile(r"client=([^,\s]+)")
 _LOGIN = re.compile(r"\bsasl_username=(\S+)")
 _REFUSAL = re.compile(
-    r"(?:milter-)?(?:reject|hold|discard): .*? from ([^\s:]+): (.*?); "
-    r"from=<([^>]*)>(?: to=<([^>]*)>)?(?: |$)"
+    r"(?:milter-)?reject: .*? from (\S+): (.*?); from=<([^>]*)>(?: to=<([^>]*)>)?(?: |$)"
 )
+# By header_checks: `discard: header X-Spam: Yes from HOST; from=… helo=<…>: WORDS`.
+_DISCARDED = re.compile(r"discard: .*; from=<([^>]*)>(?: to=<([^>]*)>)?.*>: ([^<>]*)$")
 _NEXT = re.compile(r"\bqueued as ([0-9A-Za-z]{6,20})\)?$")
 # Servers inside the container (master.cf: signing, forwarding).
 _INSIDE = "127.0.0.1["
@@ -133,11 +134,12 @@ def _note(passage: _Passage, time: str, text: str) -> None:
                 address, fate.asked, time, "expired", fate.relay, fate.said
             )
     elif found := _REFUSAL.match(text):
-        client, said, sender, recipient = found.groups()
-        status = DISCARDED if text.startswith("discard") else REFUSED
-        passage.sender, passage.client = sender, passage.client or client
-        address = recipient or ""
-        passage.fates[address] = Fate(address, address, time, status, "", said)
+        client, said, passage.sender, recipient = found.groups("")
+        passage.client = passage.client or client
+        passage.fates[recipient] = Fate(recipient, recipient, time, REFUSED, "", said)
+    elif found := _DISCARDED.match(text):
+        passage.sender, recipient, said = found.groups("")
+        passage.fates[recipient] = Fate(recipient, recipient, time, DISCARDED, "", said)
     elif found := _CLIENT.match(text):
         login = _LOGIN.search(text)
         passage.client = login[1] if login else found[1]
@@ -145,9 +147,8 @@ def _note(passage: _Passage, time: str, text: str) -> None:
 
 def _refusal(time: str, text: str) -> Iterator[Story]:
     if found := _REFUSAL.match(text):
-        client, said, sender, recipient = found.groups()
-        address = recipient or ""
-        fate = Fate(address, address, time, REFUSED, "", said)
+        client, said, sender, recipient = found.groups("")
+        fate = Fate(recipient, recipient, time, REFUSED, "", said)
         yield Story(time, (), sender, client, 0, None, (fate,))
 
 

@@ -50,11 +50,16 @@ bounce[11]: 3bBBBBBB2: sender non-delivery notification: 3cCCCCCC3
 REFUSED = """
 smtpd[5]: NOQUEUE: reject: RCPT from unknown[203.0.113.9]: 454 4.7.1 <x@far.example>: Relay access \
 denied; from=<spam@example.org> to=<x@far.example> proto=ESMTP helo=<pc>
-smtpd[5]: NOQUEUE: reject: RCPT from mx.example.org[192.0.2.7]: 550 5.1.1 <nobody@example.com>: \
+smtpd[5]: NOQUEUE: reject: RCPT from mx.example.org[2001:db8::7]: 550 5.1.1 <nobody@example.com>: \
 Recipient address rejected: User unknown in virtual mailbox table; from=<eve@example.org> \
 to=<nobody@example.com> proto=ESMTP helo=<mx.example.org>
 cleanup[6]: 2aAAAAAA1: milter-reject: END-OF-MESSAGE from mx.example.org[192.0.2.7]: 5.7.1 This \
 message looks like spam; from=<win@example.org> to=<ada@example.com> proto=ESMTP helo=<x>
+"""
+DISCARDED = """
+forwarding/smtpd[7]: 5dAAAAAA1: client=localhost[127.0.0.1]
+cleanup[8]: 5dAAAAAA1: discard: header X-Spam: Yes from localhost[127.0.0.1]; \
+from=<win@example.org> to=<ada@far.example> proto=ESMTP helo=<mail>: spam is not forwarded
 """
 
 
@@ -109,9 +114,18 @@ def test_what_was_refused_says_why() -> None:
     relay, unknown, spam = read_stories(logged(REFUSED))
     assert (relay.ids, relay.client) == ((), "unknown[203.0.113.9]")
     assert "passes on nothing" in told(relay)[0]
+    assert unknown.client == "mx.example.org[2001:db8::7]"
     assert told(unknown) == ["nobody@example.com: It was refused. Nobody here has this address."]
     assert (spam.ids, spam.sender) == (("2aAAAAAA1",), "win@example.org")
     assert "spam" in told(spam)[0]
+
+
+def test_spam_that_is_not_forwarded_ends_here() -> None:
+    (story,) = read_stories(logged(DISCARDED))
+    assert (story.sender, told(story)) == (
+        "win@example.org",
+        ["ada@far.example: It ends here: spam is not forwarded."],
+    )
 
 
 def test_what_waited_for_too_long_was_given_up() -> None:
