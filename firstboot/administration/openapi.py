@@ -18,20 +18,23 @@ from firstboot.administration.protocol import SCOPES, Verb
 BASE = "/api/v1"
 _REF = "#/components/schemas/{model}"
 _MODE: JsonSchemaMode = "serialization"
-_TITLES = {
-    "400": "The body is no JSON.",
+_ANSWERS = {
+    "400": "The request cannot be read, or its body is no JSON.",
     "401": "There is no token, or it is none of this machine.",
     "403": "The token is not for this.",
     "404": "There is no such person, alias or domain, or no such path.",
+    "408": "The body did not come in time.",
     "409": "A rule of the machine says no; `hint` says what to do.",
     "413": "The body is too large.",
     "415": "The body is no JSON by its Content-Type.",
     "422": "An argument is not as it must be, or the settings would not be.",
     "429": "Too many wrong tokens, or too much at a time; `Retry-After` says when to try again.",
     "500": "Something did not work.",
+    "502": "What is behind the web server does not answer.",
     "503": "The machine does not answer in time.",
-    "default": "The web server refused it, or nobody behind it answers.",
+    "504": "What is behind the web server does not answer in time.",
 }
+_OF_BODIES = {"408", "413", "415"}
 _PROBLEM = {
     "type": "object",
     "description": "Problem details (RFC 9457). `hint` says what to do, where something can be.",
@@ -71,7 +74,7 @@ def make_document(
         "paths": paths,
         "components": {
             "schemas": {**shared["$defs"], "Problem": _PROBLEM},
-            "responses": {status: _problem(text) for status, text in _TITLES.items()},
+            "responses": {status: _problem(text) for status, text in _ANSWERS.items()},
             "securitySchemes": {
                 "token": {
                     "type": "http",
@@ -106,7 +109,7 @@ def _operation(name: str, verb: Verb, result: Mapping[str, Any]) -> dict[str, An
         "parameters": parameters,
         "responses": {
             "200": {"description": "Done.", "content": {"application/json": {"schema": result}}},
-            **{status: _ref(status) for status in _statuses(http.method, fields)},
+            **{status: _ref(status) for status in _ANSWERS if has_body or status not in _OF_BODIES},
         },
     }
     if has_body:
@@ -115,14 +118,6 @@ def _operation(name: str, verb: Verb, result: Mapping[str, Any]) -> dict[str, An
         content = {"application/json": {"schema": body}}
         operation["requestBody"] = {"required": True, "content": content}
     return operation
-
-
-def _statuses(method: str, fields: Mapping[str, Any]) -> list[str]:
-    found = {"401", "403", "429", "500", "503", "default"}
-    found |= {"422"} if fields else set()
-    found |= {"404", "409"} if method != "GET" else set()
-    found |= {"400", "413", "415"} if method in {"POST", "PATCH"} else set()
-    return sorted(found)
 
 
 def _parameter(key: str, field: Mapping[str, Any], where: str, *, needed: bool) -> dict[str, Any]:

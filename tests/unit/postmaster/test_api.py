@@ -11,10 +11,11 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from firstboot.administration.protocol import SCOPES, Scope
-from firstboot.administration.tokens import Tokens
+from firstboot.administration.tokens import MOST_LABEL, Tokens
 from firstboot.base.audit import read_audit
 from firstboot.base.settings import require_settings
 from firstboot.cli.results import result_types
+from postmaster.admin.pages import tokens as page_of_tokens
 from tests.unit.postmaster import test_administrator
 from tests.unit.postmaster.harness import Files, Stack
 from tests.unit.postmaster.pageclient import PageClient, Reply
@@ -118,7 +119,8 @@ def test_the_document_is_for_everybody(machine: Machine) -> None:
         [{"url": "/api/v1"}],
     )
     operations = [one for path in document["paths"].values() for one in path.values()]
-    assert {one["x-scope"] for one in operations} == set(SCOPES)
+    assert {one["x-scope"] for one in operations} == set(SCOPES) == set(page_of_tokens.SCOPES)
+    assert page_of_tokens.MOST_LABEL == MOST_LABEL
     names = {one["operationId"] for one in operations}
     assert names == set(result_types())
     assert not [name for name in names if name.startswith(("administrator", "tokens", "api"))]
