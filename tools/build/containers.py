@@ -25,8 +25,8 @@ from tools.build.steps import Steps
 _IMAGES = CHECKOUT / "images/containers"
 _POSTMASTER = CHECKOUT / "compose/postmaster"
 _LOCK = _POSTMASTER / "requirements.txt"
-# Code, and the templates, styles and texts of web pages.
-_PACKAGE_FILES = frozenset({".css", ".j2", ".py", ".yaml"})
+# Code, and the templates, styles, scripts and texts of web pages.
+_PACKAGE_FILES = frozenset({".css", ".j2", ".js", ".py", ".yaml"})
 _LIBRARY = Path("usr/lib/postmaster")
 # How the layers are made is an input of theirs, too.
 _CODE = tuple(
