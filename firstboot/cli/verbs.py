@@ -196,9 +196,8 @@ class People:
             "people.list": Verb(Arguments, self.list_people, Http("GET", people, "read")),
             "people.add": Verb(NewPerson, self.add, Http("POST", people, "people")),
             "people.change": Verb(ChangedPerson, self.change, Http("PATCH", one, "people")),
-            "people.forward": Verb(
-                Forwards, self.forward, Http("PATCH", one + "/forwarding", "people")
-            ),
+            # Not by a token: none reads mail, and copies of it would go anywhere.
+            "people.forward": Verb(Forwards, self.forward),
             "people.leave": Verb(Address, self.leave, Http("DELETE", one, "people")),
             "aliases.list": Verb(Arguments, self.list_aliases, Http("GET", aliases, "read")),
             "aliases.add": Verb(NewAlias, self.add_alias, Http("POST", aliases, "people")),
