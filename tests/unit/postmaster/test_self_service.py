@@ -92,6 +92,6 @@ def test_no_answer_tells_who_exists_or_has_a_key(shared_stack: Stack, person: st
     assert canary == {"ok": False, "problem": "wrong"}
     accepted = request(shared_stack, op="log-in", login=person, password=PASSWORD)
     assert accepted == {"ok": True, "person": person}
-    known = {"ok", "person", "aliases", "quota", "stamp", "state", "recovery_code"}
+    known = {"ok", "person", "aliases", "forward_to", "quota", "stamp", "state", "recovery_code"}
     found = request(shared_stack, op="describe", person=person)
     assert set(found) == known | {"app_passwords", "sealed", "second_factor"}
