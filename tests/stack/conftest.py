@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import docker
 import pytest
 
 from firstboot.base.services import Stack, read_stack
+from tests.stack.beside import remove_left
 from tests.stack.boxes import Boxes
 from tests.stack.mail import Mail
 from tests.stack.people import EXAMPLE
@@ -43,7 +45,10 @@ def stack(base: str, parts: Parts) -> Iterator[StackUp]:
         # What a killed run has left.
         stack_down(home=home)
         try:
-            yield stack_up(base, say, home=home, example=EXAMPLE, parts=parts)
+            up = stack_up(base, say, home=home, example=EXAMPLE, parts=parts)
+            with contextlib.closing(docker.APIClient(base_url=up.engine.host)) as api:
+                remove_left(api)
+            yield up
         finally:
             stack_down(home=home)
 

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from firstboot.base.waiting import wait_for
+from tests.stack.beside import LABELS
 from tests.stack.boxes import Boxes
 from tests.stack.names import zone
 from tools.build.source import CHECKOUT
@@ -153,6 +154,7 @@ def _postfix(boxes: Boxes, folder: Path, pair: Path) -> Iterator[tuple[str, str]
     container = boxes.api.create_container(
         boxes.stack.release.image("mta").reference,
         ["start-mta"],
+        labels=dict(LABELS),
         host_config=boxes.api.create_host_config(
             network_mode=edge,
             binds=[f"{file}:/etc/postfix/{name}:ro" for name, file in files.items()],

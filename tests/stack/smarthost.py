@@ -20,6 +20,7 @@ import docker
 from firstboot.base.certificate import make_certificate
 from firstboot.base.tls import join_pem
 from firstboot.base.waiting import wait_for
+from tests.stack.beside import LABELS
 from tools.build.source import CHECKOUT
 from tools.stack.lifecycle import StackUp
 
@@ -130,6 +131,7 @@ def smart_host(stack: StackUp, api: docker.APIClient, folder: Path) -> Iterator[
     container = api.create_container(
         stack.release.image("mta").reference,
         ["start-mta"],
+        labels=dict(LABELS),
         host_config=api.create_host_config(
             binds=[f"{folder / name}:/etc/postfix/{name}:ro" for name in files],
             tmpfs={"/var/spool/postfix": "", "/var/lib/postfix": ""},
