@@ -147,11 +147,11 @@ def _health(service: Service, options: StackOptions) -> dict[str, Any]:
         "test": ["CMD", *service.health],
         # Generous: the machine may be slow, and a look that is given up has cost as much.
         "timeout": "60s",
-        "start_period": "120s",
+        "start_period": "900s",
         "retries": 3,
     }
     if options.engine_api >= START_INTERVAL_API:
-        return health | {"interval": "180s", "start_interval": "30s"}
+        return health | {"interval": "600s", "start_interval": "120s"}
     return health | {"interval": "5s"}
 
 

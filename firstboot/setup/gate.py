@@ -10,8 +10,8 @@ from firstboot.base.waiting import wait_for
 from firstboot.setup.lasting import lasting_containers
 from firstboot.system.console import Console
 
-# Docker looks at a container every half minute at first; emulation makes each look slow.
-HEALTHY_SECONDS = 600.0
+# Docker looks at a container every two minutes at first; emulation makes each look slow.
+HEALTHY_SECONDS = 900.0
 
 
 def await_healthy(paths: Paths, console: Console, engine: Engine) -> None:

@@ -17,6 +17,7 @@ from firstboot.administration.tokens import Tokens
 from firstboot.base.audit import read_audit
 from firstboot.base.change import Change, change_settings
 from firstboot.base.run import run
+from firstboot.base.waiting import wait_for
 from firstboot.people.office import Office
 from tests.stack.boxes import Boxes
 from tests.stack.mail import Mail
@@ -73,10 +74,14 @@ def test_somebody_comes_logs_in_and_leaves(tokens: Tokens, mail: Mail, stack: St
     assert (reply.status, json.loads(reply.body)) == (200, {"when": "It counts from now on."})
     with mail.imap_connection() as connection:
         connection.login(ROSALIND.address, password)
-    people = json.loads(mine.ask("GET", "/people").body)
-    assert people["problem"] == ""
-    found = {person["address"]: person for person in people["people"]}
-    assert found[ROSALIND.address]["keys"]["state"] == "locked by password"
+
+    def locked() -> bool:
+        people = json.loads(mine.ask("GET", "/people").body)
+        assert people["problem"] == ""
+        found = {person["address"]: person for person in people["people"]}
+        return bool(found[ROSALIND.address]["keys"]["state"] == "locked by password")
+
+    wait_for(locked, what="the vault of somebody new", timeout=60)
     assert mine.ask("DELETE", f"/people/{ROSALIND.address}").status == 200
     status = json.loads(mine.ask("GET", "/status").body)
     assert {one["name"] for one in status["containers"]} >= {"admin", "mta", "directory"}

@@ -205,7 +205,7 @@ def test_a_service_in_the_compose_file(paths: Paths) -> None:
 def test_health_is_asked_often_at_the_start_where_the_engine_can(paths: Paths) -> None:
     health = render(paths)["services"]["redis"]["healthcheck"]
     assert health["test"] == ["CMD", "redis-cli", "ping"]
-    assert (health["interval"], health["start_interval"]) == ("180s", "30s")
+    assert (health["interval"], health["start_interval"]) == ("600s", "120s")
     old = render(paths, options=StackOptions(engine_api=(1, 41)))
     health = old["services"]["redis"]["healthcheck"]
     assert health["interval"] == "5s"

@@ -237,7 +237,7 @@ def test_nobody_forwards_the_mail_of_others(machine: Machine) -> None:
                 )
             )
         # Bob's password is right, but he is not in the settings of this machine.
-        assert caught.value.kind == ("refused" if login.startswith("bob") else "denied"), login
+        assert caught.value.kind == ("missing" if login.startswith("bob") else "denied"), login
         assert machine.paths.settings.read_text() == before
 
 
