@@ -34,7 +34,7 @@ _NO_CHECK_TIME = ssl.VerifyFlags(0x200000)
 # What a server on the way may put in front of a message: RFC 5321, 4.4; RFC 8601, 2; and
 # Postfix's Delivered-To and X-Original-To.
 TRACE_FIELDS = frozenset({"return-path", "received", "delivered-to", "x-original-to"}).union(
-    {"authentication-results", "dkim-signature"}
+    {"authentication-results", "dkim-signature", "x-spam-status"}
 )
 
 

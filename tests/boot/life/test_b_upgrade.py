@@ -228,6 +228,7 @@ class TestUpgrade:
     def test_an_older_version_is_refused(self, life: Life, built: Built) -> None:
         assert "older" in apply(life, built.release.version)["error"]
 
+    @pytest.mark.campaign
     def test_a_kernel_that_does_not_start_is_given_up(
         self, life: Life, publish: Publish, tmp_path: Path
     ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.boot.life.conftest import Life
 from tests.boot.recovery import confirm_recovery_key
 from tools.boot.appliance import (
@@ -29,6 +31,7 @@ class TestBoard:
         found = machine.guest.run(["sh", "-c", search], stdin=f"{group}\n", timeout=60)
         assert found.stdout == "0\n"
 
+    @pytest.mark.campaign
     def test_another_board_needs_the_recovery_key_once(self, life: Life) -> None:
         life.deliver("before the move")
         old = life.machine
