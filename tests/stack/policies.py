@@ -69,7 +69,9 @@ class Far:
 
     def find(self, mark: str) -> str | None:
         """The message with a mark, if it has come, as `Received` fields and all."""
-        for line in self._run("postqueue", "-j").splitlines():
+        # One line of JSON for each message; while Postfix starts, postqueue warns of that.
+        lines = self._run("postqueue", "-j").splitlines()
+        for line in (line for line in lines if line.startswith("{")):
             message = self._run("postcat", "-hbq", json.loads(line)["queue_id"])
             if mark in message:
                 return message

@@ -30,7 +30,7 @@ compatibility_level = 3.7
 myhostname = {NAME}
 maillog_file = /dev/stdout
 data_directory = /var/lib/postfix/data
-inet_protocols = ipv4
+inet_protocols = all
 mydestination =
 mynetworks =
 local_recipient_maps =
@@ -80,7 +80,9 @@ class SmartHost:
 
     def held(self, mark: str) -> Iterator[Held]:
         """What has come with a mark."""
-        for line in self.run("postqueue", "-j").splitlines():
+        # One line of JSON for each message; while Postfix starts, postqueue warns of that.
+        lines = self.run("postqueue", "-j").splitlines()
+        for line in (line for line in lines if line.startswith("{")):
             found = json.loads(line)
             message = self.run("postcat", "-hbq", found["queue_id"])
             if mark in message:

@@ -88,7 +88,7 @@ def test_nothing_in_memory_reaches_a_disk(boxes: Boxes, service: str) -> None:
     assert re.search(r"^Max core file size +0 +0 ", limits, re.MULTILINE)
     # A pattern that pipes to a program does not look at the limit. What is not dumpable belongs to
     # root (proc(5)), whoever the process runs as.
-    assert Path(f"/proc/{pid}").stat().st_uid == 0
+    assert Path(f"/proc/{pid}/mem").stat().st_uid == 0
     status = boxes.process_status(service)
     assert status["Uid"].split()[0] != "0"
     assert status["VmSwap"].split()[0] == "0"
