@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from firstboot.base.waiting import wait_for
-from tests.stack.beside import LABELS
+from tests.stack.beside import LABELS, await_greeting
 from tests.stack.boxes import Boxes
 from tests.stack.names import zone
 from tools.build.source import CHECKOUT
@@ -166,7 +166,9 @@ def _postfix(boxes: Boxes, folder: Path, pair: Path) -> Iterator[tuple[str, str]
     try:
         boxes.api.start(container)
         networks = boxes.api.inspect_container(container)["NetworkSettings"]["Networks"]
-        yield container, networks[edge]["IPAddress"]
+        address: str = networks[edge]["IPAddress"]
+        await_greeting(address, 25)
+        yield container, address
     finally:
         boxes.api.remove_container(container, force=True)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ import docker
 from firstboot.base.certificate import make_certificate
 from firstboot.base.tls import join_pem
 from firstboot.base.waiting import wait_for
-from tests.stack.beside import LABELS
+from tests.stack.beside import LABELS, await_greeting
 from tools.build.source import CHECKOUT
 from tools.stack.lifecycle import StackUp
 
@@ -145,20 +144,7 @@ def smart_host(stack: StackUp, api: docker.APIClient, folder: Path) -> Iterator[
         api.start(container)
         networks = api.inspect_container(container)["NetworkSettings"]["Networks"]
         address: str = networks[edge]["IPAddress"]
-        wait_for(
-            lambda: _answers(address),
-            what="the smart host",
-            timeout=120,
-            interval=0.2,
-        )
+        await_greeting(address, 587)
         yield SmartHost(api, container, certificate, address)
     finally:
         api.remove_container(container, force=True)
-
-
-def _answers(address: str) -> bool:
-    try:
-        with socket.create_connection((address, 587), 2) as connection:
-            return connection.recv(1) == b"2"
-    except OSError:
-        return False
