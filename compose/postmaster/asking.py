@@ -7,6 +7,11 @@ set a connection up.
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from postmaster.serving import Handler, drain
 
 KEPT = 8  # connections that wait for a question
 
@@ -64,3 +69,23 @@ class Asker:
                 self._kept.append(connection)
             else:
                 writer.close()
+
+
+def answering_lines(answer: Callable[[bytes], Awaitable[Mapping[str, Any]]]) -> Handler:
+    """Return the other side: a connection handler. A line of JSON answers each line.
+
+    A connection with a line longer than its limit, or without an end, is closed.
+    """
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            try:
+                line = await reader.readline()
+            except ValueError:
+                return
+            if not line.endswith(b"\n"):
+                return
+            writer.write(json.dumps(await answer(line)).encode() + b"\n")
+            await drain(writer)
+
+    return handle

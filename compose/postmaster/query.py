@@ -25,11 +25,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
 
-from postmaster.asking import Asker
+from postmaster.asking import Asker, answering_lines
 from postmaster.crypto import DataKey, PersonId, same_token
 from postmaster.crypto.sealing import PublicKey, SealError
 from postmaster.errors import DirectoryUnavailableError, PostmasterError
-from postmaster.serving import drain
+from postmaster.serving import Handler
 
 LINE_LIMIT = 16 * 1024
 ANSWER_SECONDS = 90.0  # a login may have to wait for its turn
@@ -200,23 +200,9 @@ class DirectoryClient:
         return answer
 
 
-def query_handler(
-    answers: DirectoryAnswers, token: str
-) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
+def query_handler(answers: DirectoryAnswers, token: str) -> Handler:
     """Return the server side: a connection handler. `token` is the mail store's."""
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while True:
-            try:
-                line = await reader.readline()
-            except ValueError:
-                return  # longer than any question can be
-            if not line.endswith(b"\n"):
-                return
-            writer.write(json.dumps(await _answer(answers, token, line)).encode() + b"\n")
-            await drain(writer)
-
-    return handle
+    return answering_lines(lambda line: _answer(answers, token, line))
 
 
 async def _answer(answers: DirectoryAnswers, token: str, line: bytes) -> dict[str, Any]:

@@ -32,12 +32,12 @@ the password alone. No answer has a vault's key.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from postmaster.asking import answering_lines
 from postmaster.crypto import same_token
 from postmaster.crypto.wraps import WrapKind
 from postmaster.directory import factor_operations
@@ -46,7 +46,7 @@ from postmaster.directory.database import PersonEntry
 from postmaster.directory.desk import Answer
 from postmaster.errors import AccountError, StorageUnavailableError
 from postmaster.query import VerdictKind, text_of
-from postmaster.serving import drain
+from postmaster.serving import Handler
 
 LINE_LIMIT = 16 * 1024
 SERVICE = "web"  # no scope of an app password: only the person's own password logs in
@@ -71,23 +71,9 @@ _PROBLEMS: Mapping[VerdictKind, str] = {
 }
 
 
-def self_service_handler(
-    control: Control, token: str
-) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
+def self_service_handler(control: Control, token: str) -> Handler:
     """Return a connection handler that answers whoever shows the token of `admin`."""
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while True:
-            try:
-                line = await reader.readline()
-            except ValueError:
-                return  # longer than any request can be
-            if not line.endswith(b"\n"):
-                return
-            writer.write(json.dumps(await _answer(control, token, line)).encode() + b"\n")
-            await drain(writer)
-
-    return handle
+    return answering_lines(lambda line: _answer(control, token, line))
 
 
 async def _answer(control: Control, token: str, line: bytes) -> Answer:

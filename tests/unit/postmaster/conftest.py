@@ -15,6 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from postmaster.directory import first_logins
 from tests.unit.postmaster.harness import (
+    ADA,
     PASSWORD,
     SPARE_PEOPLE,
     Files,
@@ -22,6 +23,7 @@ from tests.unit.postmaster.harness import (
     Stack,
     make_files,
 )
+from tests.unit.postmaster.pageclient import Open, PageClient
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -142,3 +144,18 @@ def connect(shared_stack: Stack) -> Iterator[Callable[[str | None], RawImap]]:
 def imap(connect: Callable[[str | None], RawImap], person: str) -> RawImap:
     """A raw IMAP connection that is logged in as `person`."""
     return connect(person)
+
+
+@pytest.fixture
+def browse(stack: Stack) -> Open:
+    """Open one more browser at the pages of the stack."""
+    port = stack.start_admin()
+    return lambda: PageClient(port)
+
+
+@pytest.fixture
+def ada(browse: Open) -> PageClient:
+    """Ada's browser, logged in."""
+    browser = browse()
+    assert "Your account" in browser.sign_in(ADA, PASSWORD).text
+    return browser

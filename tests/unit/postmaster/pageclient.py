@@ -6,7 +6,7 @@ import html
 import http.client
 import re
 import urllib.parse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.unit.postmaster.harness import DEADLINE
@@ -91,3 +91,6 @@ class PageClient:
     def sign_in(self, address: str, password: str) -> Reply:
         """Log in."""
         return self.send("/sign-in", {"address": address, "password": password})
+
+
+Open = Callable[[], PageClient]  # one more browser

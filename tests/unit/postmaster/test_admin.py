@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -14,10 +14,9 @@ from firstboot.base.waiting import wait_for
 from postmaster import health
 from postmaster.admin.sessions import Sessions
 from tests.unit.postmaster.harness import ADA, BOB, PASSWORD, Files, Stack
-from tests.unit.postmaster.pageclient import PageClient, Reply
+from tests.unit.postmaster.pageclient import Open, PageClient, Reply
 
 NEW = "a new one, quite long"
-Open = Callable[[], PageClient]
 
 
 @pytest.fixture
@@ -27,21 +26,6 @@ def stack(files: Files) -> Iterator[Stack]:
     yield running
     if running.running:
         running.stop()
-
-
-@pytest.fixture
-def browse(stack: Stack) -> Open:
-    """Open one more browser at the pages of the stack."""
-    port = stack.start_admin()
-    return lambda: PageClient(port)
-
-
-@pytest.fixture
-def ada(browse: Open) -> PageClient:
-    """Ada's browser, logged in."""
-    browser = browse()
-    assert "Your account" in browser.sign_in(ADA, PASSWORD).text
-    return browser
 
 
 def may_read(stack: Stack, password: str) -> bool:

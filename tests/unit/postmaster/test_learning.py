@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from firstboot.base.waiting import wait_for
 from postmaster.crypto import person_id
 from postmaster.delivery import JUNK, place
 from postmaster.errors import RspamdUnavailableError
@@ -51,10 +51,12 @@ class FakeRspamd:
 
     def learned(self, count: int) -> list[tuple[str, str, bytes]]:
         """Wait for so many lessons; return all."""
-        end = time.monotonic() + DEADLINE
-        while len(self.lessons) < count:
-            assert time.monotonic() < end, self.lessons
-            time.sleep(0.01)
+        wait_for(
+            lambda: len(self.lessons) >= count,
+            what=f"{count} lessons",
+            timeout=DEADLINE,
+            interval=0.01,
+        )
         return self.lessons
 
 

@@ -6,17 +6,16 @@ import dataclasses
 import html
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.unit.postmaster.authenticator import FLAG, Authenticator
 from tests.unit.postmaster.harness import ADA, BOB, PASSWORD, Files, Stack
-from tests.unit.postmaster.pageclient import PageClient, Reply
+from tests.unit.postmaster.pageclient import Open, PageClient, Reply
 
 NEW, OVERVIEW, SECOND_STEP = "/second-factor/passkey", "/second-factor", "/sign-in/second-step"
-Open = Callable[[], PageClient]
 
 
 @pytest.fixture
@@ -25,21 +24,6 @@ def stack(files: Files) -> Iterator[Stack]:
     running = Stack(files, grace=0.05)
     yield running
     running.stop()
-
-
-@pytest.fixture
-def browse(stack: Stack) -> Open:
-    """Open one more browser at the pages of the stack."""
-    port = stack.start_admin()
-    return lambda: PageClient(port)
-
-
-@pytest.fixture
-def ada(browse: Open) -> PageClient:
-    """Ada's browser, logged in."""
-    browser = browse()
-    assert "Your account" in browser.sign_in(ADA, PASSWORD).text
-    return browser
 
 
 def question_on(reply: Reply) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,13 +29,12 @@ from tests.unit.postmaster.harness import (
     Stack,
     plain,
 )
-from tests.unit.postmaster.pageclient import PageClient, Reply
+from tests.unit.postmaster.pageclient import Open, PageClient, Reply
 
 NEW = "a new one, quite long"
 SECOND_STEP, LOST = "/sign-in/second-step", "/sign-in/second-step/lost"
 START = 1_800_000_000.0
 KEY = b"12345678901234567890"  # of the test vectors of RFC 6238, appendix B
-Open = Callable[[], PageClient]
 
 
 @dataclass
@@ -62,21 +61,6 @@ def stack(files: Files, clock: Clock) -> Iterator[Stack]:
     yield running
     if running.running:
         running.stop()
-
-
-@pytest.fixture
-def browse(stack: Stack) -> Open:
-    """Open one more browser at the pages of the stack."""
-    port = stack.start_admin()
-    return lambda: PageClient(port)
-
-
-@pytest.fixture
-def ada(browse: Open) -> PageClient:
-    """Ada's browser, logged in."""
-    browser = browse()
-    assert "Your account" in browser.sign_in(ADA, PASSWORD).text
-    return browser
 
 
 @dataclass(frozen=True)
