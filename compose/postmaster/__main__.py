@@ -1,22 +1,6 @@
-"""Entry point of `python -m postmaster`; keeps the health check free of heavy imports."""
+"""Entry point of `python -m postmaster`."""
 
-import sys
-
-from postmaster import health
-
-
-def main() -> None:
-    """Run the command line; `health SERVICE` is answered before click or a service is loaded.
-
-    The container engine runs the health check every few seconds on a small machine.
-    """
-    arguments = sys.argv[1:]
-    if arguments[:1] == ["health"] and len(arguments) == 2 and arguments[1] in health.CHECKS:
-        sys.exit(health.run(arguments[1]))
-    from postmaster.cli import cli  # noqa: PLC0415 - see above
-
-    cli(prog_name="postmaster")
-
+from postmaster.cli import cli
 
 if __name__ == "__main__":
-    main()
+    cli(prog_name="postmaster")

@@ -1,4 +1,4 @@
-"""The command line: one command a service, and the health checks."""
+"""The command line: one command a service."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from postmaster import __version__, health, logs
+from postmaster import __version__, logs, ports
 from postmaster.errors import PostmasterError
 from postmaster.person_cli import CONTROL, person
 from postmaster.privacy import keep_memory_private
@@ -49,11 +49,11 @@ cli.add_command(person)
 @click.option("--alarms", type=_path, default=ALARMS, show_default=True, help="Their folder.")
 @click.option("--control", type=_path, default=CONTROL, show_default=True, help="Unix socket.")
 @click.option("--listen", default="", help="Address to listen on.  [default: every address]")
-@click.option("--socketmap-port", default=health.SOCKETMAP_PORT, show_default=True)
-@click.option("--auth-port", default=health.AUTH_PORT, show_default=True)
-@click.option("--query-port", default=health.QUERY_PORT, show_default=True)
-@click.option("--policy-port", default=health.POLICY_PORT, show_default=True)
-@click.option("--self-port", default=health.SELF_PORT, show_default=True)
+@click.option("--socketmap-port", default=ports.SOCKETMAP, show_default=True)
+@click.option("--auth-port", default=ports.AUTH, show_default=True)
+@click.option("--query-port", default=ports.QUERY, show_default=True)
+@click.option("--policy-port", default=ports.POLICY, show_default=True)
+@click.option("--self-port", default=ports.SELF_SERVICE, show_default=True)
 @click.option("--redis", default="redis:6379", metavar="HOST:PORT", show_default=True)
 def directory(
     *,
@@ -115,10 +115,10 @@ def directory(
 @click.option("--rspamd", default="rspamd:11334", metavar="HOST:PORT", show_default=True)
 @click.option("--learning-token", type=_path, default=SECRETS / "learning_token", show_default=True)
 @click.option("--listen", default="", help="Address to listen on.  [default: every address]")
-@click.option("--lmtp-port", default=health.LMTP_PORT, show_default=True)
-@click.option("--imap-port", default=health.IMAPS_PORT, show_default=True)
-@click.option("--pop3-port", default=health.POP3S_PORT, show_default=True)
-@click.option("--dav-port", default=health.DESK_PORT, show_default=True)
+@click.option("--lmtp-port", default=ports.LMTP, show_default=True)
+@click.option("--imap-port", default=ports.IMAPS, show_default=True)
+@click.option("--pop3-port", default=ports.POP3S, show_default=True)
+@click.option("--dav-port", default=ports.DESK, show_default=True)
 @click.option(
     "--message-size-limit", default=50 * 1024 * 1024, show_default=True, help="Bytes of a message."
 )
@@ -170,7 +170,7 @@ def mailstore(
 @cli.command()
 @click.option("--mailstore", default="mailstore:4003", metavar="HOST:PORT", show_default=True)
 @click.option("--listen", default="", help="Address to listen on.  [default: every IPv4 address]")
-@click.option("--port", default=health.DAV_PORT, show_default=True)
+@click.option("--port", default=ports.DAV, show_default=True)
 def dav(*, mailstore: str, listen: str, port: int) -> None:
     """Serve calendars and contacts, which the mail store keeps, to the proxy."""
     from postmaster.dav.link import Address  # noqa: PLC0415
@@ -191,29 +191,13 @@ def dav(*, mailstore: str, listen: str, port: int) -> None:
 @click.option("--token", type=_path, default=SECRETS / "admin_token", show_default=True)
 @click.option("--machine", type=_path, default=MACHINE, show_default=True, help="What is shown.")
 @click.option("--listen", default="", help="Address to listen on.  [default: every IPv4 address]")
-@click.option("--port", default=health.ADMIN_PORT, show_default=True)
+@click.option("--port", default=ports.ADMIN, show_default=True)
 def admin(*, directory: str, token: Path, machine: Path, listen: str, port: int) -> None:
     """Serve the web pages on which people look after themselves, to the proxy."""
     from postmaster.admin.server import AdminOptions, serving_admin  # noqa: PLC0415
 
     options = AdminOptions(*_host_port(directory), token, machine, listen, port)
     _serve(lambda: _until_stopped(serving_admin(options)))
-
-
-@cli.command("health")
-@click.argument("service", type=click.Choice(sorted(health.CHECKS)))
-@click.option("--host", default="127.0.0.1", show_default=True)
-@click.option(
-    "--port",
-    "ports",
-    multiple=True,
-    metavar="STANDARD:ACTUAL",
-    help="Ask another port than the standard one, for example 993:1993.",
-)
-def check_health(service: str, host: str, ports: tuple[str, ...]) -> None:
-    """Ask every port of a service of this machine; exit with 1 when one does not answer."""
-    pairs = (_host_port(pair) for pair in ports)
-    sys.exit(health.run(service, host, {int(standard): actual for standard, actual in pairs}))
 
 
 def _host_port(text: str) -> tuple[str, int]:

@@ -15,23 +15,19 @@ from firstboot.base.services import Network, Port, Service, Stack
 
 PROJECT = "mailstead"
 
-# Docker Engine 25, the first to check more often while a container starts.
-START_INTERVAL_API = (1, 44)
-
 
 @dataclass(frozen=True)
 class StackOptions:
     """What differs between the appliance (the defaults) and a stack on a developer's host.
 
     `address` is where ports are published (None: everywhere), `ports` maps IANA service names to
-    host ports that replace the declared ones, `engine_api` is the API version of the engine.
+    host ports that replace the declared ones.
     """
 
     project: str = PROJECT
     log_driver: str = "journald"
     address: str | None = None
     ports: Mapping[str, int] = field(default_factory=dict)
-    engine_api: tuple[int, int] = START_INTERVAL_API
 
     def published(self, port: Port) -> int:
         """The host's port for a declared one."""
@@ -118,7 +114,6 @@ def _service(
         "ports": [_port(port, options) for port in service.ports],
         "tmpfs": list(service.tmpfs),
         "volumes": [_mount(mount) for mount in mounts],
-        "healthcheck": _health(service, options),
         "restart": "unless-stopped",
         "stop_grace_period": f"{service.stop_seconds}s",
         "logging": _logging(options.log_driver),
@@ -140,19 +135,6 @@ def _mount(mount: Mount) -> dict[str, Any]:
         # A missing source is an error, not an empty directory made by root.
         "bind": {"create_host_path": False},
     }
-
-
-def _health(service: Service, options: StackOptions) -> dict[str, Any]:
-    health = {
-        "test": ["CMD", *service.health],
-        # Generous: the machine may be slow, and a look that is given up has cost as much.
-        "timeout": "60s",
-        "start_period": "900s",
-        "retries": 3,
-    }
-    if options.engine_api >= START_INTERVAL_API:
-        return health | {"interval": "600s", "start_interval": "120s"}
-    return health | {"interval": "5s"}
 
 
 def _logging(driver: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,8 +30,8 @@ _SERVICE_LABEL = "com.docker.compose.service"
 class Container:
     """A container of a Compose project, running or not.
 
-    `status` and `health` are Docker's words ("running", "exited", …; "healthy", "unhealthy",
-    "starting", "none"); `image_id` is what it was made from; `restarts` counts since it was made.
+    `status` is Docker's word ("running", "exited", …), `address` one of its IPv4 addresses ("" when
+    it does not run); `image_id` is what it was made from; `restarts` counts since it was made.
     """
 
     id: str
@@ -39,13 +39,9 @@ class Container:
     image: str
     image_id: str
     status: str
-    health: str
+    address: str
     exit_code: int
     restarts: int
-
-    @property
-    def well(self) -> bool:
-        return self.status == "running" and self.health in {"healthy", "none"}
 
 
 @dataclass(frozen=True)
@@ -273,29 +269,17 @@ class Engine:
             ) from None
 
 
-def lacking(containers: Iterable[Container], services: Iterable[str]) -> list[str]:
-    """Which of the services are not well, each with the reason: `mta: starting`."""
-    by_service = {container.service: container for container in containers}
-    reasons = []
-    for service in services:
-        container = by_service.get(service)
-        if container is None:
-            reasons.append(f"{service}: no container")
-        elif not container.well:
-            state = container.health if container.status == "running" else container.status
-            reasons.append(f"{service}: {state}")
-    return reasons
-
-
 def _container(data: dict[str, Any]) -> Container:
     state, config = data["State"], data["Config"]
+    networks = data["NetworkSettings"]["Networks"] or {}
+    addresses = (network.get("IPAddress") for _name, network in sorted(networks.items()))
     return Container(
         id=data["Id"],
         service=(config.get("Labels") or {}).get(_SERVICE_LABEL, data["Name"].lstrip("/")),
         image=config["Image"],
         image_id=data["Image"],
         status=state["Status"],
-        health=(state.get("Health") or {}).get("Status", "none"),
+        address=next(filter(None, addresses), ""),
         exit_code=state.get("ExitCode", 0),
         restarts=data.get("RestartCount", 0),
     )

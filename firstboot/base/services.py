@@ -30,6 +30,7 @@ OPTIONAL_SECRETS = frozenset({RELAY_SECRET})
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _NAME = Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$", description="a short lower-case name")
+_BYTES = Field(pattern=r"^[\x00-\xff]*$", description="bytes, one a character up to \\xff")
 _PORT = Field(ge=1, le=65535, description="a port number from 1 to 65535")
 
 
@@ -82,6 +83,19 @@ class Socket:
 
 
 @dataclass(frozen=True)
+class Exchange:
+    """What shows that a port of a container is served: what to send, how the answer begins.
+
+    With `tls` both go through TLS from the first byte.
+    """
+
+    port: int
+    send: bytes
+    expect: bytes
+    tls: bool
+
+
+@dataclass(frozen=True)
 class Service:
     """One container. `user` is uid and gid, `memory` is in bytes.
 
@@ -102,7 +116,7 @@ class Service:
     secrets: tuple[str, ...]
     reload: tuple[str, ...]
     capabilities: tuple[str, ...]
-    health: tuple[str, ...]
+    health: tuple[Exchange, ...]
     ports: tuple[Port, ...]
     pids: int
     stop_seconds: int
@@ -162,6 +176,13 @@ class _Network(_Model):
     internal: bool = Field(description="true or false")
 
 
+class _Exchange(_Model):
+    port: Annotated[int, _PORT]
+    send: Annotated[str, _BYTES] = ""
+    expect: Annotated[str, _BYTES] = Field(min_length=1)
+    tls: bool = False
+
+
 class _Port(_Model):
     container: Annotated[int, _PORT]
     published: Annotated[int, _PORT]
@@ -186,7 +207,7 @@ class _Service(_Model):
     secrets: tuple[_Name, ...] = ()
     reload: tuple[str, ...] = Field((), description="the words of a command")
     capabilities: tuple[Annotated[str, Field(pattern=r"^[A-Z_]+$")], ...] = ()
-    health: tuple[str, ...] = Field(min_length=1, description="the words of a command")
+    health: tuple[_Exchange, ...] = Field(min_length=1, description="a list of what to ask")
     ports: dict[_Name, _Port] = {}
     pids: int = Field(128, ge=1, description="how many processes and threads at most")
     stop_seconds: int = Field(30, ge=1, description="seconds until a stop becomes a kill")
@@ -213,7 +234,12 @@ def _service(name: str, model: _Service) -> Service:
         secrets=model.secrets,
         reload=model.reload,
         capabilities=model.capabilities,
-        health=model.health,
+        health=tuple(
+            Exchange(
+                found.port, found.send.encode("latin-1"), found.expect.encode("latin-1"), found.tls
+            )
+            for found in model.health
+        ),
         ports=tuple(
             Port(port, found.container, found.published, found.tls)
             for port, found in model.ports.items()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from firstboot.base.canary import canary_account
-from firstboot.base.engine import lacking
+from firstboot.base.health import ailments
 from firstboot.base.roundtrip import round_trip
 from firstboot.checks.machine import Machine
 from firstboot.checks.result import Result
@@ -11,10 +11,11 @@ from firstboot.system.probe import port_problem
 
 
 def check_containers(machine: Machine) -> Result:
-    """Every service runs, from the very image of this slot, and nothing else runs."""
+    """Every service answers, from the very image of this slot, and nothing else runs."""
     containers = machine.engine.containers()
     images = {service.name: service.image for service in machine.stack.services}
-    problems = lacking(containers, images)
+    ill = ailments(containers, machine.stack.services)
+    problems = [f"{name}: {ailment}" for name, ailment in ill.items()]
     for container in containers:
         image = images.get(container.service)
         if image is None:
@@ -22,11 +23,9 @@ def check_containers(machine: Machine) -> Result:
         elif container.image_id not in machine.release.image(image).ids:
             problems.append(f"{container.service}: runs {container.image_id}, not of this slot")
     if problems:
-        # Docker looks seldom, so a container that just started may not have been looked at yet.
-        starting = all(problem.endswith(": starting") for problem in problems)
         return Result(
             "containers",
-            "warn" if starting else "fail",
+            "fail",
             "; ".join(problems),
             "Mail is only served while every service runs as it was built.",
             "Restart the machine; containers are made anew from the slot.",

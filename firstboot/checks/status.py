@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from firstboot.base.compose import PROJECT
-from firstboot.base.engine import Engine
 from firstboot.base.errors import EngineError, MailsteadError
+from firstboot.base.health import ailments
 from firstboot.checks.machine import Machine
 from firstboot.system.clock import uptime_seconds
 from firstboot.system.disk import read_disk
@@ -21,7 +21,10 @@ GIB = 1 << 30
 
 @dataclass(frozen=True)
 class ContainerStatus:
-    """A service's container; `memory` in bytes, None when it does not run."""
+    """A service's container. `status` is Docker's word, `health` is `healthy` or `unhealthy`.
+
+    `memory` is in bytes, None when it does not run.
+    """
 
     name: str
     status: str
@@ -72,7 +75,7 @@ def read_status(machine: Machine) -> Status:
     """Look at everything; what cannot be looked at is named in `problems`."""
     problems: list[str] = []
     try:
-        containers = _containers(machine.engine)
+        containers = _containers(machine, problems)
     except MailsteadError as error:
         problems.append(str(error))
         containers = ()
@@ -130,9 +133,12 @@ def columns(rows: Sequence[tuple[str, ...]]) -> str:
     return "\n".join(lines)
 
 
-def _containers(engine: Engine) -> tuple[ContainerStatus, ...]:
-    found = []
-    for container in engine.containers(PROJECT):
+def _containers(machine: Machine, problems: list[str]) -> tuple[ContainerStatus, ...]:
+    engine, found = machine.engine, []
+    containers = engine.containers(PROJECT)
+    ill = ailments(containers, machine.stack.services)
+    problems += [f"{name}: {ailment}" for name, ailment in ill.items()]
+    for container in containers:
         memory = None
         if container.status == "running":
             try:
@@ -140,11 +146,8 @@ def _containers(engine: Engine) -> tuple[ContainerStatus, ...]:
             except EngineError:
                 # It may have stopped since it was listed.
                 memory = None
-        found.append(
-            ContainerStatus(
-                container.service, container.status, container.health, container.restarts, memory
-            )
-        )
+        name, health = container.service, "unhealthy" if container.service in ill else "healthy"
+        found.append(ContainerStatus(name, container.status, health, container.restarts, memory))
     return tuple(found)
 
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 from firstboot.base.canary import canary_account
 from firstboot.base.compose import PROJECT
-from firstboot.base.engine import Engine, lacking
+from firstboot.base.engine import Engine
 from firstboot.base.errors import DeadlineError, EngineError, SettingsError, UnreachableError
 from firstboot.base.files import sync_directory, write_atomic
+from firstboot.base.health import listed, not_running
 from firstboot.base.paths import Paths
 from firstboot.base.release import Release, read_release
 from firstboot.base.roundtrip import RoundTrip, round_trip
@@ -30,8 +31,6 @@ PORT_SECONDS = 300.0
 GREETING_SECONDS = 60.0
 MAIL_SECONDS = 300.0
 FLUSH_SECONDS = 20.0
-# Docker looks at a container's health rarely, since each look starts a process in it.
-STARTING = ": starting"
 MTA = "mta"
 
 
@@ -101,19 +100,18 @@ def _up(machine: _Machine) -> None:
 
 def _await_running(machine: _Machine) -> None:
     """Wait until every container runs. Whether it does its job is what the mail has to show."""
-    names = [service.name for service in machine.stack.services]
-    reasons: list[str] = []
+    stopped: dict[str, str] = {}
 
     def running() -> bool:
-        containers = lasting_containers(machine.engine)
-        reasons[:] = [reason for reason in lacking(containers, names) if STARTING not in reason]
-        return not reasons
+        nonlocal stopped
+        stopped = not_running(lasting_containers(machine.engine), machine.stack.services)
+        return not stopped
 
     try:
         wait_for(running, what="every container running", timeout=RUNNING_SECONDS, interval=2.0)
     except DeadlineError as error:
         raise EngineError(
-            f"{error} ({', '.join(reasons)})\n{_last_words(machine, reasons[0])}",
+            f"{error} ({listed(stopped)})\n{_last_words(machine, next(iter(stopped)))}",
             "`mailstead check` tells more.",
         ) from None
 
@@ -164,9 +162,8 @@ def _flush_queue(machine: _Machine) -> None:
             machine.engine.execute(container, ("postqueue", "-f"))
 
 
-def _last_words(machine: _Machine, reason: str) -> str:
-    """What the first of the containers that are not well wrote last."""
-    service = reason.partition(":")[0]
+def _last_words(machine: _Machine, service: str) -> str:
+    """What a service's container wrote last."""
     for container in machine.engine.containers(PROJECT):
         if container.service == service:
             return machine.engine.logs(container)

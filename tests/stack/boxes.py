@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import docker
 
+from firstboot.base.services import Service, read_stack
 from firstboot.base.waiting import wait_for
 from tools.stack.health import await_health
-from tools.stack.lifecycle import StackUp
+from tools.stack.lifecycle import SERVICES, StackUp
 
 SECONDS = 240.0
+
+
+def declared(names: Collection[str]) -> tuple[Service, ...]:
+    """The services of these names, as services.yaml has them."""
+    return tuple(one for one in read_stack(SERVICES).services if one.name in names)
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,8 @@ class Boxes:
         for service, container in self.ids.items():
             if not self.inspect(service)["State"]["Running"]:
                 self.api.start(container)
-        await_health(self.stack.engine, self.stack.home.project, tuple(self.ids), timeout=SECONDS)
+        services = declared(self.ids)
+        await_health(self.stack.engine, self.stack.home.project, services, timeout=SECONDS)
 
     def queue(self) -> int:
         """How many messages wait in the mail queue."""

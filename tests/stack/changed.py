@@ -13,6 +13,7 @@ from firstboot.base.services import Stack
 from firstboot.base.settings import Settings, parse_settings
 from firstboot.base.stack import write_stack
 from firstboot.people.desk import ContainerDesk
+from tests.stack.boxes import declared
 from tests.stack.people import EXAMPLE
 from tools.build.source import CHECKOUT
 from tools.stack.example import example_settings
@@ -45,7 +46,6 @@ def render_stack(stack: StackUp, services: Stack, settings: Settings) -> Path:
             log_driver="json-file",
             address=LOOPBACK,
             ports=stack.ports,
-            engine_api=stack.engine.api_version,
         ),
     )
 
@@ -72,6 +72,6 @@ def use_settings(
             document["services"][service]["volumes"].append({**mount, "read_only": True})
         file.write_text(yaml.safe_dump(document), encoding="utf-8")
     stack.engine.compose_up(file, stack.home.project)
-    await_health(stack.engine, stack.home.project, changed, timeout=240)
+    await_health(stack.engine, stack.home.project, declared(changed), timeout=240)
     # What counts at once makes no new container.
     ContainerDesk(stack.engine, stack.home.project).ask(("reread",))

@@ -8,7 +8,7 @@ import pytest
 
 from firstboot.base.roundtrip import message_difference
 from firstboot.base.waiting import wait_for
-from tests.stack.boxes import Boxes
+from tests.stack.boxes import Boxes, declared
 from tests.stack.mail import Mail
 from tests.stack.messages import new_mark, ordinary
 from tests.stack.people import EXAMPLE, GRACE, STRANGER
@@ -115,4 +115,4 @@ def test_a_second_up_leaves_what_runs(
     before = all_well.ids
     stack_up(base, home=stack.home, example=EXAMPLE, parts=parts)
     assert all_well.ids == before
-    await_health(stack.engine, stack.home.project, tuple(before), timeout=1)
+    await_health(stack.engine, stack.home.project, declared(before), timeout=1)

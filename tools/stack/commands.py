@@ -76,9 +76,8 @@ def _show_status(found: StackStatus) -> None:
     if not found.answers:
         click.echo(f"The Docker engine at {found.engine}, which has the stack, does not answer.")
     for container in found.containers:
-        health = "" if container.health == "none" else f", {container.health}"
         memory = "" if container.memory is None else readable(container.memory)
-        state = f"{container.status}{health}"
+        state = container.ailment or "healthy"
         click.echo(f"{container.service:<12} {state:<20} {memory:>8}  {container.image}")
     for name, port in found.ports.items():
         click.echo(f"{name:<12} {LOOPBACK}:{port}")

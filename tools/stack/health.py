@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from firstboot.base.engine import Engine, lacking
+from firstboot.base.engine import Engine
 from firstboot.base.errors import DeadlineError, EngineError
+from firstboot.base.health import ailments, listed
+from firstboot.base.services import Service
 from firstboot.base.waiting import wait_for
 
 HEALTHY_SECONDS = 180.0
@@ -13,24 +15,25 @@ LOG_LINES = 20
 
 
 def await_health(
-    engine: Engine, project: str, services: Sequence[str], *, timeout: float = HEALTHY_SECONDS
+    engine: Engine, project: str, services: Sequence[Service], *, timeout: float = HEALTHY_SECONDS
 ) -> None:
     """Return when all `services` are healthy.
 
     Raises EngineError after `timeout` seconds, with the last lines of the first that is not.
     """
-    reasons: list[str] = []
+    ill: dict[str, str] = {}
 
     def well() -> bool:
-        reasons[:] = lacking(engine.containers(project), services)
-        return not reasons
+        nonlocal ill
+        ill = ailments(engine.containers(project), services)
+        return not ill
 
     try:
         wait_for(well, what="every container healthy", timeout=timeout, interval=0.25)
     except DeadlineError as error:
-        service = reasons[0].partition(":")[0]
+        service = next(iter(ill))
         raise EngineError(
-            f"{error} ({', '.join(reasons)}); {service} said last:\n"
+            f"{error} ({listed(ill)}); {service} said last:\n"
             + _last_words(engine, project, service),
             "The stack is left as it is, to be looked at; tools/forge stack down removes it.",
         ) from None

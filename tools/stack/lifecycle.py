@@ -32,6 +32,7 @@ from tools.stack.home import Home, Record
 from tools.stack.ports import LOOPBACK, choose_ports
 
 _TEMPLATES = CHECKOUT / "compose"
+SERVICES = _TEMPLATES / "services.yaml"
 
 
 @dataclass(frozen=True)
@@ -86,12 +87,12 @@ def stack_up(
         engine = find_engine(known, Daemon.of_cache(), report)
         home.write_record(known or Record(engine.host))
         parts = parts or build_parts(base, report=report, mirror=mirror)
-        stack = read_stack(_TEMPLATES / "services.yaml")
+        stack = read_stack(SERVICES)
         engine.load(parts.containers.archive, parts.release, report)
         settings = _lay_out(home, parts.release, example)
         ports = _start(engine, home, parts.release, stack, settings)
         report("Waiting until every container is healthy …")
-        await_health(engine, home.project, [service.name for service in stack.services])
+        await_health(engine, home.project, stack.services)
         start_administration(home, engine)
         # Only now does no container of an earlier build need its image any more.
         engine.prune(parts.release)
@@ -170,7 +171,6 @@ def _start(
             log_driver="json-file",
             address=LOOPBACK,
             ports=ports,
-            engine_api=engine.api_version,
         ),
     )
     engine.compose_up(compose_file, home.project)

@@ -7,18 +7,23 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from firstboot.base.engine import Container, Engine
+from firstboot.base.health import ailments
+from firstboot.base.services import read_stack
 from tools.stack.daemon import answering
 from tools.stack.home import Home
-from tools.stack.lifecycle import require_root
+from tools.stack.lifecycle import SERVICES, require_root
 
 
 @dataclass(frozen=True)
 class ContainerStatus:
-    """One container, in Docker's words; `memory` is in bytes, None where it does not run."""
+    """One container. `status` is Docker's word, `ailment` what is wrong with its service, or None.
+
+    `memory` is in bytes, None where it does not run.
+    """
 
     service: str
     status: str
-    health: str
+    ailment: str | None
     image: str
     image_id: str
     memory: int | None
@@ -48,15 +53,17 @@ def stack_status(*, home: Home | None = None) -> StackStatus:
     if not answering(record.engine):
         return StackStatus(record.engine, answers=False, containers=(), ports=record.ports)
     engine = Engine(record.engine)
-    containers = tuple(_status(engine, container) for container in engine.containers(home.project))
+    running = engine.containers(home.project)
+    ill = ailments(running, read_stack(SERVICES).services)
+    containers = tuple(_status(engine, container, ill) for container in running)
     return StackStatus(record.engine, answers=True, containers=containers, ports=record.ports)
 
 
-def _status(engine: Engine, container: Container) -> ContainerStatus:
+def _status(engine: Engine, container: Container, ill: Mapping[str, str]) -> ContainerStatus:
     return ContainerStatus(
         service=container.service,
         status=container.status,
-        health=container.health,
+        ailment=ill.get(container.service),
         image=container.image,
         image_id=container.image_id,
         memory=engine.memory(container) if container.status == "running" else None,

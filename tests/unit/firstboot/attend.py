@@ -24,7 +24,7 @@ STATUS = {
     "uptime": 7260.0,
     "containers": [
         {"name": "redis", "status": "running", "health": "healthy"},
-        {"name": "mta", "status": "exited", "health": "none"},
+        {"name": "mta", "status": "exited", "health": "unhealthy"},
     ],
     "ports": [{"port": 993, "name": "imaps", "listening": False}],
     "memory": {"total": 1 << 30, "used": 1 << 29},

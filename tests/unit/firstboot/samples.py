@@ -41,7 +41,7 @@ services:
     tmpfs: [/tmp]
     volumes: {data: /var/lib/redis}
     secrets: [canary_password]
-    health: [redis-cli, ping]
+    health: [{port: 6379, send: "PING\\r\\n", expect: +PONG}]
   mta:
     image: mta
     user: 0
@@ -51,7 +51,7 @@ services:
     files: {mta/main.cf.j2: /etc/postfix/main.cf, mta/master.cf: /etc/postfix/master.cf}
     secrets: [tls, settings, canary_password]
     capabilities: [SETUID]
-    health: [postfix, status]
+    health: [{port: 587, expect: "220 "}]
     stop_seconds: 45
     ports:
       submission: {container: 587, published: 587, tls: starttls}

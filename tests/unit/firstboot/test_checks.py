@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from firstboot.base import roundtrip
+from firstboot.base import health, roundtrip
 from firstboot.base.canary import canary_account
 from firstboot.base.certificate import ensure_certificate
 from firstboot.base.engine import Container
@@ -41,8 +41,8 @@ class FakeEngine:
 
     def __init__(self) -> None:
         self.found = [
-            Container("1", "mta", "", digest("c"), "running", "healthy", 0, 0),
-            Container("2", "redis", "", digest("b"), "running", "healthy", 0, 1),
+            Container("1", "mta", "", digest("c"), "running", "172.18.0.2", 0, 0),
+            Container("2", "redis", "", digest("b"), "running", "172.18.0.2", 0, 1),
         ]
         self.down = False
 
@@ -58,7 +58,9 @@ class FakeEngine:
 
 
 @pytest.fixture
-def engine() -> FakeEngine:
+def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
+    """Its containers answer whoever asks whether they are well."""
+    monkeypatch.setattr(health, "answer_problem", lambda _host, _exchange: None)
     return FakeEngine()
 
 
@@ -230,12 +232,12 @@ def test_containers_of_the_slot(machine: Machine, engine: FakeEngine) -> None:
     result = mail.check_containers(machine)
     assert (result.state, result.measured) == ("pass", "2 running, all from this slot")
     engine.found[0] = dataclasses.replace(engine.found[0], image_id=digest("f"))
-    engine.found[1] = dataclasses.replace(engine.found[1], health="unhealthy")
-    engine.found.append(Container("3", "miner", "", digest("e"), "running", "none", 0, 0))
+    engine.found[1] = dataclasses.replace(engine.found[1], status="exited")
+    engine.found.append(Container("3", "miner", "", digest("e"), "running", "", 0, 0))
     result = mail.check_containers(machine)
     assert result.state == "fail"
     assert result.measured == (
-        f"redis: unhealthy; mta: runs {digest('f')}, not of this slot; "
+        f"redis: exited; mta: runs {digest('f')}, not of this slot; "
         "miner: not a service of this version"
     )
     assert result.why
@@ -361,6 +363,18 @@ def test_status(machine: Machine, engine: FakeEngine, server: MailServer) -> Non
         "tls": "implicit",
         "listening": True,
     }
+
+
+def test_status_names_who_does_not_answer(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "answer_problem", lambda _host, _exchange: "Connection refused")
+    found = status.read_status(machine)
+    assert {container.health for container in found.containers} == {"unhealthy"}
+    assert found.problems == (
+        "redis: port 6379: Connection refused",
+        "mta: port 587: Connection refused",
+    )
 
 
 def test_status_without_docker_still_tells_the_rest(machine: Machine, engine: FakeEngine) -> None:

@@ -12,7 +12,7 @@ import docker.errors
 import pytest
 import requests.exceptions
 
-from firstboot.base.engine import Container, Engine, lacking
+from firstboot.base.engine import Container, Engine
 from firstboot.base.errors import EngineError
 from firstboot.base.release import Release
 from tests.unit.firstboot.conftest import FakePrograms
@@ -66,7 +66,9 @@ class FakeApi:
     def inspect_container(self, identifier: str) -> dict[str, Any]:
         if identifier == "gone":
             raise docker.errors.NotFound(identifier)
-        health = {"Health": {"Status": "healthy"}} if identifier == "1" else {}
+        networks = (
+            {"b": {"IPAddress": "172.19.0.2"}, "a": {"IPAddress": ""}} if identifier == "1" else {}
+        )
         return {
             "Id": identifier,
             "Name": f"/project-{identifier}",
@@ -75,7 +77,8 @@ class FakeApi:
                 "Image": "mailstead/it:1",
                 "Labels": {"com.docker.compose.service": {"1": "mta", "2": "redis"}[identifier]},
             },
-            "State": {"Status": "running", "ExitCode": 0, **health},
+            "State": {"Status": "running", "ExitCode": 0},
+            "NetworkSettings": {"Networks": networks},
             "RestartCount": 3,
         }
 
@@ -181,25 +184,11 @@ def test_prune_removes_only_what_no_release_needs(engine: Engine, api: FakeApi) 
 def test_containers(engine: Engine) -> None:
     mta, redis = engine.containers("mailstead")
     assert mta == Container(
-        "1", "mta", "mailstead/it:1", digest("a"), "running", "healthy", 0, restarts=3
+        "1", "mta", "mailstead/it:1", digest("a"), "running", "172.19.0.2", 0, restarts=3
     )
-    assert redis.health == "none"
-    assert mta.well
-    assert redis.well
+    assert redis.address == ""
     assert engine.memory(mta) == 3000
     assert engine.memory(redis) is None
-
-
-def test_lacking_gives_reasons(engine: Engine) -> None:
-    def made(service: str, status: str, health: str) -> Container:
-        return Container("1", service, "", "", status, health, 0, 0)
-
-    containers = (
-        made("a", "running", "healthy"),
-        made("b", "running", "starting"),
-        made("c", "exited", "unhealthy"),
-    )
-    assert lacking(containers, "abcd") == ["b: starting", "c: exited", "d: no container"]
 
 
 def test_api_version_is_a_pair(engine: Engine, api: FakeApi) -> None:

@@ -83,7 +83,7 @@ def api() -> FakeApi:
 def desk(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> ContainerDesk:
     engine = Engine("unix:///nowhere")
     engine.__dict__["_api"] = api
-    box = Container("1", "directory", "i", "i", "running", "healthy", 0, 0)
+    box = Container("1", "directory", "i", "i", "running", "172.18.0.2", 0, 0)
     monkeypatch.setattr(Engine, "containers", lambda *_: (box,))
     # A descriptor that select.poll may be asked about: nothing is read from it.
     monkeypatch.setattr("docker.utils.socket.select.poll", FakePoll)

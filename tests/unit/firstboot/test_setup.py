@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from firstboot.base import health
 from firstboot.base.codes import new_recovery_code
 from firstboot.base.engine import Container, Loaded
 from firstboot.base.errors import (
@@ -24,6 +25,7 @@ from firstboot.base.errors import (
 from firstboot.base.paths import Paths
 from firstboot.base.release import Release
 from firstboot.base.roundtrip import Account, RoundTrip
+from firstboot.base.services import Exchange
 from firstboot.base.settings import Settings, parse_settings, read_settings
 from firstboot.base.state import STATE_FORMAT
 from firstboot.setup import boot, gate, seed, start, waiting
@@ -407,7 +409,7 @@ class FakeEngine:
     """An engine that writes down what it is told; `up_errors` is how often starting fails."""
 
     up_errors: int = 0
-    health: str = "healthy"
+    status: str = "running"
     calls: list[str] = field(default_factory=list)
 
     def load(self, archive: Path, release: Release, _say: Any, *, force: bool = False) -> Loaded:
@@ -428,7 +430,8 @@ class FakeEngine:
 
     def containers(self, _project: str) -> tuple[Container, ...]:
         return tuple(
-            Container("1", name, "", "", "running", self.health, 0, 0) for name in ("mta", "redis")
+            Container("1", name, "", "", self.status, "172.18.0.2", 0, 0)
+            for name in ("mta", "redis")
         )
 
     def logs(self, container: Container) -> str:
@@ -508,8 +511,8 @@ def test_start_tells_which_container_is_not_well(
 ) -> None:
     monkeypatch.setattr(start, "RUNNING_SECONDS", 0.0)
     with pytest.raises(EngineError) as caught:
-        run_start(ready, FakeEngine(health="unhealthy"))
-    assert "(redis: unhealthy, mta: unhealthy)\nredis says: no" in str(caught.value)
+        run_start(ready, FakeEngine(status="created"))
+    assert "(redis: created, mta: created)\nredis says: no" in str(caught.value)
 
 
 def test_start_tells_which_port_does_not_answer(
@@ -532,7 +535,7 @@ def test_start_is_not_ready_before_a_mail_went_round(
         raise RoundTripError("IMAP on port 993: refused")
 
     monkeypatch.setattr(start, "round_trip", fail)
-    engine = FakeEngine(health="starting")
+    engine = FakeEngine()
     with pytest.raises(RoundTripError, match="refused"):
         run_start(ready, engine)
     assert [account.address for account in accounts] == ["canary@mail.example.com"]
@@ -601,35 +604,35 @@ def run_gate(paths: Paths, engine: FakeEngine) -> None:
     gate.await_healthy(paths, Console(()), engine)  # type: ignore[arg-type]
 
 
-@dataclass
-class Recovering(FakeEngine):
-    """Its containers go through these states of health, the last of which stays."""
-
-    states: list[str] = field(default_factory=list)
-
-    def containers(self, project: str) -> tuple[Container, ...]:
-        self.health = self.states.pop(0) if self.states else self.health
-        return super().containers(project)
-
-
-def test_gate_opens_when_every_container_is_healthy(
+def test_gate_opens_when_every_service_answers(
     paths: Paths, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Each is asked at every look, until none has a problem."""
     waits: list[float] = []
+    asked: list[int] = []
+
+    def answer(_host: str, exchange: Exchange) -> str | None:
+        asked.append(exchange.port)
+        return "Connection refused" if asked.count(587) < 3 else None
+
     monkeypatch.setattr("firstboot.base.waiting.time.sleep", waits.append)
-    run_gate(paths, Recovering(states=["starting", "unhealthy", "healthy"]))
-    assert len(waits) == 2
+    monkeypatch.setattr(health, "answer_problem", answer)
+    run_gate(paths, FakeEngine())
+    assert len(waits) >= 2
+    assert asked.count(6379) == asked.count(587) == len(waits) + 1
     assert progress(capsys) == ["every container is healthy"]
 
 
-@pytest.mark.parametrize("health", ["unhealthy", "starting"])
 def test_gate_stays_shut_and_tells_why(
-    paths: Paths, health: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    paths: Paths, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(gate, "HEALTHY_SECONDS", 0.0)
+    monkeypatch.setattr(health, "answer_problem", lambda _host, _exchange: "it answered b''")
     with pytest.raises(EngineError) as caught:
-        run_gate(paths, FakeEngine(health=health))
-    assert f"(redis: {health}, mta: {health})" in str(caught.value)
+        run_gate(paths, FakeEngine())
+    assert "(redis: port 6379: it answered b'', mta: port 587: it answered b'')" in str(
+        caught.value
+    )
     assert "mailstead check" in caught.value.hint
     assert progress(capsys) == []
 
@@ -656,6 +659,7 @@ def test_gate_misses_a_container(paths: Paths, monkeypatch: pytest.MonkeyPatch) 
             return super().containers(project)[:1]
 
     monkeypatch.setattr(gate, "HEALTHY_SECONDS", 0.0)
+    monkeypatch.setattr(health, "answer_problem", lambda _host, _exchange: None)
     with pytest.raises(EngineError, match=r"\(redis: no container\)"):
         run_gate(paths, OnlyMta())
 

@@ -202,16 +202,6 @@ def test_a_service_in_the_compose_file(paths: Paths) -> None:
     assert data["source"] == str(paths.state / "redis" / "data")
 
 
-def test_health_is_asked_often_at_the_start_where_the_engine_can(paths: Paths) -> None:
-    health = render(paths)["services"]["redis"]["healthcheck"]
-    assert health["test"] == ["CMD", "redis-cli", "ping"]
-    assert (health["interval"], health["start_interval"]) == ("600s", "120s")
-    old = render(paths, options=StackOptions(engine_api=(1, 41)))
-    health = old["services"]["redis"]["healthcheck"]
-    assert health["interval"] == "5s"
-    assert "start_interval" not in health
-
-
 def test_options_of_a_stack_on_a_host(paths: Paths) -> None:
     options = StackOptions(
         project="try",
@@ -290,9 +280,8 @@ tls:
 
 
 def test_compose_does_not_see_variables(paths: Paths) -> None:
-    services = SERVICES.replace("[redis-cli, ping]", "[redis-cli, $HOME]")
-    health = render(paths, services=services)["services"]["redis"]["healthcheck"]
-    assert health["test"] == ["CMD", "redis-cli", "$$HOME"]
+    services = SERVICES.replace("[redis-server, /etc/redis.conf]", "[redis-server, $HOME]")
+    assert render(paths, services=services)["services"]["redis"]["command"][1] == "$$HOME"
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,14 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
+from firstboot.base.health import answer_problem
 from firstboot.base.waiting import wait_for
-from postmaster import health
 from postmaster.admin.sessions import Sessions
+from tests.unit.postmaster import declared
 from tests.unit.postmaster.harness import ADA, BOB, PASSWORD, Files, Stack
 from tests.unit.postmaster.pageclient import Open, PageClient, Reply
 
@@ -443,10 +445,9 @@ def test_a_defect_has_a_page_and_a_line_that_quote_nothing(
     assert "hunter2" not in reply.text + caplog.text
 
 
-def test_health_asks_the_pages(browse: Open) -> None:
-    port = browse().port
-    assert health.run("admin", ports={health.ADMIN_PORT: port}) == 0
-    assert health.run("admin", ports={health.ADMIN_PORT: 9}) == 1
+def test_it_answers_whoever_asks_for_its_health(browse: Open) -> None:
+    (exchange,) = declared.health("admin")
+    assert answer_problem("127.0.0.1", replace(exchange, port=browse().port)) is None
 
 
 def test_odd_requests_get_an_answer(ada: PageClient) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import json
 import socket
 from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postmaster import health
+from firstboot.base.health import answer_problem
+from postmaster import ports
 from postmaster.crypto import DataKey
 from postmaster.directory import dovecot_auth, socketmap
 from postmaster.directory.accounts import Accounts
@@ -40,6 +42,7 @@ from postmaster.errors import (
 )
 from postmaster.query import DirectoryClient, Verdict, VerdictKind
 from postmaster.secretfiles import read_token
+from tests.unit.postmaster import declared
 from tests.unit.postmaster.fakeredis import FakeRedis
 from tests.unit.postmaster.harness import (
     ADA,
@@ -254,24 +257,23 @@ def test_no_directory_is_told_apart_from_no_person() -> None:
     asyncio.run(run())
 
 
-def test_health_asks_every_port(shared_stack: Stack) -> None:
+def test_every_port_answers_whoever_asks_for_its_health(shared_stack: Stack) -> None:
     directory, mailstore = shared_stack.ports.directory, shared_stack.ports.mailstore
-    ports = {
-        health.SOCKETMAP_PORT: directory.socketmap,
-        health.AUTH_PORT: directory.auth,
-        health.QUERY_PORT: directory.query,
-        health.POLICY_PORT: directory.policy,
-        health.SELF_PORT: directory.self_service,
-        health.LMTP_PORT: mailstore.lmtp,
-        health.IMAPS_PORT: mailstore.imap,
-        health.POP3S_PORT: mailstore.pop3,
-        health.DESK_PORT: mailstore.dav,
+    real = {
+        ports.SOCKETMAP: directory.socketmap,
+        ports.AUTH: directory.auth,
+        ports.QUERY: directory.query,
+        ports.POLICY: directory.policy,
+        ports.SELF_SERVICE: directory.self_service,
+        ports.LMTP: mailstore.lmtp,
+        ports.IMAPS: mailstore.imap,
+        ports.POP3S: mailstore.pop3,
+        ports.DESK: mailstore.dav,
     }
-    assert health.run("directory", ports=ports) == 0
-    assert health.run("mailstore", ports=ports) == 0
-    assert health.run("directory", ports={**ports, health.AUTH_PORT: mailstore.lmtp}) == 1
-    assert health.run("mailstore", ports={**ports, health.IMAPS_PORT: 9}) == 1
-    assert health.run("mailstore", ports={**ports, health.DESK_PORT: mailstore.lmtp}) == 1
+    exchanges = (*declared.health("directory"), *declared.health("mailstore"))
+    assert {exchange.port for exchange in exchanges} == set(real)
+    for exchange in exchanges:
+        assert answer_problem("127.0.0.1", replace(exchange, port=real[exchange.port])) is None
 
 
 # Limits

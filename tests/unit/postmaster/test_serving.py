@@ -134,7 +134,7 @@ def test_a_missing_certificate_is_a_clear_error(tmp_path: Path) -> None:
         server_context(tmp_path / "none.pem")
 
 
-@pytest.mark.parametrize("command", ["directory", "mailstore", "health"])
+@pytest.mark.parametrize("command", ["directory", "mailstore"])
 def test_every_command_has_help(command: str) -> None:
     result = CliRunner().invoke(cli, [command, "--help"])
     assert result.exit_code == 0
@@ -151,7 +151,6 @@ def test_every_command_has_help(command: str) -> None:
         ),
         (["mailstore", "--vaults", "missing"], 3, "there is no folder missing"),
         (["directory", "--redis", "nonsense"], 2, "is not HOST:PORT"),
-        (["health", "mailstore", "--port", "24:9", "--port", "993:9"], 1, "is not healthy"),
     ],
 )
 def test_what_cannot_start_says_why(

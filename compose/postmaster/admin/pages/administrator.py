@@ -97,7 +97,7 @@ async def _messages(visit: Visit) -> int | None:
 
 
 def _is_well(container: dict[str, Any]) -> bool:
-    return container["status"] == "running" and container["health"] in {"healthy", "none"}
+    return bool(container["health"] == "healthy")
 
 
 def _share(usage: dict[str, Any]) -> dict[str, Any]:

@@ -67,8 +67,8 @@ def engine() -> FakeEngine:
 def machine(paths: Paths, programs: FakePrograms, engine: FakeEngine, clock: Clock) -> Machine:
     """One that was set up and runs; its services show the self-signed certificate."""
     programs.add("nft")
-    reload = "    health: [postfix, status]\n    reload: [postfix, reload]\n"
-    paths.services.write_text(SERVICES.replace("    health: [postfix, status]\n", reload))
+    reload = "    stop_seconds: 45\n    reload: [postfix, reload]\n"
+    paths.services.write_text(SERVICES.replace("    stop_seconds: 45\n", reload))
     paths.settings.write_text(SETTINGS)
     show_certificate(paths)
     found = read_machine(paths, engine)  # type: ignore[arg-type]

@@ -31,7 +31,7 @@ class FakeEngine:
 
     def containers(self, project: str) -> tuple[Container, ...]:
         return tuple(
-            Container(service, service, "", "", status, "healthy", 0, 0)
+            Container(service, service, "", "", status, "172.18.0.2", 0, 0)
             for service, status in (("directory", "running"), ("mta", self.status))
         )
 

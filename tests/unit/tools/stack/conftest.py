@@ -24,7 +24,6 @@ class FakeEngine:
     found: list[Container] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     host: str = ""
-    api_version: tuple[int, int] = (1, 41)
 
     def __call__(self, host: str, *, compose: tuple[str, ...] = ()) -> FakeEngine:
         self.host = host
@@ -50,9 +49,9 @@ class FakeEngine:
         self.found.clear()
 
 
-def container(service: str, *, status: str = "running", health: str = "healthy") -> Container:
+def container(service: str, *, status: str = "running") -> Container:
     """A container as the engine shows it."""
-    return Container(f"id-{service}", service, "image", "sha256:1", status, health, 0, 0)
+    return Container(f"id-{service}", service, "image", "sha256:1", status, "", 0, 0)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from firstboot.base.engine import SOCKET
 from firstboot.base.errors import EngineError, StackError
+from firstboot.base.services import read_stack
 from tests.unit.tools.stack.conftest import FakeEngine, container
 from tools.host.errors import PrivilegeError
 from tools.stack import commands
@@ -20,7 +21,7 @@ from tools.stack.engines import find_engine, reach_engine
 from tools.stack.example import EXAMPLE, example_settings
 from tools.stack.health import await_health
 from tools.stack.home import Home, Record
-from tools.stack.lifecycle import stack_down, stack_up
+from tools.stack.lifecycle import SERVICES, stack_down, stack_up
 from tools.stack.ports import LOOPBACK, choose_ports
 from tools.stack.status import stack_status
 
@@ -124,20 +125,22 @@ def test_status(home: Home, engine: FakeEngine) -> None:
     home.write_record(Record(ELSEWHERE, {"imaps": 1993}))
     assert stack_status(home=home).answers is False
     engine.answering.add(ELSEWHERE)
-    engine.found = [container("mta"), container("redis", status="exited", health="none")]
+    engine.found = [container("mta"), container("redis", status="exited")]
     found = stack_status(home=home).to_json()
     assert found["ports"] == {"imaps": 1993}
     assert [entry["memory"] for entry in found["containers"]] == [1 << 20, None]
+    assert [entry["ailment"] for entry in found["containers"]] == ["no network", "exited"]
 
 
 def test_who_is_not_healthy_is_named_with_its_words(engine: FakeEngine) -> None:
-    engine.found = [container("mta", health="starting"), container("redis")]
+    engine.found = [container("mta", status="restarting")]
+    services = {service.name: service for service in read_stack(SERVICES).services}
     with pytest.raises(
-        EngineError, match=r"\(mta: starting\); mta said last:\n  last words of mta"
+        EngineError, match=r"\(mta: restarting\); mta said last:\n  last words of mta"
     ):
-        await_health(engine("x"), "project", ["redis", "mta"], timeout=0)  # type: ignore[arg-type]
+        await_health(engine("x"), "project", [services["mta"]], timeout=0)  # type: ignore[arg-type]
     with pytest.raises(EngineError, match="directory: no container"):
-        await_health(engine("x"), "project", ["directory"], timeout=0)  # type: ignore[arg-type]
+        await_health(engine("x"), "project", [services["directory"]], timeout=0)  # type: ignore[arg-type]
 
 
 def test_without_root(monkeypatch: pytest.MonkeyPatch) -> None:
