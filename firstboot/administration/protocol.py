@@ -47,7 +47,7 @@ class BusyError(MailsteadError):
 class Arguments(BaseModel):
     """The arguments of a verb: a subclass has a field for each; these are none."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 class Request(Arguments):

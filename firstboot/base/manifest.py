@@ -76,7 +76,7 @@ Bytes = Annotated[int, Field(ge=0, lt=1 << 40)]
 
 class _Model(BaseModel):
     # A later version may add keys without changing the format.
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, defer_build=True)
 
 
 class Transfer(_Model):

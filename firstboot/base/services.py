@@ -169,7 +169,7 @@ def parse_stack(text: str, source: str) -> Stack:
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 class _Network(_Model):

@@ -128,7 +128,7 @@ MOST_FORWARDS = 10  # of one person; for more there are mailing lists
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 class Domain(_Model):

@@ -64,9 +64,15 @@ def tcg(emulator: Emulator = HOST) -> Accelerator:
 
     One processor: among several, emulation loses track when Linux changes its own code, and about
     one start of thirty ended in "Oops: int3".
+
+    The guest's clock counts instructions, a nanosecond each, and goes on by itself when the guest
+    is idle. By the host's clock a busy guest would get a thousand timer interrupts a second and do
+    little else (its start to the first line on the console took half as long again), and whatever
+    it waits for would be late on a slow host. It sees a machine that is as fast as any other.
     """
-    arguments = ("-accel", "tcg", "-cpu", emulator.processor)
-    return Accelerator("tcg", emulator.command, arguments, 12.0, 1)
+    clock = ("-icount", "shift=0,sleep=on")
+    arguments = ("-accel", "tcg", "-cpu", emulator.processor, *clock)
+    return Accelerator("tcg", emulator.command, arguments, 20.0, 1)
 
 
 def find_accelerator(*, cache: Path | None = None, device: Path = Path("/dev/kvm")) -> Accelerator:
