@@ -1,6 +1,7 @@
 """Builds the container images: one base, one layer on it for each service, one archive.
 
-Our own code is a third layer, made without mkosi: it changes more often than all the rest.
+What several services need besides is a layer between. Our own code is one more, made without
+mkosi: it changes more often than all the rest.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ _LOCK = _POSTMASTER / "requirements.txt"
 # Code, and the templates, styles, scripts and texts of web pages.
 _PACKAGE_FILES = frozenset({".css", ".j2", ".js", ".py", ".yaml"})
 _LIBRARY = Path("usr/lib/postmaster")
+_BASE = "base"
+# What stands on something else than the base.
+_GROUND = {"postmaster": "python", "sts": "python"}
 # How the layers are made is an input of theirs, too.
 _CODE = tuple(
     Path(__file__).with_name(f"{module}.py")
@@ -61,21 +65,23 @@ class ContainerBuild:
         common = fingerprint(
             self.inputs, str(self.time), *_CODE, _IMAGES / "container.conf", _IMAGES / "base"
         )
-        base = self.steps.run("container base", common, self._make_base)
-        marks, results = [common], {}
-        for service in services():
-            mark, extra = fingerprint(common, _IMAGES / service), None
-            if service == "postmaster":
+        marks = {_BASE: common}
+        results = {_BASE: [self.steps.run("container base", common, self._make_base)]}
+        for name in (*sorted(set(_GROUND.values())), *services()):
+            ground = _GROUND.get(name, _BASE)
+            mark, extra = fingerprint(marks[ground], _IMAGES / name), None
+            if name == "postmaster":
                 dependencies = self._dependencies()
                 mark = fingerprint(mark, dependencies.name)
                 extra = partial(shutil.copytree, dependencies, symlinks=True)
-            make = partial(self._make_service, service, base / "base", extra)
-            results[service] = [base, self.steps.run(f"container {service}", mark, make)]
-            marks.append(f"{service} {mark}")
-        mark = fingerprint(common, _POSTMASTER)
-        results["postmaster"].append(self.steps.run("own code", mark, self._make_code))
-        mark = fingerprint(*marks, mark)
-        archive = self.steps.run("container archive", mark, partial(self._archive, results))
+            make = partial(self._make_image, name, results[ground][-1] / ground, extra)
+            results[name] = [*results[ground], self.steps.run(f"container {name}", mark, make)]
+            marks[name] = mark
+        code = fingerprint(common, _POSTMASTER)
+        results["postmaster"].append(self.steps.run("own code", code, self._make_code))
+        mark = fingerprint(*(f"{name} {marks[name]}" for name in marks), code)
+        layers = {service: results[service] for service in services()}
+        archive = self.steps.run("container archive", mark, partial(self._archive, layers))
         described = json.loads((archive / "images.json").read_text(encoding="utf-8"))
         images = {name: Image(**found) for name, found in described.items()}
         return Containers(archive / "containers.tar", images, mark)
@@ -87,22 +93,22 @@ class ContainerBuild:
         return self.steps.run("python dependencies", mark, make)
 
     def _make_base(self, result: Path) -> None:
-        self.workshop.build("containers/base", result)
-        write_layer(result / "base", None, result / "layer.tar", mtime=self.time)
+        self.workshop.build(f"containers/{_BASE}", result)
+        write_layer(result / _BASE, None, result / "layer.tar", mtime=self.time)
 
-    def _make_service(
-        self, service: str, base: Path, stage: Callable[[Path], object] | None, result: Path
+    def _make_image(
+        self, name: str, below: Path, stage: Callable[[Path], object] | None, result: Path
     ) -> None:
         extra = []
         if stage:
             (result / "extra" / _LIBRARY).parent.mkdir(parents=True)
             stage(result / "extra" / _LIBRARY)
             extra.append(result / "extra")
-        self.workshop.build(f"containers/{service}", result, base_tree=base, extra=extra)
-        tree = result / service
-        write_layer(tree, base, result / "layer.tar", mtime=self.time)
-        # The base's tree is needed for other layers; a service's is in its layer.
-        for done in (tree, *extra):
+        self.workshop.build(f"containers/{name}", result, base_tree=below, extra=extra)
+        tree = result / name
+        write_layer(tree, below, result / "layer.tar", mtime=self.time)
+        # The tree below others is needed for their layers; a service's is in its layer.
+        for done in (*([] if name in _GROUND.values() else [tree]), *extra):
             shutil.rmtree(done)
 
     def _make_code(self, result: Path) -> None:
@@ -128,9 +134,9 @@ class ContainerBuild:
 
 
 def services() -> tuple[str, ...]:
-    """The container images there are: folders of images/containers but the base."""
+    """The container images there are: folders of images/containers but what is below others."""
     folders = sorted(path.parent.name for path in _IMAGES.glob("*/mkosi.conf"))
-    return tuple(name for name in folders if name != "base")
+    return tuple(name for name in folders if name not in {_BASE, *_GROUND.values()})
 
 
 def copy_python(package: Path, target: Path) -> None:

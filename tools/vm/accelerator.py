@@ -33,6 +33,10 @@ FORMAT = 1
 # The firmware speaks within 2 s under working KVM.
 PROBE_SECONDS = 20.0
 
+# QEMU keeps this much of translated code, the most it can; when it is full, all is translated
+# anew. A start of the appliance makes 800 MiB.
+_TRANSLATED_MIB = 2047
+
 # Events after which a guest does not go on: QEMU stops it on a KVM internal error.
 _DEAD = frozenset({"STOP", "GUEST_PANICKED", "SHUTDOWN", "RESET"})
 
@@ -71,7 +75,7 @@ def tcg(emulator: Emulator = HOST) -> Accelerator:
     it waits for would be late on a slow host. It sees a machine that is as fast as any other.
     """
     clock = ("-icount", "shift=0,sleep=on")
-    arguments = ("-accel", "tcg", "-cpu", emulator.processor, *clock)
+    arguments = ("-accel", f"tcg,tb-size={_TRANSLATED_MIB}", "-cpu", emulator.processor, *clock)
     return Accelerator("tcg", emulator.command, arguments, 20.0, 1)
 
 

@@ -24,6 +24,7 @@ from tools.host.cache import require_space
 from tools.host.errors import SpaceError
 
 CONTAINERS = [
+    "containers/python",
     "containers/mta",
     "containers/postmaster",
     "containers/proxy",
@@ -103,6 +104,10 @@ def _add_line(*names: str) -> Callable[[Path], None]:
         (_add_line("compose/postmaster/cli.py"), ["appliance"]),
         (_add_line("compose/postmaster/requirements.txt"), ["containers/postmaster", "appliance"]),
         (_add_line("images/containers/redis/mkosi.conf"), ["containers/redis", "appliance"]),
+        (
+            _add_line("images/containers/python/mkosi.conf"),
+            ["containers/python", "containers/postmaster", "containers/sts", "appliance"],
+        ),
         (
             _add_line("images/containers/container.conf"),
             ["containers/base", *CONTAINERS, "appliance"],
@@ -206,11 +211,12 @@ def test_an_interrupted_build_is_taken_up_by_the_next(host: FakeMkosi, cache: Pa
     host.behave("containers/postmaster", "interrupt")
     with pytest.raises(KeyboardInterrupt):
         _build()
-    assert host.built() == EVERYTHING[:4]
+    interrupted = EVERYTHING.index("containers/postmaster")
+    assert host.built() == EVERYTHING[: interrupted + 1]
     assert list((cache / "build" / "ubuntu").glob(".unfinished-*")) == []
     host.behave("containers/postmaster", "succeed")
     assert _build().image.exists()
-    assert host.built() == EVERYTHING[3:]
+    assert host.built() == EVERYTHING[interrupted:]
 
 
 def test_what_a_killed_build_left_is_thrown_away(host: FakeMkosi, cache: Path) -> None:
