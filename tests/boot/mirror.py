@@ -20,14 +20,18 @@ _CHUNK = 1 << 16
 class Mirror:
     """Serves `folder`. `served` counts the bytes of each file's bodies by its path.
 
-    `stop_after` ends a body after so many bytes, once; `longer` sends so many bytes more than the
-    file has; `replaced` are contents that stand in for files.
+    `ranges` are the paths and first bytes of all requests for the rest of a file. `stop_in` is a
+    path and how many bytes of its body are sent: then the server is `away`, and answers nobody.
+    `longer` sends so many bytes more than a file has; envelopes stay as they are, or nothing else
+    would be asked for. `replaced` are contents that stand in for files.
     """
 
     folder: Path
     port: int = 0
     served: dict[str, int] = field(default_factory=dict)
-    stop_after: int | None = None
+    ranges: list[tuple[str, int]] = field(default_factory=list)
+    stop_in: tuple[str, int] | None = None
+    away: bool = False
     longer: int = 0
     replaced: dict[str, bytes] = field(default_factory=dict)
 
@@ -39,8 +43,9 @@ class Mirror:
     def forget(self) -> None:
         """Behave well again, and count from nothing."""
         self.served.clear()
+        self.ranges.clear()
         self.replaced.clear()
-        self.stop_after, self.longer = None, 0
+        self.stop_in, self.away, self.longer = None, False, 0
 
 
 @contextlib.contextmanager
@@ -67,6 +72,9 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
+        if self.mirror.away:
+            self.close_connection = True
+            return
         name = self.path.lstrip("/")
         path = self.mirror.folder / name
         if name in self.mirror.replaced:
@@ -79,6 +87,7 @@ class _Handler(BaseHTTPRequestHandler):
         start, size = 0, len(content)
         if found := re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", "")):
             start = int(found[1])
+            self.mirror.ranges.append((name, start))
             if start >= size:
                 self.send_error(416)
                 return
@@ -86,19 +95,22 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
         else:
             self.send_response(200)
-        body = content[start:] + bytes(self.mirror.longer)
+        longer = 0 if name.endswith(".json") else self.mirror.longer
+        body = content[start:] + bytes(longer)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self._send(name, body)
 
     def _send(self, name: str, body: bytes) -> None:
-        stop, self.mirror.stop_after = self.mirror.stop_after, None
-        for offset in range(0, len(body) if stop is None else min(stop, len(body)), _CHUNK):
+        mirror = self.mirror
+        if mirror.stop_in is not None and mirror.stop_in[0] == name:
+            body = body[: mirror.stop_in[1]]
+            # Before the client can see the end of it, and ask again.
+            mirror.stop_in, mirror.away, self.close_connection = None, True, True
+        for offset in range(0, len(body), _CHUNK):
             chunk = body[offset : offset + _CHUNK]
             self.wfile.write(chunk)
-            self.mirror.served[name] = self.mirror.served.get(name, 0) + len(chunk)
-        if stop is not None:
-            self.close_connection = True
+            mirror.served[name] = mirror.served.get(name, 0) + len(chunk)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
         """Quietly."""

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from firstboot.base.manifest import Channel, Manifest
+from firstboot.base.manifest import Channel, Manifest, dump_envelope, dump_manifest
 from firstboot.base.roundtrip import round_trip
 from firstboot.base.run import run
+from firstboot.base.settings import Updates
 from firstboot.base.state import STATE_FORMAT
 from firstboot.base.waiting import wait_for
 from tests.boot.life.conftest import COMMAND_SECONDS, DELIVERY_SECONDS, Life
+from tests.boot.life.disk import (
+    MIB,
+    Encryption,
+    Slots,
+    hash_spans,
+    list_esp,
+    read_encryption,
+    read_slots,
+    sample,
+)
 from tests.boot.mirror import Mirror
 from tools.boot.appliance import BOOT_SECONDS, READY, READY_SECONDS, TROUBLE, read_status
 from tools.build.appliance import Variant
@@ -24,6 +38,7 @@ from tools.build.slot import read_slot
 from tools.host.report import say
 from tools.keys.keyset import opened_test_keys
 from tools.publish.bundle import write_bundle
+from tools.publish.parts import fetched
 from tools.publish.release import publish_slot
 from tools.vm.seedvolume import LABEL, SECTOR
 
@@ -31,6 +46,8 @@ GOOD, UNBOOTABLE, BROKEN, HANGING, CUT = (f"0.1.{patch}" for patch in range(1, 6
 # Seconds under KVM; scaled for emulation.
 APPLY_SECONDS = 120.0
 SETTLED_SECONDS = 120.0
+# Larger than the root of a slot, and smaller than what the state has room for.
+HUGE = 2 << 30
 # Three tries of a version that does not work, then a start of the one before.
 FALLBACK_SECONDS = 360.0
 # From the first byte fetched to the last one written.
@@ -91,6 +108,60 @@ def good(publish: Publish) -> Manifest:
     return publish(GOOD)
 
 
+def sizes(manifest: Manifest) -> dict[str, int]:
+    """The bytes of every file of a release but its envelope, by its path."""
+    return {
+        transfer.path: transfer.bytes
+        for part in manifest.parts
+        for transfer in (part.full, *part.deltas)
+    }
+
+
+@contextmanager
+def upgrading_by_itself(life: Life) -> Iterator[None]:
+    """Automatic upgrades are on, and it is in their window; only the test asks for one.
+
+    No timer runs meanwhile: a clock that is set goes past the times of all.
+    """
+    run, settings = life.machine.guest.run, ["mailstead", "settings", "set"]
+    listed = run(["systemctl", "list-units", "--plain", "--no-legend", "mailstead-*.timer"])
+    timers = [line.split()[0] for line in listed.stdout.splitlines()]
+    assert "mailstead-update.timer" in timers
+    now, hour = datetime.datetime.now(datetime.UTC), datetime.timedelta(hours=1)
+    window = f"{now - hour:%H:%M}-{now + 12 * hour:%H:%M}"
+    run(["systemctl", "stop", *timers])
+    run([*settings, "updates.automatic", "true", "updates.window", window])
+    try:
+        yield
+    finally:
+        run([*settings, "updates.automatic", "false", "updates.window", Updates().window])
+        run(["systemctl", "start", *timers])
+
+
+@contextmanager
+def clock_set(life: Life, *, days: int) -> Iterator[None]:
+    """The clock is wrong by whole days, so that the time of day is right."""
+
+    def move(days: int) -> None:
+        script = f'date --set "@$(($(date +%s) + {days * 24 * 3600}))"'
+        life.machine.guest.run(["sh", "-c", script])
+
+    move(days)
+    try:
+        yield
+    finally:
+        move(-days)
+
+
+def time_until_due(life: Life) -> datetime.timedelta:
+    """From now, by a clock that is right, until the moment that the machine draws for GOOD."""
+    found, due = f"{GOOD} found, due at ", "%Y-%m-%d %H:%M UTC"
+    decision = life.update("automatic")["decision"]
+    assert decision.startswith(found)
+    moment = datetime.datetime.strptime(decision.removeprefix(found), due)
+    return moment.replace(tzinfo=datetime.UTC) - datetime.datetime.now(datetime.UTC)
+
+
 def apply(life: Life, *arguments: str) -> dict[str, Any]:
     return life.update("apply", "--yes", "--no-reboot", *arguments, seconds=APPLY_SECONDS)
 
@@ -129,12 +200,39 @@ def require_given_up(life: Life, version: str, *, seconds: float) -> dict[str, A
     return attempt
 
 
+@dataclass(frozen=True)
+class Before:
+    """The disk before anything was upgraded: `samples` are of the slot that does not run."""
+
+    slots: Slots
+    samples: list[str]
+    esp: list[str]
+    encryption: Encryption
+
+
+def look(life: Life, version: str) -> Before:
+    machine = life.machine
+    slots = read_slots(machine, version)
+    samples = hash_spans(machine, sample(slots.other))
+    return Before(slots, samples, list_esp(machine), read_encryption(machine))
+
+
+@pytest.fixture(scope="package")
+def before(life: Life, built: Built, good: Manifest) -> Before:
+    assert good.version == GOOD
+    return look(life, built.release.version)
+
+
 class TestRefused:
-    """What must not change a byte of the other slot."""
+    """What must not change a byte of the other slot, nor of the boot loader."""
+
+    @pytest.fixture(autouse=True, scope="class")
+    def _disk_untouched(self, life: Life, built: Built, before: Before) -> Iterator[None]:
+        yield
+        assert look(life, built.release.version) == before
 
     @pytest.fixture(autouse=True)
-    def _well_behaved_afterwards(self, life: Life, good: Manifest) -> Any:
-        assert good.version == GOOD
+    def _well_behaved_afterwards(self, life: Life) -> Iterator[None]:
         yield
         life.mirror.forget()
         assert life.update("status")["waiting"] is None
@@ -153,26 +251,55 @@ class TestRefused:
         life.mirror.replaced["stable.json"] = json.dumps(envelope).encode()
         assert "ML-DSA" in apply(life)["error"]
 
-    def test_a_server_that_sends_more_than_it_should(self, life: Life) -> None:
+    def test_a_server_that_sends_more_than_it_should(
+        self, life: Life, built: Built, good: Manifest
+    ) -> None:
+        first = fetched(good.parts[0], built.release.version).bytes
         life.mirror.longer = 1
-        assert apply(life)["error"]
+        assert f"has {first + 1} bytes, announced are {first}" in apply(life)["error"]
+
+    def test_a_file_that_is_cut_short(self, life: Life, built: Built, good: Manifest) -> None:
+        first = fetched(good.parts[0], built.release.version).bytes
+        for path in sizes(good):
+            life.mirror.replaced[path] = (life.mirror.folder / path).read_bytes()[:-1]
+        assert f"has {first - 1} bytes, announced are {first}" in apply(life)["error"]
 
     def test_a_file_that_is_not_what_was_signed(self, life: Life, good: Manifest) -> None:
-        for part in good.parts:
-            for transfer in (part.full, *part.deltas):
-                content = bytearray((life.mirror.folder / transfer.path).read_bytes())
-                content[len(content) // 2] ^= 1
-                life.mirror.replaced[transfer.path] = bytes(content)
-        assert apply(life)["error"]
+        for path in sizes(good):
+            content = bytearray((life.mirror.folder / path).read_bytes())
+            content[len(content) // 2] ^= 1
+            life.mirror.replaced[path] = bytes(content)
+        assert "is not what was signed" in apply(life)["error"]
 
-    def test_a_clock_that_is_a_year_behind(self, life: Life) -> None:
+    def test_a_slot_that_is_too_small(self, life: Life, good: Manifest, before: Before) -> None:
+        """The release is signed as it must be: it is made for another layout."""
+        parts = tuple(
+            part.model_copy(update={"bytes": HUGE}) if part.role == "root" else part
+            for part in good.parts
+        )
+        with opened_test_keys() as keys:
+            envelope = keys.sign(dump_manifest(good.model_copy(update={"parts": parts})))
+        life.mirror.replaced["stable.json"] = dump_envelope(envelope)
+        room = before.slots.root.size // MIB
+        refusal = f"the slot (root) has room for {room} MiB, {HUGE // MIB} MiB are needed"
+        assert apply(life)["error"] == refusal
+
+    def test_a_clock_that_is_a_year_behind(self, life: Life, built: Built) -> None:
         """Nothing depends on it when the owner upgrades; by itself the machine waits."""
-        life.machine.guest.run(["date", "--set", "-1 year"])
-        try:
+        release = datetime.datetime.fromisoformat(built.release.built)
+        age = datetime.datetime.now(datetime.UTC) - release
+        with upgrading_by_itself(life), clock_set(life, days=-365 - age.days):
             assert life.update("check")["version"] == GOOD
-            assert life.update("automatic")["installed"] is False
-        finally:
-            life.machine.guest.run(["date", "--set", "+1 year"])
+            decided = life.update("automatic")
+            assert decided["installed"] is False
+            assert "the clock is wrong" in decided["decision"]
+
+    def test_a_clock_that_is_a_year_ahead(self, life: Life) -> None:
+        """What was planned by it does not count once the clock is right."""
+        with upgrading_by_itself(life):
+            with clock_set(life, days=365):
+                assert time_until_due(life) > datetime.timedelta(days=364)
+            assert time_until_due(life) < datetime.timedelta(days=1)
 
     def test_no_room_on_the_efi_system_partition(self, life: Life) -> None:
         fill = "dd if=/dev/zero of=/efi/full bs=1M count=600 status=none; sync"
@@ -183,23 +310,27 @@ class TestRefused:
             life.machine.guest.run(["rm", "/efi/full"])
 
 
+@pytest.mark.usefixtures("before")
 class TestUpgrade:
-    def test_a_download_that_stops_midway_goes_on_later(self, life: Life, good: Manifest) -> None:
-        life.mirror.stop_after = 3 << 20
-        done = apply(life)
-        if "error" in done:
-            done = apply(life)
-        assert done["installed"] == GOOD
-        declared = {
-            transfer.path: transfer.bytes
-            for part in good.parts
-            for transfer in (part.full, *part.deltas)
-        }
-        fetched = {path: n for path, n in life.mirror.served.items() if path in declared}
-        # Nothing was fetched twice, but for what was under way in the moment of the stop.
-        assert all(count <= declared[path] + (1 << 20) for path, count in fetched.items())
-        # Of a release that changed next to nothing, next to nothing is fetched.
-        assert sum(fetched.values()) < 0.15 * sum(part.full.bytes for part in good.parts)
+    def test_a_download_that_stops_midway_goes_on_later(
+        self, life: Life, built: Built, good: Manifest
+    ) -> None:
+        wanted = [fetched(part, built.release.version) for part in good.parts]
+        root = fetched(good.part("root"), built.release.version)
+        # A delta: of a release that changed next to nothing, next to nothing is fetched.
+        assert root.base == built.release.version
+        assert sum(t.bytes for t in wanted) < 0.15 * sum(p.full.bytes for p in good.parts)
+        half = root.bytes // 2
+        life.mirror.stop_in = (root.path, half)
+        assert "the server cannot be reached" in apply(life)["error"]
+        assert life.update("status")["waiting"] is None
+        assert life.mirror.served[root.path] == half
+        life.mirror.away = False
+        assert apply(life)["installed"] == GOOD
+        assert life.mirror.ranges == [(root.path, half)]
+        # Nothing was fetched twice, and nothing else.
+        served = {path: n for path, n in life.mirror.served.items() if path in sizes(good)}
+        assert served == {transfer.path: transfer.bytes for transfer in wanted}
 
     def test_the_new_version_runs_with_all_mail_and_is_found_good(self, life: Life) -> None:
         life.deliver("before the restart")
