@@ -24,7 +24,7 @@ from tools.inspect.image import inspect_image
 from tools.vm import Machine, NamespaceNetwork
 from tools.vm.seedvolume import copy_sparse, read_esp_file, write_esp_file
 
-MIB = 1 << 20
+MB = 10**6
 SCAN = Path(__file__).with_name("scan.py")
 # Building and booting the other base takes a quarter of an hour.
 ON_BASES = [
@@ -118,5 +118,5 @@ class TestRelease:
         found = inspect_image(release.image, verify=True, report=say)
         assert found.damage == ""
         assert not found.testing
-        assert release.uki.stat().st_size <= 90 * MIB
-        assert compressed(release.image).stat().st_size <= 600 * MIB
+        assert release.uki.stat().st_size <= 90 * MB
+        assert compressed(release.image).stat().st_size <= 600 * MB
