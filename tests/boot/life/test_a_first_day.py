@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import random
+from pathlib import Path
 
 import pytest
 
-from firstboot.base.roundtrip import round_trip
-from tests.boot.life.conftest import DELIVERY_SECONDS, Life
+from tests.boot.life.conftest import Life
 from tools.boot.appliance import READY, READY_SECONDS, TROUBLE, declared, read_status
 from tools.build.image import Built
+from tools.host.report import say
+from tools.trial.trial import run_trial
 
 SERVICES = sorted(service.name for service in declared().services)
 # Where a program might leave something: none of it is below /state.
@@ -18,10 +20,29 @@ OUTSIDE_STATE = ("/etc/intruder", "/var/intruder", "/var/lib/intruder", "/run/in
 
 
 class TestFirstDay:
-    def test_mail_goes_round(self, life: Life) -> None:
-        seconds = life.machine.accelerator.scaled(DELIVERY_SECONDS)
-        done = round_trip(life.account, timeout=seconds)
-        assert done.bytes > 1000
+    def test_mail_goes_round(self, life: Life, built: Built) -> None:
+        """As `tools/forge try` sends it; what that prints with --json is for other programs."""
+        told = json.loads(json.dumps(run_trial(life.machine, built, life.example, say).as_json()))
+        shape = {key: set(found) if isinstance(found, dict) else 0 for key, found in told.items()}
+        assert shape == {
+            **dict.fromkeys(("version", "base", "accelerator"), 0),
+            "image": {"path", "bytes", "zstd_bytes", "uki_bytes"},
+            "seconds": {
+                "build",
+                "power_on_to_login",
+                "setup",
+                "power_on_to_first_mail",
+                "round_trip",
+            },
+            "memory_mib": {"used", "containers"},
+            "ports": {port.name for port in declared().ports},
+            "round_trip": {"ok", "bytes"},
+        }
+        assert told["round_trip"]["ok"] is True
+        assert told["round_trip"]["bytes"] > 1000
+        assert (told["version"], told["base"]) == (built.release.version, built.release.base)
+        assert Path(told["image"]["path"]).stat().st_size == told["image"]["bytes"]
+        assert sorted(told["memory_mib"]["containers"]) == SERVICES
 
     def test_machine_finds_itself_well(self, life: Life) -> None:
         words = ["mailstead", "check", "--json", "--group", "machine", "--group", "mail"]
