@@ -53,6 +53,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if item not in left_out]
 
 
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What tests have noted with `record_property`, whether they passed or not."""
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if getattr(report, "when", "") == "call":
+                for name, value in report.user_properties:
+                    terminalreporter.write_line(f"{report.nodeid}: {name}: {value}")
+
+
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """With --strict-skips, a run in which a test was skipped is not green."""
     reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")

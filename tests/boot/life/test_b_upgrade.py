@@ -13,7 +13,14 @@ from typing import Any
 
 import pytest
 
-from firstboot.base.manifest import Channel, Manifest, dump_envelope, dump_manifest
+from firstboot.base.manifest import (
+    Channel,
+    Manifest,
+    dump_envelope,
+    dump_manifest,
+    parse_envelope,
+    parse_manifest,
+)
 from firstboot.base.roundtrip import round_trip
 from firstboot.base.run import run
 from firstboot.base.settings import Updates
@@ -30,6 +37,7 @@ from tests.boot.life.disk import (
     read_slots,
     sample,
 )
+from tests.boot.life.phases import PHASES
 from tests.boot.mirror import Mirror
 from tools.boot.appliance import BOOT_SECONDS, READY, READY_SECONDS, TROUBLE, read_status
 from tools.build.appliance import Variant
@@ -50,8 +58,6 @@ SETTLED_SECONDS = 120.0
 HUGE = 2 << 30
 # Three tries of a version that does not work, then a start of the one before.
 FALLBACK_SECONDS = 360.0
-# From the first byte fetched to the last one written.
-CUT_SECONDS = 12.0
 # The deadline of a version on trial is made this short for the one that hangs: it passes three
 # times, and is not scaled.
 HANG_SECONDS = 300.0
@@ -166,17 +172,22 @@ def apply(life: Life, *arguments: str) -> dict[str, Any]:
     return life.update("apply", "--yes", "--no-reboot", *arguments, seconds=APPLY_SECONDS)
 
 
-def await_outcome(life: Life, version: str) -> dict[str, Any]:
-    """The attempt on `version`, once it is known what became of it."""
+def await_settled(life: Life) -> dict[str, Any]:
+    """The last attempt, once it is known what became of it."""
 
     def settled() -> dict[str, Any] | None:
         attempt: dict[str, Any] = life.update("status")["last"]
-        known = attempt["version"] == version and attempt["outcome"] != "pending"
-        return attempt if known else None
+        return attempt if attempt["outcome"] != "pending" else None
 
     seconds = life.machine.accelerator.scaled(SETTLED_SECONDS)
-    what = f"the outcome of {version}"
-    return wait_for(settled, what=what, timeout=seconds, interval=3.0)
+    return wait_for(settled, what="an outcome", timeout=seconds, interval=3.0)
+
+
+def await_outcome(life: Life, version: str) -> dict[str, Any]:
+    """The same of an attempt on `version`."""
+    attempt = await_settled(life)
+    assert attempt["version"] == version
+    return attempt
 
 
 def require_given_up(life: Life, version: str, *, seconds: float) -> dict[str, Any]:
@@ -343,6 +354,25 @@ class TestUpgrade:
         seconds = life.machine.accelerator.scaled(DELIVERY_SECONDS)
         assert round_trip(life.account, timeout=seconds).bytes > 1000
 
+    @pytest.mark.campaign
+    def test_what_it_did_not_write_is_as_it_was(
+        self, life: Life, built: Built, before: Before
+    ) -> None:
+        """The partitions, every byte of the version before, and what opens the state."""
+        machine, older = life.machine, built.release.version
+        slots = read_slots(machine, older)
+        assert slots.places == before.slots.places
+        assert (slots.own, slots.rest) == (before.slots.own, before.slots.rest)
+        assert read_encryption(machine) == before.encryption
+        assert set(list_esp(machine)) > set(before.esp)
+        # What is published of that version is what the image was made of.
+        envelope = parse_envelope((life.mirror.folder / older / "release.json").read_bytes(), older)
+        parts = parse_manifest(envelope.manifest, older).parts
+        places = {part.uuid: part.path for part in slots.own}
+        uki = f"/efi/EFI/Linux/mailstead_{older}.efi"
+        spans = [(places[part.uuid] if part.uuid else uki, 0, part.bytes) for part in parts]
+        assert hash_spans(machine, spans) == [part.sha256 for part in parts]
+
     def test_an_older_boot_loader_is_replaced(self, life: Life) -> None:
         """Its signature goes with the change, so the next restart shows that it was replaced."""
         script = f"""
@@ -420,36 +450,43 @@ class TestUpgrade:
 
     @pytest.mark.campaign
     def test_a_power_cut_leaves_either_the_old_version_or_the_new(
-        self, life: Life, publish: Publish, request: pytest.FixtureRequest, dice: random.Random
+        self,
+        life: Life,
+        publish: Publish,
+        request: pytest.FixtureRequest,
+        dice: random.Random,
+        record_property: Callable[[str, object], None],
     ) -> None:
-        """Once for each of `--cuts`: while it fetches, writes, starts, or is found good."""
-        publish(CUT)
+        """Once for each of `--cuts`: while it fetches, writes, starts, or is found good.
+
+        Four cuts are one in each phase; the report names them.
+        """
+        release = publish(CUT)
         machine = life.machine
-        for _ in range(request.config.getoption("--cuts")):
+        phases = dice.sample(PHASES, len(PHASES))
+        for number in range(request.config.getoption("--cuts")):
+            phase = phases[number % len(phases)]
             life.deliver(f"before-the-cut-{dice.getrandbits(64):x}")
             if life.update("status")["version"] == CUT:
-                machine.guest.run(["mailstead", "update", "rollback", "--yes", "--no-reboot"])
+                life.update("rollback", "--yes", "--no-reboot")
                 life.restart()
                 # It is on trial again, and nothing is installed before it is found good.
                 assert await_outcome(life, GOOD)["outcome"] == "good"
-            argv = [
-                "update",
-                "apply",
-                CUT,
-                "--yes",
-                *([] if dice.random() < 0.5 else ["--no-reboot"]),
-            ]
-            machine.guest.execute("guest-exec", {"path": "/usr/bin/mailstead", "arg": argv})
-            instant = dice.uniform(0, machine.accelerator.scaled(CUT_SECONDS))
+            phase.begin(life, release)
+            instant = dice.uniform(0, machine.accelerator.scaled(phase.seconds))
+            record_property("cut", f"{phase.name}, {instant:.1f} s after its sign")
             assert not machine.ends_within(instant)
             machine.power_cut()
             machine.start()
             machine.wait_for_console(READY, seconds=READY_SECONDS, fail_on=TROUBLE)
-            assert read_status(machine)["version"] in (GOOD, CUT)
+            version = read_status(machine)["version"]
+            assert version in ((GOOD, CUT) if phase.old else (CUT,))
             life.require_mail()
+            attempt = await_settled(life)
+            found = "good" if attempt["version"] == version else "interrupted"
+            assert attempt["outcome"] == found
         if read_status(machine)["version"] == GOOD:
-            if life.update("status")["waiting"] is None:
-                assert apply(life, CUT)["installed"] == CUT
+            assert apply(life, CUT)["installed"] == CUT
             life.restart()
         assert await_outcome(life, CUT)["outcome"] == "good"
         life.require_mail()
