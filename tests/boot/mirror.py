@@ -72,8 +72,9 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
+        # One answer for each connection, as machines ask.
+        self.close_connection = True
         if self.mirror.away:
-            self.close_connection = True
             return
         name = self.path.lstrip("/")
         path = self.mirror.folder / name
@@ -106,11 +107,14 @@ class _Handler(BaseHTTPRequestHandler):
         if mirror.stop_in is not None and mirror.stop_in[0] == name:
             body = body[: mirror.stop_in[1]]
             # Before the client can see the end of it, and ask again.
-            mirror.stop_in, mirror.away, self.close_connection = None, True, True
-        for offset in range(0, len(body), _CHUNK):
-            chunk = body[offset : offset + _CHUNK]
-            self.wfile.write(chunk)
-            mirror.served[name] = mirror.served.get(name, 0) + len(chunk)
+            mirror.stop_in, mirror.away = None, True
+        # The client may have seen enough.
+        with contextlib.suppress(ConnectionError):
+            for offset in range(0, len(body), _CHUNK):
+                chunk = body[offset : offset + _CHUNK]
+                # First, since a client that has all of it goes on at once.
+                mirror.served[name] = mirror.served.get(name, 0) + len(chunk)
+                self.wfile.write(chunk)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
         """Quietly."""

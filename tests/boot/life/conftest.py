@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -13,9 +13,12 @@ from typing import Any
 
 import pytest
 
+from firstboot.base.manifest import Channel, Manifest
 from firstboot.base.roundtrip import Account
+from firstboot.base.state import STATE_FORMAT
 from firstboot.base.waiting import wait_for
 from tests.boot.conftest import running
+from tests.boot.life.disk import DiskState, read_disk
 from tests.boot.mail import deliver, has_message
 from tests.boot.mirror import Mirror, serving
 from tools.boot.appliance import (
@@ -29,12 +32,22 @@ from tools.boot.appliance import (
     hardware,
 )
 from tools.boot.example import Example, make_example
-from tools.build.image import Built
+from tools.build.appliance import Variant
+from tools.build.image import TESTING, Built, build_image
+from tools.build.slot import read_slot
+from tools.host.report import say
+from tools.keys.keyset import opened_test_keys
+from tools.publish.release import publish_slot
 from tools.vm import Disk, Machine
 
 # Under KVM; scaled for emulation.
 DELIVERY_SECONDS = 30.0
 COMMAND_SECONDS = 60.0
+APPLY_SECONDS = 120.0
+# The version that the image under test is upgraded to.
+GOOD = "0.1.1"
+
+Publish = Callable[..., Manifest]
 
 
 @dataclass
@@ -84,6 +97,11 @@ class Life:
         found: dict[str, Any] = json.loads(done.stdout)
         return found
 
+    def apply(self, *arguments: str) -> dict[str, Any]:
+        """Install an upgrade, to be tried at the next start."""
+        words = ("apply", "--yes", "--no-reboot", *arguments)
+        return self.update(*words, seconds=APPLY_SECONDS)
+
     def restart(
         self,
         until: str = READY,
@@ -124,3 +142,44 @@ def life(built: Built, mirror: Mirror, tmp_path_factory: pytest.TempPathFactory)
         await_ready(machine)
         yield Life(machine, example, mirror, folder, powered)
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="package")
+def publish(request: pytest.FixtureRequest, built: Built, mirror: Mirror) -> Publish:
+    """Builds and publishes a version of this checkout; the one that runs is published already."""
+    base = request.config.getoption("--base")
+
+    def publish_built(release: Built, channel: Channel) -> Manifest:
+        with opened_test_keys() as keys:
+            return publish_slot(
+                read_slot(release.folder),
+                mirror.folder,
+                keys=keys,
+                base=release.release.base,
+                built=release.release.built,
+                channel=channel,
+                notes="For tests.",
+                not_before=release.release.built,
+                minimum_version=None,
+                state_format=STATE_FORMAT,
+                report=say,
+            )
+
+    def publish(version: str, variant: Variant = TESTING) -> Manifest:
+        release = build_image(base, report=say, variant=variant, version=version)
+        return publish_built(release, "stable" if variant == TESTING else "candidate")
+
+    publish_built(built, "stable")
+    return publish
+
+
+@pytest.fixture(scope="package")
+def good(publish: Publish) -> Manifest:
+    return publish(GOOD)
+
+
+@pytest.fixture(scope="package")
+def before(life: Life, built: Built, good: Manifest) -> DiskState:
+    """The disk before anything was upgraded, when there is something to upgrade to."""
+    assert good.version == GOOD
+    return read_disk(life.machine, built.release.version)

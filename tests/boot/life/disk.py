@@ -122,3 +122,20 @@ def read_encryption(machine: Machine) -> Encryption:
     uuid = machine.guest.run(["cryptsetup", "luksUUID", _STATE]).stdout.strip()
     header = machine.guest.run(["cryptsetup", "luksDump", "--dump-json-metadata", _STATE]).stdout
     return Encryption(uuid, len(json.loads(header)["keyslots"]))
+
+
+@dataclass(frozen=True)
+class DiskState:
+    """All of it that takes no long time; `samples` are of the slot that does not run."""
+
+    slots: Slots
+    samples: list[str]
+    esp: list[str]
+    encryption: Encryption
+
+
+def read_disk(machine: Machine, version: str) -> DiskState:
+    """What is on the disk now, while the slot of `version` is there."""
+    slots = read_slots(machine, version)
+    samples = hash_spans(machine, sample(slots.other))
+    return DiskState(slots, samples, list_esp(machine), read_encryption(machine))
