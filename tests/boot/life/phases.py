@@ -11,7 +11,7 @@ from firstboot.base.waiting import wait_for
 from tests.boot.life.conftest import Life
 from tools.boot.appliance import READY_SECONDS, TROUBLE
 
-# Seconds under KVM; scaled for emulation. From the command to the restart, from that to READY.
+# From the command to the restart, in seconds under KVM; scaled for emulation.
 RESTART_SECONDS = 240.0
 HEALTHY = "mailstead: every container is healthy"
 
