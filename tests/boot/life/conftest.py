@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -44,6 +45,8 @@ from tools.vm import Disk, Machine
 DELIVERY_SECONDS = 30.0
 COMMAND_SECONDS = 60.0
 APPLY_SECONDS = 120.0
+# Where a program might leave something: none of it is below /state.
+OUTSIDE_STATE = ("/etc/intruder", "/var/intruder", "/var/lib/intruder", "/run/intruder")
 # The version that the image under test is upgraded to.
 GOOD = "0.1.1"
 
@@ -113,6 +116,28 @@ class Life:
         mark = self.machine.console.mark()
         self.machine.guest.run(["systemctl", "--no-block", "reboot"])
         self.machine.wait_for_console(until, seconds=seconds, fail_on=fail_on, after=mark)
+
+    def lose_power(self, dice: random.Random) -> None:
+        """Cut the power while mail comes in, and switch it on again.
+
+        Whatever got its 250 is there, and nothing else is: what was written outside the state is
+        gone, and Docker still has every container's image.
+        """
+        machine = self.machine
+        for path in OUTSIDE_STATE:
+            # Fails unless the file is there afterwards.
+            machine.guest.run(["sh", "-c", f"touch {path} && test -e {path}"])
+        identity = machine.guest.run(["cat", "/etc/machine-id"]).stdout
+        for _ in range(dice.randint(1, 4)):
+            self.deliver(f"before-the-cut-{dice.getrandbits(64):x}")
+        machine.power_cut()
+        machine.start()
+        machine.wait_for_console(READY, seconds=READY_SECONDS, fail_on=TROUBLE)
+        assert "mailstead: containers loaded (0," in machine.console_text
+        self.require_mail()
+        assert machine.guest.run(["cat", "/etc/machine-id"]).stdout == identity
+        for path in OUTSIDE_STATE:
+            assert machine.guest.run(["test", "-e", path], check=False).returncode == 1
 
     def move_to(self, machine: Machine) -> None:
         """Go on in another machine, which is powered on."""
