@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-import yaml
+from postmaster.yamlfiles import read_yaml
 
 HERE = Path(__file__).parent / "texts"
 
@@ -21,9 +21,6 @@ LANGUAGES: Mapping[str, tuple[str, str]] = MappingProxyType(
 )
 DEFAULT = "en"
 MOST_WISHES = 20  # of a browser's list; the rest is not read
-
-# libyaml's loader where it is there: the other one takes ten times as long.
-_Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -41,9 +38,7 @@ def read_catalogue(folder: Path = HERE) -> Catalogue:
     """Read all files of a folder."""
     texts: dict[str, Mapping[str, str]] = {}
     for path in sorted(folder.glob("*.yaml")):
-        # The loader is a safe one.
-        found = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506
-        texts |= {f"{path.stem}.{name}": text for name, text in found.items()}
+        texts |= {f"{path.stem}.{name}": text for name, text in read_yaml(path).items()}
     return Catalogue(MappingProxyType(texts))
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
+from yaml import YAMLError
 
 from postmaster.addresses import base, normalise, split
 from postmaster.crypto import is_password_hash
@@ -16,6 +16,7 @@ from postmaster.directory.groups import Group, read_catch_alls, read_groups
 from postmaster.directory.sending_limits import Limit, read_limits
 from postmaster.directory.srs import Rewriter
 from postmaster.errors import StartError
+from postmaster.yamlfiles import read_yaml
 
 SETTINGS_VERSION = 1
 CANARY_NAME = "canary"
@@ -118,8 +119,8 @@ def read_directory(path: Path) -> Directory:
     service answer wrongly, and reads no key that it does not need.
     """
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        document = read_yaml(path)
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
         detail = " ".join(str(error).split())
         raise StartError(f"cannot read the settings {path}: {detail}") from error
     try:

@@ -16,6 +16,7 @@ from cryptography.x509.oid import NameOID
 from postmaster.directory import first_logins
 from tests.unit.postmaster.harness import (
     ADA,
+    CHEAP,
     PASSWORD,
     SPARE_PEOPLE,
     Files,
@@ -36,8 +37,14 @@ def _no_rest() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def password_hash() -> str:
-    """An Argon2id hash of PASSWORD, as cheap as the settings allow."""
-    argon2 = Argon2id(salt=b"0123456789abcdef", length=32, iterations=2, lanes=1, memory_cost=19456)
+    """An Argon2id hash of PASSWORD, far cheaper than the settings allow."""
+    argon2 = Argon2id(
+        salt=b"0123456789abcdef",
+        length=32,
+        iterations=CHEAP.passes,
+        lanes=CHEAP.lanes,
+        memory_cost=CHEAP.memory,
+    )
     return argon2.derive_phc_encoded(PASSWORD.encode())
 
 
