@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from firstboot.backup.capture import free_room_needed, staged
 from firstboot.backup.keys import present_recovery
 from firstboot.backup.manifest import NAME, Manifest, hash_tree
-from firstboot.backup.repository import ensure_repository
+from firstboot.backup.repository import admit_recovery
 from firstboot.backup.targets import opened, require_credentials
 from firstboot.base.backups import Entry, note_backup, read_backups
 from firstboot.base.errors import MailsteadError
@@ -146,9 +146,11 @@ def _prepare(machine: Machine, restic: Restic, target: BackupTarget, report: Rep
     known = any(entry.good and entry.target == target.name for entry in before)
     if restic.exists():
         restic.unlock()
-    elif known:
-        report(f"{target.name}: the repository that was there is gone; this begins another one")
-    ensure_repository(restic, present_recovery(machine.paths), machine.paths)
+    else:
+        if known:
+            report(f"{target.name}: the repository that was there is gone; this begins another one")
+        restic.init()
+    admit_recovery(restic, present_recovery(machine.paths), machine.paths)
 
 
 def _write(machine: Machine, restic: Restic, report: Report) -> Written:

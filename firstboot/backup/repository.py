@@ -30,20 +30,11 @@ class Key:
     current: bool
 
 
-def ensure_repository(restic: Restic, recovery: Recovery, paths: Paths) -> None:
-    """Make the repository if there is none, and have the recovery code open it, and no other code.
-
-    To be called, with the machine's own password, before each backup. Raises BackupError's kinds.
-    """
-    if not restic.exists():
-        restic.init()
-    admit_recovery(restic, recovery, paths)
-
-
 def admit_recovery(restic: Restic, recovery: Recovery, paths: Paths) -> bool:
     """Add the recovery code's key and then take those of older kits away; whether any changed.
 
-    Keys that somebody made by hand stay.
+    To be called, with the machine's own password, before each backup. Keys that somebody made by
+    hand stay. Raises BackupError's kinds.
     """
     keys = list_keys(restic)
     wanted = f"{_KIT}{recovery.kit}"

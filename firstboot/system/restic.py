@@ -126,7 +126,9 @@ class Restic:
 
         # What it complains about goes to standard error, which is not read while it runs.
         shell = ["timeout", str(ANSWER_SECONDS), "sh", "-c", 'exec "$@" 2>&1', "sh"]
-        argv, fed = [*shell, *self._argv(["cat", "config"])], self.password + b"\n"
+        # The one file that never changes needs no lock, before which restic waits.
+        words = replace(self, lock=False)._argv(["cat", "config"])
+        argv, fed = [*shell, *words], self.password + b"\n"
         done = run_lines(argv, heed, stdin=fed, env=self._environment())
         checked(replace(done, stderr="\n".join(said)), "cat")
 

@@ -10,6 +10,7 @@ import pytest
 
 from firstboot.backup.engine import Machine
 from firstboot.backup.keys import present_recovery, repository_password
+from firstboot.backup.targets import opened
 from firstboot.base.paths import Paths
 from firstboot.base.release import read_release
 from firstboot.base.settings import Backup, BackupTarget, require_settings
@@ -42,6 +43,14 @@ class Appliance:
         recovery = present_recovery(self.paths)
         code = {f"kit-{recovery.kit}": recovery.code.encode()}
         make_repository(folder, {"machine": repository_password(self.paths), **code})
+
+    def begin_repository(self, machine: Machine) -> None:
+        """Have restic make one at the first target, where there is none; its keys are dear."""
+        target = machine.targets[0]
+        with opened(self.paths, machine.settings.backup, target) as restic:
+            assert not restic.exists()
+            restic.init()
+            assert restic.exists()
 
     def machine(self, **backup: object) -> Machine:
         settings = require_settings(self.paths.settings)

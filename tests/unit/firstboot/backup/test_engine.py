@@ -197,6 +197,7 @@ def test_a_full_disk_is_told_and_what_is_there_stays(appliance: Appliance, tmp_p
     machine = appliance.machine()
     run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", appliance.disk])
     try:
+        appliance.make_repository(appliance.repository)
         (first,) = back_up(machine, machine.targets, appliance.said.append)
         assert first.good, first.reason
         spool = appliance.paths.state / "mta" / "spool" / "deferred" / "A"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import getpass
+import shutil
 from pathlib import Path
 
 import pytest
 
-from firstboot.backup.engine import back_up
+from firstboot.backup.engine import Machine, back_up
 from firstboot.backup.targets import write_credentials
 from firstboot.base.run import run
 from firstboot.base.settings import BackupTarget
@@ -20,6 +21,13 @@ def make_key(path: Path) -> str:
     argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(path)]
     run(argv)
     return path.read_text()
+
+
+def begin_repository(appliance: Appliance, machine: Machine, folder: Path) -> None:
+    """Have restic make one, and put one into its place whose keys cost nothing."""
+    appliance.begin_repository(machine)
+    shutil.rmtree(folder)
+    appliance.make_repository(folder)
 
 
 @pytest.mark.usefixtures("programs")
@@ -50,9 +58,10 @@ def test_an_ssh_server(appliance: Appliance, tmp_path: Path) -> None:
         (entry,) = back_up(machine, machine.targets, appliance.said.append)
         assert "no credentials for far" in entry.reason
         write_credentials(appliance.paths, target, private + known)
+        begin_repository(appliance, machine, tmp_path / "far")
         (entry,) = back_up(machine, machine.targets, appliance.said.append)
         assert entry.reason == ""
-        assert (tmp_path / "far" / "config").is_file()
+        assert list((tmp_path / "far" / "snapshots").iterdir())
         # A server that is another one than it was.
         other = make_key(folder / "other") and (folder / "other.pub").read_text()
         write_credentials(appliance.paths, target, f"{private}[127.0.0.1]:{port} {other}")
@@ -83,9 +92,10 @@ def test_rclone_itself(appliance: Appliance, tmp_path: Path) -> None:
     target = BackupTarget(name="cloud", repository=f"rclone:far:{tmp_path}/cloud")
     machine = appliance.machine(targets=(target,))
     write_credentials(appliance.paths, target, "[far]\ntype = local\n")
+    begin_repository(appliance, machine, tmp_path / "cloud")
     (entry,) = back_up(machine, machine.targets, appliance.said.append)
     assert entry.reason == ""
-    assert (tmp_path / "cloud" / "config").is_file()
+    assert list((tmp_path / "cloud" / "snapshots").iterdir())
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -90,5 +91,5 @@ def test_a_server_that_vanishes_ends_a_backup(
         assert [found.host for found in restic.snapshots()] == [HOST]
         restic.unlock()
         restic.check(read_data="100%")
-        restic.backup(folder, host=HOST)
+        replace(restic, upload_limit=None).backup(folder, host=HOST)
         assert len(restic.snapshots()) == 2
