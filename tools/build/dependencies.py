@@ -37,11 +37,14 @@ def compile_python(package: Path, *, below: Path, tools: Path | None) -> None:
     there. Root file systems are read-only: what is not compiled now, every start compiles again.
     Raises BuildError.
     """
-    home = {} if tools is None else {"PYTHONHOME": str(tools / "usr")}
+    # Compiled files belong beside the package, wherever our own go.
+    environment = {"PYTHONPYCACHEPREFIX": ""}
+    if tools is not None:
+        environment["PYTHONHOME"] = str(tools / "usr")
     done = Programs(tools).run(
         *("python3", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"),
         *("-s", below, "-p", "/", package),
-        env=home,
+        env=environment,
     )
     if done.returncode != 0:
         raise BuildError(f"{package.name} cannot be compiled: {done.stdout}{done.stderr}")

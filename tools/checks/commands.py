@@ -72,6 +72,7 @@ def test(*, base: str, fast: bool, as_json: bool, arguments: tuple[str, ...]) ->
             use_restic(report=report)
         reap_leftovers()
     os.chdir(CHECKOUT)
+    _compile_once()
     counter = _Counter()
     started = time.monotonic()
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
@@ -83,6 +84,12 @@ def test(*, base: str, fast: bool, as_json: bool, arguments: tuple[str, ...]) ->
         ok = code == pytest.ExitCode.OK
         click.echo(json.dumps({"ok": ok, **counter.counts, "seconds": seconds}, indent=2))
     return int(code)
+
+
+def _compile_once() -> None:
+    """Have the lanes, and the Python programs that tests start, share what is compiled already."""
+    os.environ["PYTHONPYCACHEPREFIX"] = f"{sys.prefix}/compiled"
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def _suites_of(paths: list[str]) -> tuple[str, ...]:

@@ -46,7 +46,8 @@ class Mkosi:
 
     def full_environment(self) -> dict[str, str]:
         """The whole environment for `run(env=…)`."""
-        return {**os.environ, **self.environment}
+        # Images get their compiled files, wherever our own go.
+        return {**os.environ, "PYTHONPYCACHEPREFIX": "", **self.environment}
 
 
 def obtain_mkosi(*, mirror: str | None = None, report: Say = say) -> Mkosi:
