@@ -29,9 +29,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     folder.mkdir()
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
     with open_site(paths, FakePrograms(folder), monkeypatch) as opened:
-        opened.turn_on()
-        opened.start_service()
-        opened.wait_until_served()
+        opened.serve()
         yield opened
 
 

@@ -77,7 +77,7 @@ def rspamd() -> Iterator[tuple[FakeRspamd, int]]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield fake, server.server_port
         server.shutdown()
 

@@ -14,7 +14,5 @@ from tests.unit.firstboot.wizard.site import Site, open_site
 @pytest.fixture
 def site(paths: Paths, programs: FakePrograms, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     with open_site(paths, programs, monkeypatch) as opened:
-        opened.turn_on()
-        opened.start_service()
-        opened.wait_until_served()
+        opened.serve()
         yield opened

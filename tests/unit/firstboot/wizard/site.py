@@ -29,7 +29,7 @@ from firstboot.wizard.draft import read_draft, write_draft
 from firstboot.wizard.web import service as service_module
 from firstboot.wizard.web.invitation import Invitation, read_invitation
 from firstboot.wizard.web.kit import Kit
-from firstboot.wizard.web.progress import await_questions
+from firstboot.wizard.web.progress import await_questions, is_waiting, read_lines
 from firstboot.wizard.web.records import DnsRecord
 from firstboot.wizard.web.service import NAME, Service, Surroundings
 from tests.unit.firstboot.conftest import FakePrograms
@@ -122,6 +122,13 @@ class Site:
         draft = read_draft(self.paths)
         done = (*draft.done, step)
         write_draft(self.paths, replace(draft, typed={**draft.typed, **answers}, done=done))
+
+    def serve(self) -> None:
+        """Turn it on, and start the web wizard once it is wanted, which looks twice a second."""
+        self.turn_on()
+        self.wait_until(lambda: is_waiting(read_lines(self.paths)))
+        self.start_service()
+        self.wait_until_served()
 
     def wait_until_served(self) -> None:
         self.wait_until(lambda: read_invitation(self.paths.invitation) is not None)
