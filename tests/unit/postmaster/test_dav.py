@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from functools import partialmethod
 from pathlib import Path
+from socketserver import BaseServer
 from typing import Any
 
 import pytest
@@ -42,8 +44,11 @@ def stack(files: Files) -> Iterator[Stack]:
 
 
 @pytest.fixture
-def serve() -> Iterator[Serve]:
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
     """Start `dav` in front of a mail store; returns its port."""
+    # Whether it is to end is looked up twice a second otherwise.
+    quick = partialmethod(BaseServer.serve_forever, 0.02)
+    monkeypatch.setattr(BaseServer, "serve_forever", quick)
     ends: list[Any] = []
 
     def begin(stack: Stack) -> int:
