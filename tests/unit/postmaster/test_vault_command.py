@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from firstboot.base.certificate import ensure_certificate
+from firstboot.base.passwords import MIN_MEMORY_KIB, hash_password
 from firstboot.base.paths import Paths
 from firstboot.base.roundtrip import Account, trusting
 from firstboot.vaults import commands
@@ -295,9 +296,11 @@ def test_a_damaged_vault_is_told(
 
 @pytest.fixture
 def machine(
-    tmp_path: Path, password_hash: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[str, str], Result]]:
     """Run `mailstead vault …` on a machine whose mail store runs, with a password."""
+    # The command reads the settings, which take no cheaper one.
+    password_hash = hash_password(PASSWORD, memory=MIN_MEMORY_KIB, passes=2)
     ensure_certificate(tmp_path / "tls", "mail.example.com")
     pair = (tmp_path / "tls" / "certificate.pem", tmp_path / "tls" / "key.pem")
     stack = Stack(make_files(tmp_path, password_hash, pair))

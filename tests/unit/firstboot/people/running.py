@@ -52,7 +52,7 @@ class NotingEngine:
 
     def containers(self, _project: str) -> tuple[Container, ...]:
         return tuple(
-            Container(service, service, "", "", "running", "172.18.0.2", 0, 0)
+            Container(service, service, "", "", "running", "127.0.0.1", 0, 0)
             for service in self.services
         )
 
