@@ -192,7 +192,8 @@ def test_a_serial_line_at_9600_baud_does_not_drown(paths: Paths) -> None:
 
 def test_a_screen_that_others_wrote_over_is_drawn_again(paths: Paths) -> None:
     with asking(paths) as terminal:
-        terminal.expect("step 1")
+        # The last line: all of the screen is drawn.
+        terminal.expect("Esc back")
         terminal._stream.feed(b"\x1b[5;1Hmailstead: waiting for settings")
         assert "waiting for settings" in terminal.text
         terminal.send(CTRL_L)
