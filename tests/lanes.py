@@ -14,6 +14,8 @@ TOGETHER = (
     "tests/interop/",
     "tests/web/",
 )
+# Each of these has a machine of its own.
+APART = ("tests/boot/test_refusals.py",)
 # It takes longest by far, so that it must not begin last.
 FIRST = "tests/boot/life/"
 
@@ -26,7 +28,9 @@ class Lanes(LoadScopeScheduling):  # type: ignore[misc]
 
 
 def lane_unit(nodeid: str) -> str:
-    """What is run in one piece with the test: its file, or one of TOGETHER."""
+    """What is run in one piece with the test: its file, one of TOGETHER, or nothing (APART)."""
+    if nodeid.startswith(APART):
+        return nodeid
     for folder in TOGETHER:
         if nodeid.startswith(folder):
             return folder

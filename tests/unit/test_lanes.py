@@ -13,6 +13,7 @@ from tests.lanes import lane_unit
         ("tests/boot/life/test_a_first_day.py::TestFirstDay::test_x", "tests/boot/life/"),
         ("tests/boot/life/test_c_board.py::TestBoard::test_x", "tests/boot/life/test_c_board.py"),
         ("tests/boot/test_release.py::TestRelease::test_x[a::b]", "tests/boot/test_release.py"),
+        ("tests/boot/test_refusals.py::test_x", "tests/boot/test_refusals.py::test_x"),
         ("tests/stack/test_logins.py::test_x", "tests/stack/"),
         ("tests/unit/tools/test_x.py::test_y", "tests/unit/tools/test_x.py"),
     ],
