@@ -78,6 +78,7 @@ def site(
 
 
 class TestRelease:
+    @pytest.mark.campaign
     def test_mail_goes_round(self, site: Site, tmp_path: Path) -> None:
         example = site.example
         task = {
@@ -95,6 +96,7 @@ class TestRelease:
         python = ["env", f"PYTHONPATH={CHECKOUT}", sys.executable, "-m", "tests.boot.trip"]
         assert json.loads(site.network.run([*python, file]).stdout) > 1000
 
+    @pytest.mark.campaign
     @pytest.mark.parametrize("family", ["IPv4", "IPv6"])
     def test_exactly_the_declared_ports_are_open(self, site: Site, family: str) -> None:
         addresses = {"IPv4": site.network.guest, "IPv6": site.network.guest6}
@@ -102,6 +104,7 @@ class TestRelease:
         found = json.loads(site.network.run([sys.executable, SCAN, address]).stdout)
         assert found == sorted(port.published for port in declared().ports)
 
+    @pytest.mark.campaign
     def test_no_login_is_offered(self, site: Site) -> None:
         assert "login:" not in site.machine.console_text
         assert not site.machine.guest_connected
