@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 from pathlib import Path
 
@@ -57,21 +56,6 @@ def make_directory(path: Path, *, mode: int = 0o755, owner: int | None = None) -
         os.chown(path, owner, owner)
     if status.st_mode & 0o7777 != mode:
         path.chmod(mode)
-
-
-def sync_file_system(path: Path) -> None:
-    """Bring everything on a path's file system to disk (syncfs(2)); OSError when that fails.
-
-    On FAT a name can be lost after fsync(2) of its directory.
-    """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        # The standard library has no function for it.
-        if ctypes.CDLL(None, use_errno=True).syncfs(descriptor) != 0:
-            code = ctypes.get_errno()
-            raise OSError(code, os.strerror(code), str(path))
-    finally:
-        os.close(descriptor)
 
 
 def sync_directory(path: Path) -> None:

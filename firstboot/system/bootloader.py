@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from firstboot.base.errors import MachineError, ReleaseError
-from firstboot.base.files import sync_file_system
+from firstboot.base.files import sync_directory
 from firstboot.base.manifest import version_key
 from firstboot.base.run import run
 
@@ -103,7 +103,7 @@ class SystemdBoot:
         for entry in self.entries():
             if entry.version == version:
                 entry.path.unlink(missing_ok=True)
-                sync_file_system(entry.path.parent)
+                sync_directory(entry.path.parent)
 
     def prefer(self, version: str) -> None:
         entries = self.entries()
@@ -137,7 +137,7 @@ def _count(entry: Entry, *, left: int) -> None:
     """Write the tries into the name of an entry."""
     name = f"mailstead_{entry.version}+{left}-{entry.tries_done}.efi"
     entry.path.replace(entry.path.with_name(name))
-    sync_file_system(entry.path.parent)
+    sync_directory(entry.path.parent)
 
 
 def _entry(path: Path) -> Entry | None:

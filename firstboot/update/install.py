@@ -8,7 +8,6 @@ The order of writes, so that power may go at any instant:
    start from a slot that is half overwritten, and a version that failed gets new tries.
 3. systemd-sysupdate writes the partitions, names them, and puts the UKI in its place, in this
    order. Before the UKI is there the old version starts, and `settle` finds that nothing happened.
-   Its name is brought to the disk by us once more.
 4. What was written is read back and compared. A wrong slot loses its entry again. (If power goes
    before that, dm-verity and the counted tries do the same.)
 5. When the version is an older one, the newer one steps back in the boot loader.
@@ -18,7 +17,6 @@ The order of writes, so that power may go at any instant:
 from __future__ import annotations
 
 from firstboot.base.errors import MachineError, MailsteadError
-from firstboot.base.files import sync_file_system
 from firstboot.base.manifest import Manifest, Role
 from firstboot.base.progress import Report
 from firstboot.system import sysupdate
@@ -46,7 +44,6 @@ def install(machine: Machine, manifest: Manifest, slots: Slots, how: How, report
                 machine.loader.condemn(entry.version)
         report(f"writing {version} into the other slot")
         sysupdate.update(version)
-        sync_file_system(paths.esp)
         report("comparing what was written")
         _compare(machine, manifest, slots)
         if is_older(version, machine.release.version):

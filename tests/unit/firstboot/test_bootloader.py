@@ -114,7 +114,7 @@ def test_preferred_version_that_was_good_is_on_trial_first(
 ) -> None:
     loader = make(tmp_path, "mailstead_1.0.0.efi", "mailstead_2.0.0+1-2.efi")
     with monkeypatch.context() as patch:
-        patch.setattr(bootloader, "sync_file_system", _power_cut)
+        patch.setattr(bootloader, "sync_directory", _power_cut)
         with pytest.raises(KeyboardInterrupt):
             loader.prefer("1.0.0")
     assert names(loader) == ["mailstead_1.0.0+3-0.efi", "mailstead_2.0.0+1-2.efi"]

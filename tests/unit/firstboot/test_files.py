@@ -8,12 +8,7 @@ from pathlib import Path
 import pytest
 
 from firstboot.base.errors import DeadlineError
-from firstboot.base.files import (
-    make_directory,
-    sync_file_system,
-    write_atomic,
-    write_if_changed,
-)
+from firstboot.base.files import make_directory, write_atomic, write_if_changed
 from firstboot.base.waiting import wait_for
 
 
@@ -118,9 +113,3 @@ def test_wait_asks_once_more_at_the_deadline() -> None:
         wait_for(lambda: asked.append(1), what="it", timeout=0, hint="do that")
     assert asked == [1]
     assert caught.value.hint == "do that"
-
-
-def test_a_file_system_is_brought_to_disk(tmp_path: Path) -> None:
-    sync_file_system(tmp_path)
-    with pytest.raises(FileNotFoundError):
-        sync_file_system(tmp_path / "missing")

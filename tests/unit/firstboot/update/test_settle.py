@@ -182,7 +182,7 @@ def test_rollback_of_a_version_on_trial(upgraded: Appliance) -> None:
     assert upgraded.history[0].reason == REASON
 
 
-@pytest.mark.parametrize("place", ["SystemdBoot.prefer", "sync_file_system"])
+@pytest.mark.parametrize("place", ["SystemdBoot.prefer", "sync_directory"])
 def test_rollback_that_was_cut_off_can_be_repeated(
     upgraded: Appliance, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
@@ -202,7 +202,7 @@ def test_rollback_on_a_disk_that_cannot_be_written(
     def broken(_folder: Path) -> None:
         raise OSError(errno.EROFS, "Read-only file system", "/efi")
 
-    monkeypatch.setattr("firstboot.system.bootloader.sync_file_system", broken)
+    monkeypatch.setattr("firstboot.system.bootloader.sync_directory", broken)
     with pytest.raises(MachineError, match="/efi: Read-only file system"):
         roll_back(upgraded.machine)
 
