@@ -74,12 +74,6 @@ class Engine:
             return docker.APIClient(base_url=self.host, version="auto", timeout=TIMEOUT_SECONDS)
 
     @property
-    def api_version(self) -> tuple[int, int]:
-        """The newest API version that both the engine and the SDK speak, such as (1, 44)."""
-        major, _, minor = str(self._api.api_version).partition(".")
-        return int(major), int(minor)
-
-    @property
     def version(self) -> str:
         with self._errors("version"):
             return str(self._api.version()["Version"])

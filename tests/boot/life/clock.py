@@ -50,6 +50,7 @@ def time_until_due(life: Life, version: str) -> datetime.timedelta:
     """From now, by a clock that is right, until the moment that the machine draws for it."""
     found, due = f"{version} found, due at ", "%Y-%m-%d %H:%M UTC"
     decision = life.update("automatic")["decision"]
-    assert decision.startswith(found)
+    # A module that pytest does not rewrite: the words have to be here.
+    assert decision.startswith(found), decision
     moment = datetime.datetime.strptime(decision.removeprefix(found), due)
     return moment.replace(tzinfo=datetime.UTC) - datetime.datetime.now(datetime.UTC)

@@ -31,7 +31,6 @@ class FakeApi:
     in_use: set[str] = field(default_factory=set)
     broken: set[str] = field(default_factory=set)
     removed: list[str] = field(default_factory=list)
-    api_version: str = "1.47"
 
     def inspect_image(self, tag: str) -> dict[str, str]:
         if tag in self.broken:
@@ -191,12 +190,6 @@ def test_containers(engine: Engine) -> None:
     assert engine.memory(redis) is None
 
 
-def test_api_version_is_a_pair(engine: Engine, api: FakeApi) -> None:
-    assert engine.api_version == (1, 47)
-    api.api_version = "1.9"
-    assert engine.api_version < (1, 44)
-
-
 @pytest.mark.parametrize(
     "error",
     [
@@ -218,7 +211,7 @@ def test_errors_of_the_api_are_ours(
 
 def test_engine_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="Docker at unix:///") as caught:
-        assert Engine(f"unix://{tmp_path}/docker.sock").api_version
+        assert Engine(f"unix://{tmp_path}/docker.sock").version
     assert "running" in caught.value.hint
 
 
