@@ -7,15 +7,18 @@ from pathlib import Path
 import pytest
 
 from firstboot.base.errors import MachineError
+from firstboot.base.run import run
 from firstboot.system import bootloader
 from firstboot.system.bootloader import ENTRIES, VENDOR, SystemdBoot
 from tests.unit.firstboot.conftest import FakePrograms
 
+APPLIANCE = Path(__file__).parents[3] / "images/appliance"
+
 
 def make(tmp_path: Path, *names: str, **variables: str) -> SystemdBoot:
     loader = SystemdBoot(tmp_path / "efi", tmp_path / "efivars")
-    (loader.esp / ENTRIES).mkdir(parents=True)
-    loader.efivars.mkdir()
+    for folder in (loader.esp / ENTRIES, loader.efivars):
+        folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         (loader.esp / ENTRIES / name).touch()
     for name, text in variables.items():
@@ -92,6 +95,17 @@ def test_variable_that_is_no_text(tmp_path: Path) -> None:
     loader = make(tmp_path, "mailstead_1.0.0.efi")
     (loader.efivars / f"LoaderEntrySelected-{VENDOR}").write_bytes(b"\x07\0\0\0\xff\xdf\0")
     assert loader.current() is None
+
+
+def test_scripts_know_in_one_place_what_is_on_trial(tmp_path: Path) -> None:
+    """`on-trial` and this module mean the same variable."""
+    script = APPLIANCE / "mkosi.extra/usr/lib/mailstead/on-trial"
+    files = [path for path in APPLIANCE.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert [path for path in files if VENDOR.encode() in path.read_bytes()] == [script]
+    moved = script.read_text().replace("/sys/firmware/efi/efivars", str(tmp_path / "efivars"))
+    for name, code in (("LoaderEntrySelected", 1), ("LoaderBootCountPath", 0)):
+        make(tmp_path, **{name: "\\EFI\\Linux\\mailstead_2.0.0+2-1.efi"})
+        assert run(["sh", "-c", moved], check=False).returncode == code
 
 
 def test_condemned_version_is_gone(tmp_path: Path) -> None:
