@@ -6,31 +6,11 @@ Docker's resolver asks 127.0.0.1 of the container (see tools/stack); there this 
 from __future__ import annotations
 
 import contextlib
-import shutil
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from firstboot.base.waiting import wait_for
+from tests.nameserver import name_server
 
-# Packages of Debian put it where only root's PATH leads.
-PROGRAM = shutil.which("knotd", path="/usr/sbin:/usr/local/sbin:/usr/bin:/bin")
-CONFIGURATION = """\
-server:
-    rundir: "{folder}"
-    listen: [ 127.0.0.1@53 ]
-    udp-workers: 1
-    tcp-workers: 1
-    background-workers: 1
-log:
-  - target: stdout
-    any: info
-database:
-    storage: "{folder}/db"
-zone:
-  - domain: .
-    file: "{folder}/root.zone"
-"""
 ZONE = "$ORIGIN .\n$TTL 60\n@ SOA a.root. hostmaster.root. 1 60 60 60 60\n@ NS a.root.\n"
 
 
@@ -48,29 +28,11 @@ def zone(process: int, records: Sequence[str], folder: Path) -> Iterator[None]:
     Names are those of the root, with or without a dot at the end. Every other name does not exist.
     `folder` is for the server's files.
     """
-    assert PROGRAM, "knotd is missing: tools/forge test installs it"
-    (folder / "db").mkdir()
     (folder / "root.zone").write_text(ZONE + "".join(f"{record}\n" for record in records))
-    (folder / "knot.conf").write_text(CONFIGURATION.format(folder=folder))
-    log = folder / "log"
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            ["nsenter", f"--net=/proc/{process}/ns/net", PROGRAM, "-c", folder / "knot.conf"],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        wait_for(
-            lambda: server.poll() is not None or b"server started" in log.read_bytes(),
-            what="a name server",
-            timeout=30,
-            interval=0.05,
-        )
-        assert server.poll() is None, log.read_text()
+    zones = f'zone:\n  - domain: .\n    file: "{folder}/root.zone"\n'
+    network = ("nsenter", f"--net=/proc/{process}/ns/net")
+    with name_server(folder, zones, ports=[53], within=network):
         yield
-    finally:
-        server.terminate()
-        server.wait(30)
 
 
 def _quoted(text: str) -> str:

@@ -1,14 +1,12 @@
 """Other domains with rules for the mail to them: name server, policies by HTTPS, and a Postfix.
 
-Postfix is the stack's own image with a configuration of its own, in the stack's network; it holds
-what it takes, to be looked at. Policies are served by this host, at its address in that network.
+Policies are served by this host, at its address in the stack's network.
 """
 
 from __future__ import annotations
 
 import contextlib
 import datetime
-import json
 import ssl
 import threading
 from collections.abc import Iterator, Mapping
@@ -16,37 +14,21 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import docker
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from firstboot.base.waiting import wait_for
-from tests.stack.beside import LABELS, await_greeting
 from tests.stack.boxes import Boxes
 from tests.stack.names import zone
-from tools.build.source import CHECKOUT
+from tests.stack.postfix import Postfix, configure, postfix
 
 PATH = "/.well-known/mta-sts.txt"
+NAME = "mx.elsewhere.test"
 MAIN = """\
-compatibility_level = 3.7
-myhostname = mx.elsewhere.test
-maillog_file = /dev/stdout
-data_directory = /var/lib/postfix/data
-inet_protocols = ipv4
-mydestination =
-mynetworks =
-local_recipient_maps =
-alias_maps =
-alias_database =
 relay_domains = static:all
-smtpd_peername_lookup = no
-smtpd_tls_chain_files = /etc/postfix/pair.pem
 smtpd_tls_security_level = may
-smtpd_tls_received_header = yes
 smtpd_relay_restrictions = permit_auth_destination, reject
-smtpd_recipient_restrictions = check_client_access static:HOLD
 """
 MASTER = "smtp inet n - n - - smtpd\n"
 
@@ -60,33 +42,10 @@ class Policies:
 
 
 @dataclass(frozen=True)
-class Far:
+class Far(Postfix):
     """Everywhere else: the Postfix that takes the mail, and the policies."""
 
-    api: docker.APIClient
-    container: str
     policies: Policies
-
-    def find(self, mark: str) -> str | None:
-        """The message with a mark, if it has come, as `Received` fields and all."""
-        # One line of JSON for each message; while Postfix starts, postqueue warns of that.
-        lines = self._run("postqueue", "-j").splitlines()
-        for line in (line for line in lines if line.startswith("{")):
-            message = self._run("postcat", "-hbq", json.loads(line)["queue_id"])
-            if mark in message:
-                return message
-        return None
-
-    def await_message(self, mark: str) -> str:
-        return wait_for(
-            lambda: self.find(mark), what=f"{mark} elsewhere", timeout=120, interval=0.5
-        )
-
-    def _run(self, *command: str) -> str:
-        job = self.api.exec_create(self.container, list(command))["Id"]
-        output: bytes = self.api.exec_start(job)
-        assert self.api.exec_inspect(job)["ExitCode"] == 0, output
-        return output.decode()
 
 
 def make_pair(folder: Path, names: list[str]) -> tuple[Path, Path]:
@@ -130,10 +89,11 @@ def far(
     network = boxes.api.inspect_network(f"{boxes.stack.home.project}_edge")
     gateway: str = network["IPAM"]["Config"][0]["Gateway"]
     domains = {*texts, *promised, "plain.test"}
-    with _postfix(boxes, folder, pair) as (container, address):
+    files = configure(folder, NAME, MAIN, MASTER) | {"pair.pem": pair}
+    with postfix(boxes.stack, boxes.api, NAME, files, port=25) as running:
         records = [f'_mta-sts.{domain} TXT "v=STSv1; id=1;"' for domain in promised]
         for domain in domains:
-            records += [f"{domain} MX 10 mx.{domain}.", f"mx.{domain} A {address}"]
+            records += [f"{domain} MX 10 mx.{domain}.", f"mx.{domain} A {running.address}"]
             records.append(f"mta-sts.{domain} A {gateway}")
         policies = Policies(texts)
         with contextlib.ExitStack() as stack:
@@ -143,34 +103,7 @@ def far(
                 place.mkdir()
                 process = boxes.inspect(service)["State"]["Pid"]
                 stack.enter_context(zone(process, records, place))
-            yield Far(boxes.api, container, policies)
-
-
-@contextlib.contextmanager
-def _postfix(boxes: Boxes, folder: Path, pair: Path) -> Iterator[tuple[str, str]]:
-    services = (CHECKOUT / "compose/mta/master.cf").read_text(encoding="utf-8")
-    (folder / "main.cf").write_text(MAIN)
-    (folder / "master.cf").write_text(MASTER + services[services.index("\npickup ") :])
-    files = {"main.cf": folder / "main.cf", "master.cf": folder / "master.cf", "pair.pem": pair}
-    edge = f"{boxes.stack.home.project}_edge"
-    container = boxes.api.create_container(
-        boxes.stack.release.image("mta").reference,
-        ["start-mta"],
-        labels=dict(LABELS),
-        host_config=boxes.api.create_host_config(
-            network_mode=edge,
-            binds=[f"{file}:/etc/postfix/{name}:ro" for name, file in files.items()],
-            tmpfs={"/var/spool/postfix": "", "/var/lib/postfix": ""},
-        ),
-    )["Id"]
-    try:
-        boxes.api.start(container)
-        networks = boxes.api.inspect_container(container)["NetworkSettings"]["Networks"]
-        address: str = networks[edge]["IPAddress"]
-        await_greeting(address, 25)
-        yield container, address
-    finally:
-        boxes.api.remove_container(container, force=True)
+            yield Far(**vars(running), policies=policies)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,67 @@
+"""Knot DNS on the loopback: a real name server, for the tests of more than one suite."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from firstboot.base.waiting import wait_for
+
+# Packages of Debian put it where only root's PATH leads.
+PROGRAM = shutil.which("knotd", path="/usr/sbin:/usr/local/sbin:/usr/bin:/bin")
+# See knot.conf(5).
+CONFIGURATION = """\
+server:
+    rundir: "{folder}"
+    listen: [ 127.0.0.1@{port} ]
+    udp-workers: 1
+    tcp-workers: 1
+    background-workers: 1
+log:
+  - target: stdout
+    any: info
+database:
+    storage: "{folder}/db"
+"""
+
+
+@contextlib.contextmanager
+def name_server(
+    folder: Path, zones: str, *, ports: Iterable[int], within: Sequence[str] = ()
+) -> Iterator[int]:
+    """A server at the first of `ports` that nobody has, which it yields; `folder` has its files.
+
+    `zones` is the rest of its configuration. `within` is the command, if any, that runs it in
+    another network.
+    """
+    assert PROGRAM, "knotd is missing: tools/forge test installs it"
+    (folder / "db").mkdir()
+    configuration, log = folder / "knot.conf", folder / "log"
+    for port in ports:
+        configuration.write_text(CONFIGURATION.format(folder=folder, port=port) + zones)
+        with log.open("wb") as output:
+            server = subprocess.Popen(
+                [*within, PROGRAM, "-c", configuration], stdout=output, stderr=subprocess.STDOUT
+            )
+        try:
+            if _serves(server, log):
+                yield port
+                return
+        finally:
+            server.terminate()
+            server.wait(30)
+    raise AssertionError(log.read_text())
+
+
+def _serves(server: subprocess.Popen[bytes], log: Path) -> bool:
+    """Whether it has loaded its zones and answers, or has given up."""
+    wait_for(
+        lambda: server.poll() is not None or b"server started" in log.read_bytes(),
+        what="a name server",
+        timeout=30,
+        interval=0.05,
+    )
+    return server.poll() is None
