@@ -22,7 +22,8 @@ from firstboot.base.files import make_directory, write_atomic
 from firstboot.base.paths import Paths
 from firstboot.base.progress import Report, megabytes, remaining
 from firstboot.base.release import Release, read_release
-from firstboot.base.settings import BackupTarget, Settings, require_settings
+from firstboot.base.sections import BackupTarget
+from firstboot.base.settings import Settings, require_settings
 from firstboot.base.state import read_state_format
 from firstboot.system.disk import read_disk
 from firstboot.system.restic import Progress, Restic, Written

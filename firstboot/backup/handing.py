@@ -10,7 +10,7 @@ from firstboot.backup.credentials import FORMS, question, typed
 from firstboot.backup.opening import find_disk
 from firstboot.base.backupplaces import kind_of
 from firstboot.base.paths import Paths
-from firstboot.base.settings import BackupTarget
+from firstboot.base.sections import BackupTarget
 from firstboot.system.resticerrors import BackupError
 from firstboot.system.volumes import read_file
 

@@ -17,7 +17,7 @@ from firstboot.base.paths import Paths
 
 if TYPE_CHECKING:
     from firstboot.backup.engine import Machine
-    from firstboot.base.settings import BackupTarget
+    from firstboot.base.sections import BackupTarget
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -16,7 +16,7 @@ from firstboot.base.backupplaces import kind_of
 from firstboot.base.backuprules import rate
 from firstboot.base.files import make_directory, write_atomic
 from firstboot.base.paths import Paths
-from firstboot.base.settings import Backup, BackupTarget
+from firstboot.base.sections import Backup, BackupTarget
 from firstboot.system.restic import Restic
 from firstboot.system.resticerrors import BackupError
 

@@ -18,7 +18,7 @@ from firstboot.base.backups import Entry, note_backup
 from firstboot.base.errors import MailsteadError
 from firstboot.base.files import make_directory
 from firstboot.base.progress import Report, megabytes
-from firstboot.base.settings import BackupTarget
+from firstboot.base.sections import BackupTarget
 from firstboot.system.disk import read_disk
 from firstboot.system.restic import Restic, Snapshot
 from firstboot.system.resticerrors import BackupError, RepositoryDamagedError

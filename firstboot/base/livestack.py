@@ -15,17 +15,9 @@ from firstboot.base.compose import Mount
 from firstboot.base.dkim import SELECTORS, ensure_keys, signing_key
 from firstboot.base.errors import StackError
 from firstboot.base.rendering import Rendering
+from firstboot.base.sections import Backup, Dns, Limits, Relay, Tls
 from firstboot.base.services import DKIM_SECRET, SETTINGS_SECRET, Service, Stack
-from firstboot.base.settings import (
-    Backup,
-    Dns,
-    Limits,
-    Relay,
-    Settings,
-    Tls,
-    dump_settings,
-    read_settings,
-)
+from firstboot.base.settings import Settings, dump_settings, read_settings
 
 # Below the mounts of the secrets called settings and dkim.
 SETTINGS_FILE = "settings.yaml"

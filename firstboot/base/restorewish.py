@@ -13,7 +13,7 @@ from firstboot.base.errors import SettingsError
 from firstboot.base.located import read_located
 from firstboot.base.problems import OWN_ERROR, add_problems, got
 from firstboot.base.rules import check_network
-from firstboot.base.settings import Network
+from firstboot.base.sections import Network
 
 KEY = "restore"
 LATEST = "latest"

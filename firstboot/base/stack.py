@@ -20,6 +20,7 @@ from firstboot.base.files import make_directory, write_atomic
 from firstboot.base.livestack import fixed_settings, put_dkim_keys, put_settings
 from firstboot.base.release import Release
 from firstboot.base.rendering import Rendering
+from firstboot.base.sections import Relay
 from firstboot.base.services import (
     DIRECTORY_SECRETS,
     OPTIONAL_SECRETS,
@@ -30,7 +31,7 @@ from firstboot.base.services import (
     Service,
     Stack,
 )
-from firstboot.base.settings import Relay, Settings
+from firstboot.base.settings import Settings
 from firstboot.base.tls import current_certificate, join_pem, leaf_pem
 from firstboot.base.web import read_web
 

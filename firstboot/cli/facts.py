@@ -7,7 +7,7 @@ from typing import get_args
 
 from firstboot.base.errors import MailsteadError
 from firstboot.base.questions.model import Facts
-from firstboot.base.settings import Disk
+from firstboot.base.sections import Disk
 from firstboot.disk.places import Places
 from firstboot.disk.protect import require_possible
 from firstboot.system.networkd import wired_links

@@ -14,8 +14,9 @@ from typing import Literal
 
 from firstboot.base.dkim import DkimKey
 from firstboot.base.rules import IPAddress
+from firstboot.base.sections import Tls
 from firstboot.base.services import Port
-from firstboot.base.settings import Settings, Tls
+from firstboot.base.settings import Settings
 from firstboot.base.web import HTTPS, Web
 
 TTL = 3600

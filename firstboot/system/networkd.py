@@ -10,7 +10,7 @@ from pathlib import Path
 from firstboot.base.errors import CommandError
 from firstboot.base.files import make_directory, write_if_changed
 from firstboot.base.run import run
-from firstboot.base.settings import Network
+from firstboot.base.sections import Network
 from firstboot.system import systemctl
 
 # Sorts before what the image ships, so it decides.

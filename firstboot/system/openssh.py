@@ -13,7 +13,7 @@ from pathlib import Path
 from firstboot.base.files import make_directory, write_atomic
 from firstboot.base.paths import Paths
 from firstboot.base.run import run
-from firstboot.base.settings import Ssh
+from firstboot.base.sections import Ssh
 
 UNIT = "mailstead-ssh.service"
 USER = "root"

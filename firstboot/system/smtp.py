@@ -7,7 +7,7 @@ import socket
 import ssl
 
 from firstboot.base.errors import CheckError
-from firstboot.base.settings import Relay
+from firstboot.base.sections import Relay
 
 # RFC 5321, 4.5.3.1.5: the longest reply line.
 _LONGEST = 512

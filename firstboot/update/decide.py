@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from firstboot.base.errors import UpdateRefusedError
 from firstboot.base.manifest import Manifest, Role, version_key
-from firstboot.base.settings import Updates
+from firstboot.base.sections import Updates
 from firstboot.base.window import this_or_next
 from firstboot.system.bootloader import Entry
 from firstboot.update.history import Attempt, failures

@@ -11,7 +11,8 @@ from firstboot.base.errors import MachineError, ReleaseError, UpdateRefusedError
 from firstboot.base.manifest import Manifest, Role, parse_envelope, parse_keys
 from firstboot.base.paths import Paths
 from firstboot.base.release import Release, read_release
-from firstboot.base.settings import Disk, Updates, read_settings
+from firstboot.base.sections import Disk, Updates
+from firstboot.base.settings import read_settings
 from firstboot.base.signature import Verify, open_envelope
 from firstboot.base.state import read_state_format
 from firstboot.system.bootloader import BootLoader, SystemdBoot

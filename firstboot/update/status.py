@@ -7,7 +7,7 @@ from typing import Any
 
 from typing_extensions import TypedDict
 
-from firstboot.base.settings import Updates
+from firstboot.base.sections import Updates
 from firstboot.update.automatic import read_schedule
 from firstboot.update.decide import show_time
 from firstboot.update.history import Attempt, AttemptJson, failures

@@ -12,7 +12,8 @@ from firstboot.base.questions.assemble import assemble
 from firstboot.base.questions.catalogue import STEPS
 from firstboot.base.questions.judge import judge, judge_answer, typed_form
 from firstboot.base.questions.model import Answer, Context, Facts, Kind, Question, Step, Verdict
-from firstboot.base.settings import Network, parse_settings
+from firstboot.base.sections import Network
+from firstboot.base.settings import parse_settings
 from firstboot.wizard.draft import Draft
 
 # What is typed once more for a password has its key with this behind.

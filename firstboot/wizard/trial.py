@@ -7,7 +7,7 @@ import ipaddress
 
 from firstboot.base.errors import MailsteadError
 from firstboot.base.paths import Paths
-from firstboot.base.settings import Network
+from firstboot.base.sections import Network
 from firstboot.system.duplicates import find_taken
 from firstboot.system.links import read_links
 from firstboot.system.neighbours import answers

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from firstboot.base.roundtrip import trusting
+from firstboot.base.sections import Relay
 from firstboot.base.services import Stack
-from firstboot.base.settings import Relay
 from firstboot.base.waiting import wait_for
 from firstboot.queue.messages import Message
 from firstboot.queue.reasons import explain

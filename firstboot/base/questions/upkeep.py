@@ -6,7 +6,7 @@ from firstboot.base.questions.judge import sentence
 from firstboot.base.questions.model import Answer, Choice, Context, Kind, Question, Step, Verdict
 from firstboot.base.questions.strength import password_problem
 from firstboot.base.rules import address_problem, url_problem, window_problem
-from firstboot.base.settings import Updates
+from firstboot.base.sections import Updates
 
 PROTECTION = "disk.protection"
 

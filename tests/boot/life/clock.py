@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from firstboot.base.settings import Updates
+from firstboot.base.sections import Updates
 from tests.boot.life.conftest import Life
 
 

@@ -20,7 +20,8 @@ from firstboot import cli
 from firstboot.base.files import write_atomic
 from firstboot.base.paths import Paths
 from firstboot.base.run import run
-from firstboot.base.settings import Ssh, parse_settings
+from firstboot.base.sections import Ssh
+from firstboot.base.settings import parse_settings
 from firstboot.settings import commands as settings_commands
 from firstboot.ssh import commands
 from firstboot.system import openssh

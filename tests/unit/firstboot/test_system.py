@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from firstboot.base.errors import CommandError, MachineError, SettingsError
-from firstboot.base.settings import Network
+from firstboot.base.sections import Network
 from firstboot.system import hostname, systemctl
 from firstboot.system.addresses import reachable_addresses
 from firstboot.system.clock import is_synchronized, uptime_seconds

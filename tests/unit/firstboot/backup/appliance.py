@@ -13,7 +13,8 @@ from firstboot.backup.keys import present_recovery, repository_password
 from firstboot.backup.targets import opened
 from firstboot.base.paths import Paths
 from firstboot.base.release import read_release
-from firstboot.base.settings import Backup, BackupTarget, require_settings
+from firstboot.base.sections import Backup, BackupTarget
+from firstboot.base.settings import require_settings
 from tests.states.make import SETTINGS, copy_tree, lay_out, make_state
 from tests.unit.firstboot.conftest import FakePrograms
 from tests.unit.firstboot.repositories import make_repository

@@ -20,7 +20,7 @@ from firstboot.backup.verify import verify
 from firstboot.base.backups import read_backups
 from firstboot.base.errors import MailsteadError
 from firstboot.base.run import run
-from firstboot.base.settings import BackupTarget
+from firstboot.base.sections import BackupTarget
 from firstboot.system.resticerrors import BackupError
 from tests.states.make import ADA, BOB, copy_tree, lay_out, open_mail
 from tests.unit.firstboot.backup.appliance import HOST, LABEL, Appliance

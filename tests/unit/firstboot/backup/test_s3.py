@@ -16,7 +16,7 @@ from firstboot.backup.putting import put_in_place
 from firstboot.backup.targets import write_credentials
 from firstboot.backup.verify import verify
 from firstboot.base.paths import Paths
-from firstboot.base.settings import BackupTarget
+from firstboot.base.sections import BackupTarget
 from tests.unit.firstboot.backup.appliance import LABEL, Appliance
 from tests.unit.firstboot.backup.servers import S3, s3_server
 

@@ -11,7 +11,7 @@ import pytest
 from firstboot.backup.engine import Machine, back_up
 from firstboot.backup.targets import write_credentials
 from firstboot.base.run import run
-from firstboot.base.settings import BackupTarget
+from firstboot.base.sections import BackupTarget
 from firstboot.system.resticerrors import BackupError
 from tests.unit.firstboot.backup.appliance import Appliance
 from tests.unit.firstboot.backup.servers import free_port, server

@@ -15,7 +15,7 @@ import pytest
 from firstboot.base.manifest import ROLES, Role, dump_keys
 from firstboot.base.paths import Paths
 from firstboot.base.release import write_release
-from firstboot.base.settings import Disk, Updates
+from firstboot.base.sections import Disk, Updates
 from firstboot.system import secureboot
 from firstboot.system.bootloader import ENTRIES, VENDOR, SystemdBoot
 from firstboot.update.history import Attempt, read_history

@@ -11,7 +11,7 @@ import pytest
 
 from firstboot.base.errors import UpdateRefusedError
 from firstboot.base.manifest import Manifest
-from firstboot.base.settings import Updates
+from firstboot.base.sections import Updates
 from firstboot.system.bootloader import Entry
 from firstboot.update.decide import (
     Facts,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from firstboot.base.paths import Paths
-from firstboot.base.settings import Network
+from firstboot.base.sections import Network
 from firstboot.system import neighbours
 from firstboot.system.links import Link
 from firstboot.system.networkd import FILE_NAME
