@@ -166,3 +166,35 @@ def ada(browse: Open) -> PageClient:
     browser = browse()
     assert "Your account" in browser.sign_in(ADA, PASSWORD).text
     return browser
+
+
+@pytest.fixture(scope="session")
+def shared_browse(shared_stack: Stack) -> Open:
+    """Open one more browser at the pages of the shared services."""
+    port = shared_stack.start_admin()
+    return lambda: PageClient(port)
+
+
+@pytest.fixture(scope="session")
+def reader(spare_people: Iterator[str]) -> str:
+    """The address of somebody in the shared services of whom no test changes anything."""
+    return next(spare_people)
+
+
+@pytest.fixture
+def somebody(shared_browse: Open, reader: str) -> PageClient:
+    """The browser of `reader`, logged in."""
+    browser = shared_browse()
+    assert "Your account" in browser.sign_in(reader, PASSWORD).text
+    return browser
+
+
+@pytest.fixture
+def still_reads(shared_stack: Stack, reader: str) -> Callable[[], None]:
+    """Log in by IMAP as `reader`, which fails if anything has changed the password."""
+
+    def read() -> None:
+        with shared_stack.imap(reader):
+            pass
+
+    return read

@@ -103,11 +103,11 @@ def test_two_passkeys_are_told_apart_and_removed(ada: PageClient, browse: Open) 
     ids=["wrong", "none", "no-label", "long", "no-script", "text", "deep", "empty", "half"],
 )
 def test_what_is_no_new_passkey_is_refused(
-    ada: PageClient, change: dict[str, str], said: str
+    somebody: PageClient, change: dict[str, str], said: str
 ) -> None:
-    reply = offer(ada, Authenticator(), **change)
+    reply = offer(somebody, Authenticator(), **change)
     assert (reply.status, said in reply.words) == (422, True)
-    assert "You have none" in ada.open(OVERVIEW).words
+    assert "You have none" in somebody.open(OVERVIEW).words
 
 
 @pytest.mark.parametrize(
