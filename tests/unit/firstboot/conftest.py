@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
+from firstboot import cli
 from firstboot.base.paths import Paths
 from tests.unit.firstboot.samples import write_share
 
@@ -51,6 +54,28 @@ class FakePrograms:
         cases = "\n".join(f"{device}) cp -R {source}/. $4/ ;;" for device, source in volumes)
         self.add("mount", f'case "$3" in\n{cases}\n*) echo no such device >&2; exit 32 ;;\nesac')
         self.add("umount", 'rm -rf "$1"/*')
+
+
+class Command(Protocol):
+    """A command line, and what is typed: exit code and all output."""
+
+    def __call__(self, *arguments: str, stdin: str = "") -> tuple[int, str]: ...
+
+
+@pytest.fixture
+def mailstead(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run `mailstead …`, in this process."""
+
+    def run(*arguments: str, stdin: str = "") -> tuple[int, str]:
+        monkeypatch.setattr("sys.argv", ["mailstead", *arguments])
+        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        captured = capsys.readouterr()
+        assert isinstance(caught.value.code, int)
+        return caught.value.code, captured.out + captured.err
+
+    return run
 
 
 @pytest.fixture

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import io
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
 
-from firstboot import cli
 from firstboot.admin import commands
 from firstboot.base import passwords
 from firstboot.base.paths import Paths
 from firstboot.base.settings import parse_settings
 from firstboot.system import administrator
 from firstboot.system.administrator import check_password, delay_after, seconds_to_wait
+from tests.unit.firstboot.conftest import Command
 from tests.unit.firstboot.samples import SETTINGS
 
 PASSWORD = "correct horse battery"
@@ -101,25 +101,15 @@ def test_a_count_that_cannot_be_read_locks_nobody_out(tries: Path, content: str)
 
 
 @pytest.fixture
-def call(paths: Paths, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+def call(paths: Paths, monkeypatch: pytest.MonkeyPatch, mailstead: Command) -> Command:
     """Run `mailstead admin …` on a machine that is set up: exit code and output."""
     monkeypatch.setattr(commands, "Paths", lambda: paths)
     monkeypatch.setattr(passwords, "hash_password", lambda _text: PHC)
     paths.settings.write_text(SETTINGS)
-
-    def run(*arguments: str, stdin: str = "") -> tuple[int, str]:
-        monkeypatch.setattr("sys.argv", ["mailstead", "admin", *arguments])
-        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        captured = capsys.readouterr()
-        assert isinstance(caught.value.code, int)
-        return caught.value.code, captured.out + captured.err
-
-    return run
+    return partial(mailstead, "admin")
 
 
-def test_a_password_is_set_and_removed(call: Any, paths: Paths) -> None:
+def test_a_password_is_set_and_removed(call: Command, paths: Paths) -> None:
     assert "none" in call("status")[1]
     assert call("password", stdin=f"{PASSWORD}\n")[0] == 0
     kept = parse_settings(paths.settings.read_text(), "kept").administrator.password_hash
@@ -130,14 +120,14 @@ def test_a_password_is_set_and_removed(call: Any, paths: Paths) -> None:
     assert parse_settings(paths.settings.read_text(), "kept").administrator.password_hash is None
 
 
-def test_a_short_password_changes_nothing(call: Any, paths: Paths) -> None:
+def test_a_short_password_changes_nothing(call: Command, paths: Paths) -> None:
     code, out = call("password", stdin="too short\n")
     assert code == 2
     assert "at least 10 characters" in out
     assert paths.settings.read_text() == SETTINGS
 
 
-def test_a_new_password_ends_the_wait(call: Any, paths: Paths) -> None:
+def test_a_new_password_ends_the_wait(call: Command, paths: Paths) -> None:
     for _ in range(3):
         check_password("wrong", PHC, paths.administrator_tries)
     assert "refused for" in call("status")[1]

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from firstboot import cli
 from firstboot.base import change as module
 from firstboot.base.change import Change, change_settings, parse_place, read_plain
 from firstboot.base.errors import SettingsError
 from firstboot.base.paths import Paths
 from firstboot.base.settings import parse_settings
 from firstboot.settings import commands, effects
-from tests.unit.firstboot.conftest import FakePrograms
+from tests.unit.firstboot.conftest import Command, FakePrograms
 from tests.unit.firstboot.samples import HASH, SETTINGS
 
 
@@ -29,18 +29,9 @@ def kept(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def call(kept: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+def call(kept: Path, monkeypatch: pytest.MonkeyPatch, mailstead: Command) -> Command:
     """Run `mailstead settings …`: its exit code and all that it printed."""
-
-    def run(*arguments: str) -> tuple[int, str]:
-        monkeypatch.setattr("sys.argv", ["mailstead", "settings", *arguments])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        captured = capsys.readouterr()
-        assert isinstance(caught.value.code, int)
-        return caught.value.code, captured.out + captured.err
-
-    return run
+    return partial(mailstead, "settings")
 
 
 @pytest.mark.parametrize(
@@ -61,7 +52,7 @@ def test_other_keys_are_refused(key: str) -> None:
         parse_place(key)
 
 
-def test_a_value_is_changed_and_the_rest_stays(call: Any, kept: Path) -> None:
+def test_a_value_is_changed_and_the_rest_stays(call: Command, kept: Path) -> None:
     before = parse_settings(SETTINGS, "before")
     code, out = call("set", "updates.window", "03:00-05:00", "updates.automatic", "false")
     assert code == 0
@@ -72,7 +63,7 @@ def test_a_value_is_changed_and_the_rest_stays(call: Any, kept: Path) -> None:
     assert kept.stat().st_mode & 0o777 == 0o600
 
 
-def test_what_would_be_wrong_is_not_written(call: Any, kept: Path) -> None:
+def test_what_would_be_wrong_is_not_written(call: Command, kept: Path) -> None:
     for arguments, said in (
         (("updates.window", "never"), "updates.window: expected two times of day"),
         (("people[0].address", "ada@example.org"), "people[0].address: expected an address in"),
@@ -91,13 +82,13 @@ def test_what_would_be_wrong_is_not_written(call: Any, kept: Path) -> None:
     assert kept.read_text() == SETTINGS
 
 
-def test_a_key_without_a_value_is_wrong_usage(call: Any) -> None:
+def test_a_key_without_a_value_is_wrong_usage(call: Command) -> None:
     code, out = call("set", "updates.window")
     assert code == 2
     assert "expected a value for each key, got none for 'updates.window'" in out
 
 
-def test_lists_grow_and_shrink(call: Any, kept: Path, programs: FakePrograms) -> None:
+def test_lists_grow_and_shrink(call: Command, kept: Path, programs: FakePrograms) -> None:
     programs.add("mailstead")
     person = f"{{address: bob@example.com, password_hash: '{HASH}'}}"
     assert call("set", "people[1]", person, "people[0].aliases[1]", "al@example.com")[0] == 0
@@ -121,7 +112,7 @@ def test_texts_that_look_like_something_else_stay_texts(kept: Path, paths: Paths
         assert parse_settings(kept.read_text(), "kept") == found
 
 
-def test_hashes_are_never_shown(call: Any) -> None:
+def test_hashes_are_never_shown(call: Command) -> None:
     for arguments in (("show",), ("show", "--defaults"), ("show", "people[0].password_hash")):
         for option in ((), ("--json",)):
             code, out = call(*arguments, *option)
@@ -131,7 +122,7 @@ def test_hashes_are_never_shown(call: Any) -> None:
     assert call("get", "people[0].password_hash") == (0, "(hidden)\n")
 
 
-def test_a_key_for_updates_of_the_dns_is_hidden(call: Any, kept: Path) -> None:
+def test_a_key_for_updates_of_the_dns_is_hidden(call: Command, kept: Path) -> None:
     secret = "c2VjcmV0IG9mIHRoaXJ0eS10d28gYnl0ZXMgb2YgdGVzdA=="
     more = f"dns: {{publish_server: 192.0.2.53, publish_key: k, publish_secret: {secret}}}\n"
     kept.write_text(SETTINGS + more)
@@ -142,7 +133,7 @@ def test_a_key_for_updates_of_the_dns_is_hidden(call: Any, kept: Path) -> None:
         assert secret not in shown
 
 
-def test_get_tells_defaults(call: Any) -> None:
+def test_get_tells_defaults(call: Command) -> None:
     assert call("get", "updates.window") == (0, "02:00-05:00\n")
     assert call("get", "updates.automatic") == (0, "true\n")
     assert call("get", "updates.url") == (0, "null\n")
@@ -153,7 +144,7 @@ def test_get_tells_defaults(call: Any) -> None:
     assert "nothing is set there" in call("show", "updates")[1]
 
 
-def test_before_the_first_setup_there_is_nothing_to_change(call: Any, kept: Path) -> None:
+def test_before_the_first_setup_there_is_nothing_to_change(call: Command, kept: Path) -> None:
     kept.unlink()
     for arguments in (("show",), ("get", "hostname"), ("set", "hostname", "mail.example.org")):
         code, out = call(*arguments)
@@ -190,7 +181,7 @@ def test_two_at_a_time_both_count(kept: Path, paths: Paths) -> None:
     assert [one["name"] for one in read_plain(kept)["domains"]] == ["example.com", "example.org"]  # type: ignore[union-attr, index, call-overload]
 
 
-def test_each_change_says_when_it_counts(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_change_says_when_it_counts(call: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[tuple[str, ...]] = []
     monkeypatch.setattr("firstboot.base.run.run", lambda argv, **_: ran.append(tuple(argv)))
     monkeypatch.setitem(effects.EFFECTS, "updates", effects.Effect("By now.", ("true", "now")))

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from firstboot import cli
 from firstboot.alarms import commands
 from firstboot.alarms.tell import tell
 from firstboot.base.alarms import current_alarms, read_alarm
@@ -22,6 +21,7 @@ from firstboot.base.settings import dump_settings, parse_settings
 from firstboot.checks.machine import read_machine
 from firstboot.checks.sending import check_limits
 from firstboot.system.console import Console
+from tests.unit.firstboot.conftest import Command
 from tests.unit.firstboot.samples import SETTINGS
 
 NOW = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
@@ -201,17 +201,15 @@ def test_each_is_told_once(paths: Paths, lines: list[str]) -> None:
 def test_the_command(
     paths: Paths,
     lines: list[str],
+    mailstead: Command,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(commands, "Paths", lambda: paths)
 
     def call(*words: str) -> str:
-        monkeypatch.setattr("sys.argv", ["mailstead", "alarms", *words])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        assert caught.value.code == 0
-        return capsys.readouterr().out
+        code, shown = mailstead("alarms", *words)
+        assert code == 0
+        return shown
 
     assert call("list") == "none within 24 hours\n"
     assert call("tell") == ""

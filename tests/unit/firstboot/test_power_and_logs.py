@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import json
 from typing import Any
 
 import pytest
 
-from firstboot import cli
 from firstboot.base.errors import MachineError
 from firstboot.base.paths import Paths
 from firstboot.logs import commands as logs
 from firstboot.power import commands as power
 from firstboot.system.maintenance import maintenance
-from tests.unit.firstboot.conftest import FakePrograms
+from tests.unit.firstboot.conftest import Command, FakePrograms
 
 
 @pytest.fixture
@@ -22,27 +20,17 @@ def call(
     paths: Paths,
     programs: FakePrograms,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Any:
+    mailstead: Command,
+) -> Command:
     """Run `mailstead …` where systemctl is a fake: exit code and output."""
     programs.add("systemctl")
     for module in (logs, power):
         monkeypatch.setattr(module, "Paths", lambda: paths)
-
-    def run(*arguments: str, stdin: str = "") -> tuple[int, str]:
-        monkeypatch.setattr("sys.argv", ["mailstead", *arguments])
-        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        captured = capsys.readouterr()
-        assert isinstance(caught.value.code, int)
-        return caught.value.code, captured.out + captured.err
-
-    return run
+    return mailstead
 
 
 @pytest.mark.parametrize(("word", "verb"), [("restart", "reboot"), ("off", "poweroff")])
-def test_it_asks_first(call: Any, programs: FakePrograms, word: str, verb: str) -> None:
+def test_it_asks_first(call: Command, programs: FakePrograms, word: str, verb: str) -> None:
     assert call("power", word, stdin="n\n")[0] == 130
     assert programs.calls == []
     assert call("power", word, stdin="y\n")[0] == 0
@@ -50,7 +38,7 @@ def test_it_asks_first(call: Any, programs: FakePrograms, word: str, verb: str) 
     assert programs.calls == [["systemctl", verb]] * 2
 
 
-def test_an_upgrade_is_not_cut_off(call: Any, programs: FakePrograms, paths: Paths) -> None:
+def test_an_upgrade_is_not_cut_off(call: Command, programs: FakePrograms, paths: Paths) -> None:
     with maintenance(paths.maintenance_lock, "an upgrade", MachineError):
         code, out = call("power", "off", "--yes")
     assert code == 8
@@ -70,7 +58,7 @@ def journal(programs: FakePrograms, *entries: str) -> None:
     programs.add("journalctl", f"cat {path}")
 
 
-def test_logs_show_who_said_what_when(call: Any, programs: FakePrograms) -> None:
+def test_logs_show_who_said_what_when(call: Command, programs: FakePrograms) -> None:
     journal(
         programs,
         entry("setup done", SYSLOG_IDENTIFIER="mailstead", PRIORITY="6"),
@@ -88,7 +76,7 @@ def test_logs_show_who_said_what_when(call: Any, programs: FakePrograms) -> None
     assert "--identifier=mailstead" in programs.calls[0]
 
 
-def test_logs_of_services_and_errors(call: Any, programs: FakePrograms) -> None:
+def test_logs_of_services_and_errors(call: Command, programs: FakePrograms) -> None:
     journal(programs)
     assert call("logs", "mta", "--lines", "7") == (0, "nothing was written down\n")
     assert programs.calls[-1][-2:] == ["--lines=7", "CONTAINER_NAME=mailstead-mta-1"]
@@ -101,7 +89,7 @@ def test_logs_of_services_and_errors(call: Any, programs: FakePrograms) -> None:
     assert programs.calls[-1][-2:] == ["--priority=3", "--boot"]
 
 
-def test_wrong_questions_for_logs_are_refused(call: Any, programs: FakePrograms) -> None:
+def test_wrong_questions_for_logs_are_refused(call: Command, programs: FakePrograms) -> None:
     journal(programs)
     code, out = call("logs", "nothing")
     assert code == 2

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
-import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from firstboot import cli
 from firstboot.base.compose import StackOptions
 from firstboot.base.errors import SettingsError
 from firstboot.base.paths import Paths
@@ -19,6 +17,7 @@ from firstboot.base.services import read_stack
 from firstboot.base.settings import parse_settings
 from firstboot.base.stack import write_stack
 from firstboot.settings import commands
+from tests.unit.firstboot.conftest import Command
 from tests.unit.firstboot.samples import RELEASE, SETTINGS, make_image
 
 COMPOSE = Path(__file__).parents[3] / "compose"
@@ -172,26 +171,16 @@ def test_only_postfix_gets_the_password_and_only_root_may_read_it(paths: Paths) 
 
 
 @pytest.fixture
-def call(paths: Paths, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+def call(paths: Paths, monkeypatch: pytest.MonkeyPatch, mailstead: Command) -> Command:
     """Run `mailstead settings …` with a line on standard input: exit code and all output."""
     paths.settings.write_text(SETTINGS)
     monkeypatch.setattr(commands, "Paths", lambda: paths)
-
-    def run(*arguments: str, line: str = "") -> tuple[int, str]:
-        monkeypatch.setattr("sys.argv", ["mailstead", "settings", *arguments])
-        monkeypatch.setattr(sys, "stdin", io.StringIO(line))
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        shown = capsys.readouterr()
-        assert isinstance(caught.value.code, int)
-        return caught.value.code, shown.out + shown.err
-
-    return run
+    return partial(mailstead, "settings")
 
 
-def test_a_password_is_set_without_standing_on_the_command_line(call: Any, paths: Paths) -> None:
+def test_a_password_is_set_without_standing_on_a_command_line(call: Command, paths: Paths) -> None:
     words = ("relay.host", "smtp.example.net", "relay.username", "ada", "relay.password", "-")
-    code, out = call("set", *words, line=f"{SECRET}\n")
+    code, out = call("set", *words, stdin=f"{SECRET}\n")
     assert code == 0
     assert "It counts from the next start on" in out
     assert parse_settings(paths.settings.read_text(), "x").relay.password == SECRET
@@ -203,7 +192,7 @@ def test_a_password_is_set_without_standing_on_the_command_line(call: Any, paths
     assert call("get", "relay.password") == (0, "(hidden)\n")
 
 
-def test_a_password_that_is_not_given_changes_nothing(call: Any, paths: Paths) -> None:
+def test_a_password_that_is_not_given_changes_nothing(call: Command, paths: Paths) -> None:
     code, out = call("set", "relay.host", "smtp.example.net", "relay.password", "-")
     assert code == 2
     assert "expected a line on standard input: relay.password" in out

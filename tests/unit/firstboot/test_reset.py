@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 import struct
 import uuid
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from firstboot import cli
 from firstboot.base.errors import MachineError
 from firstboot.base.paths import Paths
 from firstboot.base.run import run
 from firstboot.reset import commands
 from firstboot.reset import reset as module
 from firstboot.system.maintenance import maintenance
-from tests.unit.firstboot.conftest import FakePrograms
+from tests.unit.firstboot.conftest import Command, FakePrograms
 from tests.unit.firstboot.samples import SETTINGS
 
 INITRD = Path(__file__).parents[3] / "images/appliance/mkosi.initrd.conf/mkosi.extra/usr/lib"
@@ -32,8 +30,8 @@ def call(
     paths: Paths,
     programs: FakePrograms,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Any:
+    mailstead: Command,
+) -> Command:
     """Run `mailstead reset …` on a machine that is set up: exit code and output."""
     programs.add("systemctl")
     programs.add("cryptsetup", f"echo {UUID}")
@@ -41,22 +39,12 @@ def call(
     monkeypatch.setattr(module, "backing_device", lambda _mapper: Path("/dev/vda8"))
     paths.esp.mkdir()
     paths.settings.write_text(SETTINGS)
-
-    def run(*arguments: str, stdin: str = "") -> tuple[int, str]:
-        monkeypatch.setattr("sys.argv", ["mailstead", "reset", *arguments])
-        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        captured = capsys.readouterr()
-        assert isinstance(caught.value.code, int)
-        return caught.value.code, captured.out + captured.err
-
-    return run
+    return partial(mailstead, "reset")
 
 
 @pytest.mark.parametrize("what", ["settings", "everything"])
 def test_without_the_machines_name_nothing_happens(
-    call: Any, paths: Paths, programs: FakePrograms, what: str
+    call: Command, paths: Paths, programs: FakePrograms, what: str
 ) -> None:
     for arguments, typed in (((), "\n"), ((), "yes\n"), (("--yes", "mail"), ""), ((), "")):
         assert call(what, *arguments, stdin=typed)[0] != 0
@@ -66,7 +54,7 @@ def test_without_the_machines_name_nothing_happens(
 
 
 def test_settings_are_forgotten_and_the_rest_stays(
-    call: Any, paths: Paths, programs: FakePrograms
+    call: Command, paths: Paths, programs: FakePrograms
 ) -> None:
     mail = paths.state / "mailstore/vault"
     mail.parent.mkdir(parents=True)
@@ -77,7 +65,7 @@ def test_settings_are_forgotten_and_the_rest_stays(
     assert programs.calls == [["systemctl", "reboot"]]
 
 
-def test_the_mark_names_the_state(call: Any, paths: Paths, programs: FakePrograms) -> None:
+def test_the_mark_names_the_state(call: Command, paths: Paths, programs: FakePrograms) -> None:
     assert call("everything", "--yes", NAME.upper())[0] == 0
     assert paths.reset_mark.read_text() == f"{UUID}\n"
     assert paths.settings.exists(), "it is the early stage that erases"
@@ -85,14 +73,14 @@ def test_the_mark_names_the_state(call: Any, paths: Paths, programs: FakeProgram
     assert programs.calls == [luks, ["systemctl", "reboot"]]
 
 
-def test_settings_that_cannot_be_read_do_not_prevent_it(call: Any, paths: Paths) -> None:
+def test_settings_that_cannot_be_read_do_not_prevent_it(call: Command, paths: Paths) -> None:
     paths.settings.write_text("broken")
     name = module.machine_name(paths)
     assert call("everything", "--yes", name)[0] == 0
     assert paths.reset_mark.exists()
 
 
-def test_not_during_an_upgrade(call: Any, paths: Paths) -> None:
+def test_not_during_an_upgrade(call: Command, paths: Paths) -> None:
     with maintenance(paths.maintenance_lock, "an upgrade", MachineError):
         assert call("everything", "--yes", NAME)[0] == 8
         assert call("settings", "--yes", NAME)[0] == 8

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import socket
@@ -16,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from firstboot import cli
 from firstboot.base.files import write_atomic
 from firstboot.base.paths import Paths
 from firstboot.base.run import run
@@ -26,7 +24,7 @@ from firstboot.settings import commands as settings_commands
 from firstboot.ssh import commands
 from firstboot.system import openssh
 from firstboot.system.openssh import apply_ssh, read_identity
-from tests.unit.firstboot.conftest import FakePrograms
+from tests.unit.firstboot.conftest import Command, FakePrograms
 from tests.unit.firstboot.samples import SETTINGS
 
 CONFIG = Path(__file__).parents[3] / "images/appliance/mkosi.extra/usr/lib/mailstead/sshd_config"
@@ -238,29 +236,19 @@ def call(
     paths: Paths,
     programs: FakePrograms,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Any:
+    mailstead: Command,
+) -> Command:
     """Run `mailstead …` on a machine that is set up: exit code and output."""
     programs.add("systemctl")
     programs.add("nft", "cat")
     for module in (commands, settings_commands):
         monkeypatch.setattr(module, "Paths", lambda: paths)
     paths.settings.write_text(SETTINGS)
-
-    def call(*arguments: str, stdin: str = "") -> tuple[int, str]:
-        monkeypatch.setattr("sys.argv", ["mailstead", *arguments])
-        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        captured = capsys.readouterr()
-        assert isinstance(caught.value.code, int)
-        return caught.value.code, captured.out + captured.err
-
-    return call
+    return mailstead
 
 
 def test_switched_on_with_a_key_and_off_again(
-    call: Any, key: Path, paths: Paths, programs: FakePrograms
+    call: Command, key: Path, paths: Paths, programs: FakePrograms
 ) -> None:
     assert call("ssh", "status")[1].startswith("SSH        off\nthis host  has no key yet\n")
     code, out = call("ssh", "on")
@@ -286,14 +274,14 @@ def test_switched_on_with_a_key_and_off_again(
     assert parse_settings(paths.settings.read_text(), "kept").ssh.keys == ()
 
 
-def test_what_is_no_public_key_is_refused(call: Any, paths: Paths) -> None:
+def test_what_is_no_public_key_is_refused(call: Command, paths: Paths) -> None:
     code, out = call("ssh", "add", stdin="-----BEGIN OPENSSH PRIVATE KEY-----\n")
     assert code == 3
     assert "got a private key" in out
     assert paths.settings.read_text() == SETTINGS
 
 
-def test_changed_settings_count_at_once(call: Any, programs: FakePrograms, key: Path) -> None:
+def test_changed_settings_count_at_once(call: Command, programs: FakePrograms, key: Path) -> None:
     programs.add("mailstead")
     line = public(key)
     assert call("settings", "set", "ssh.enabled", "true", "ssh.keys", f"['{line}']")[0] == 0
