@@ -7,8 +7,6 @@ the same machine in one run, so that their ratio says something on any host.
 from __future__ import annotations
 
 import json
-import signal
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from typing import Any
 import click
 
 from firstboot.base.errors import MailsteadError
+from tests.bench.ending import run_bench
 from tools.boot.appliance import BOOT_SECONDS, hardware, powered_on
 from tools.boot.example import Example, make_example
 from tools.build.base import AUTO
@@ -230,23 +229,15 @@ def _seconds(values: Sequence[float]) -> str:
 @json_option
 def bench(*, base: str, mirror: str | None, runs: int, as_json: bool) -> None:
     """Time a bare image to its login prompt and ours to its first mail, and compare them."""
-    try:
-        with progress() as report:
-            ensure_for("try", report)
-            reap_leftovers()
-            built = build_image(base, report=report, variant=TESTING, mirror=mirror)
-            # Not `base` again: what "auto" means could change in between.
-            peer = Peer.build(built.release.base, report=report, mirror=mirror)
-            outcome = measure(peer, built, runs, report)
-    except MailsteadError as error:
-        click.echo(f"error: {error.message}", err=True)
-        if error.hint:
-            click.echo(f"hint: {error.hint}", err=True)
-        sys.exit(error.exit_code)
+    with progress() as report:
+        ensure_for("try", report)
+        reap_leftovers()
+        built = build_image(base, report=report, variant=TESTING, mirror=mirror)
+        # Not `base` again: what "auto" means could change in between.
+        peer = Peer.build(built.release.base, report=report, mirror=mirror)
+        outcome = measure(peer, built, runs, report)
     click.echo(json.dumps(outcome.as_json(), indent=2) if as_json else format_outcome(outcome))
 
 
 if __name__ == "__main__":
-    # Ended from outside means the same as Ctrl-C: machines and their folders go, too.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    bench()
+    run_bench(bench)

@@ -7,8 +7,6 @@ take turns in the same run. What is compared is their ratio; the times depend on
 from __future__ import annotations
 
 import json
-import signal
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,7 +14,7 @@ from statistics import median
 
 import click
 
-from firstboot.base.errors import MailsteadError
+from tests.bench.ending import run_bench
 from tests.bench.servers import Server, servers
 from tests.bench.tasks import TASKS, Figures, Task, Work, load
 from tools.build.base import UBUNTU
@@ -123,19 +121,13 @@ def bench(
     as_json: bool,
 ) -> None:
     """Time deliveries, sessions and searches of ours and of Dovecot, and compare them."""
-    try:
-        with progress() as report:
-            ensure_for("stack", report)
-            tasks = [task for task in TASKS if not only or task.__name__ in only]
-            report("Making messages …")
-            work = Work.make(messages, incoming, seed)
-            with servers(base, report) as both:
-                record = measure(both, work, tasks, rounds, report)
-    except MailsteadError as error:
-        click.echo(f"error: {error.message}", err=True)
-        if error.hint:
-            click.echo(f"hint: {error.hint}", err=True)
-        sys.exit(error.exit_code)
+    with progress() as report:
+        ensure_for("stack", report)
+        tasks = [task for task in TASKS if not only or task.__name__ in only]
+        report("Making messages …")
+        work = Work.make(messages, incoming, seed)
+        with servers(base, report) as both:
+            record = measure(both, work, tasks, rounds, report)
     rows = record.rows(*(server.name for server in both))
     if as_json:
         found = {
@@ -152,6 +144,4 @@ def bench(
 
 
 if __name__ == "__main__":
-    # Ended from outside means the same as Ctrl-C: the containers go, too.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    bench()
+    run_bench(bench)

@@ -8,8 +8,6 @@ something about the deltas, and not only about how much was changed.
 from __future__ import annotations
 
 import json
-import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,10 +18,10 @@ from typing import Any
 
 import click
 
-from firstboot.base.errors import MailsteadError
 from firstboot.base.manifest import ROLES, Manifest, Role
 from firstboot.base.run import run
 from firstboot.base.state import STATE_FORMAT
+from tests.bench.ending import run_bench
 from tools.build.appliance import Variant
 from tools.build.base import AUTO
 from tools.build.containers import copy_python
@@ -200,23 +198,15 @@ def bench(
     *, base: str, mirror: str | None, builds: tuple[Path, Path] | None, as_json: bool
 ) -> None:
     """Publish two versions and tell what a machine fetches to get from one to the other."""
-    try:
-        with progress() as report:
-            ensure_for("publish", report)
-            if builds:
-                outcome = measure(read_slot(builds[0]), read_slot(builds[1]), report)
-            else:
-                with two_versions(base, mirror, report) as (old, new):
-                    outcome = measure(read_slot(old.folder), read_slot(new.folder), report)
-    except MailsteadError as error:
-        click.echo(f"error: {error.message}", err=True)
-        if error.hint:
-            click.echo(f"hint: {error.hint}", err=True)
-        sys.exit(error.exit_code)
+    with progress() as report:
+        ensure_for("publish", report)
+        if builds:
+            outcome = measure(read_slot(builds[0]), read_slot(builds[1]), report)
+        else:
+            with two_versions(base, mirror, report) as (old, new):
+                outcome = measure(read_slot(old.folder), read_slot(new.folder), report)
     click.echo(json.dumps(outcome.as_json(), indent=2) if as_json else format_outcome(outcome))
 
 
 if __name__ == "__main__":
-    # Ended from outside means the same as Ctrl-C: what was published for this goes, too.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    bench()
+    run_bench(bench)

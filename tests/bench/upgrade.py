@@ -7,10 +7,8 @@ run. The plain restart is what no upgrade can be shorter than, so their ratio sa
 from __future__ import annotations
 
 import json
-import signal
 import socket
 import ssl
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,9 +21,9 @@ from typing import Any
 
 import click
 
-from firstboot.base.errors import MailsteadError
 from firstboot.base.state import STATE_FORMAT
 from firstboot.base.waiting import wait_for
+from tests.bench.ending import run_bench
 from tests.bench.transfer import two_versions
 from tests.boot.mirror import Mirror, serving
 from tools.boot.appliance import (
@@ -297,22 +295,14 @@ def format_outcome(outcome: Outcome) -> str:
 @json_option
 def bench(*, base: str, mirror: str | None, as_json: bool) -> None:
     """Time how long mail is away at an upgrade, and at a plain restart of the same machine."""
-    try:
-        with progress() as report:
-            ensure_for("try", report)
-            ensure_for("publish", report)
-            reap_leftovers()
-            with two_versions(base, mirror, report, testing=True) as (old, new):
-                outcome = measure(old, new, report)
-    except MailsteadError as error:
-        click.echo(f"error: {error.message}", err=True)
-        if error.hint:
-            click.echo(f"hint: {error.hint}", err=True)
-        sys.exit(error.exit_code)
+    with progress() as report:
+        ensure_for("try", report)
+        ensure_for("publish", report)
+        reap_leftovers()
+        with two_versions(base, mirror, report, testing=True) as (old, new):
+            outcome = measure(old, new, report)
     click.echo(json.dumps(outcome.as_json(), indent=2) if as_json else format_outcome(outcome))
 
 
 if __name__ == "__main__":
-    # Ended from outside means the same as Ctrl-C: machines and their folders go, too.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    bench()
+    run_bench(bench)

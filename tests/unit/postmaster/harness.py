@@ -389,3 +389,26 @@ def b64(text: str) -> str:
 def plain(login: str, password: str) -> str:
     """Return what SASL PLAIN sends."""
     return b64(f"\0{login}\0{password}")
+
+
+def may_read(stack: Stack, password: str, person: str = ADA) -> bool:
+    """Say whether a password opens somebody's mail."""
+    client = stack.connect()
+    try:
+        client.login(person, password)
+    except client.error:
+        return False
+    finally:
+        client.shutdown()
+    return True
+
+
+def may_send(stack: Stack, password: str, person: str = ADA) -> bool:
+    """Say whether the directory tells Postfix that a password is right."""
+    client = PostfixAuth(stack.ports.directory.auth)
+    try:
+        response = plain(person, password)
+        answer = client.ask(f"AUTH\t1\tPLAIN\tservice=smtp\tsecured\tresp={response}")
+    finally:
+        client.close()
+    return answer.startswith("OK\t1")

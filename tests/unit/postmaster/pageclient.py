@@ -30,6 +30,13 @@ class Reply:
         return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", self.text)).split())
 
 
+def secret_on(reply: Reply) -> str:
+    """The secret that a page shows once."""
+    found = re.search(r'<p class="secret"[^>]*>([^<]+)<', reply.text)
+    assert found, reply.words
+    return found[1]
+
+
 @dataclass
 class PageClient:
     """One browser; it comes from the address that the proxy says."""

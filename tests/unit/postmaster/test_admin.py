@@ -15,8 +15,8 @@ from firstboot.base.health import answer_problem
 from firstboot.base.waiting import wait_for
 from postmaster.admin.sessions import Sessions
 from tests.unit.postmaster import declared
-from tests.unit.postmaster.harness import ADA, BOB, PASSWORD, Files, Stack
-from tests.unit.postmaster.pageclient import Open, PageClient, Reply
+from tests.unit.postmaster.harness import ADA, BOB, PASSWORD, Files, Stack, may_read
+from tests.unit.postmaster.pageclient import Open, PageClient, secret_on
 
 NEW = "a new one, quite long"
 
@@ -28,20 +28,6 @@ def stack(files: Files) -> Iterator[Stack]:
     yield running
     if running.running:
         running.stop()
-
-
-def may_read(stack: Stack, password: str) -> bool:
-    try:
-        with stack.imap(ADA, password):
-            return True
-    except stack.connect().error:
-        return False
-
-
-def secret_on(reply: Reply) -> str:
-    found = re.search(r'<p class="secret"[^>]*>([^<]+)<', reply.text)
-    assert found, reply.words
-    return found[1]
 
 
 # Signing in

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import random
 import re
-import subprocess
-import sys
-import threading
 from collections import Counter
 from pathlib import Path
 
@@ -15,31 +12,17 @@ import pytest
 from postmaster.storage.interface import CheckPoint, TextKey, TextScope
 from postmaster.storage.vault import Vault
 from tests.unit.postmaster import vault_load
+from tests.unit.postmaster.killing import run_and_kill
 from tests.unit.postmaster.vault_load import KEY, is_delivery, message
 
-CHECKOUT = Path(__file__).parents[3]
 KILLS = 4
 LONGEST = 0.5  # seconds of work before a kill
 
 
-def run_and_kill(path: Path, first: int, seconds: float) -> list[tuple[int, int]]:
-    """Let the load run for so long after its first answer; return the numbers and modseqs."""
-    with subprocess.Popen(
-        [sys.executable, "-m", vault_load.__name__, str(path), str(first)],
-        stdout=subprocess.PIPE,
-        cwd=CHECKOUT,
-        env={"PYTHONPATH": f"{CHECKOUT}:{CHECKOUT / 'compose'}"},
-    ) as process:
-        assert process.stdout is not None
-        lines = [process.stdout.readline()]
-        timer = threading.Timer(seconds, process.kill)
-        timer.start()
-        lines += process.stdout.readlines()
-        timer.join()
-    assert process.returncode == -9
-    # A line that was cut is no answer.
-    answers = [line.split() for line in lines if line.endswith(b"\n")]
-    return [(int(number), int(modseq)) for number, modseq in answers]
+def answers_until_killed(path: Path, first: int, seconds: float) -> list[tuple[int, int]]:
+    """Return the numbers and modseqs that were acknowledged."""
+    lines = run_and_kill(vault_load, path, first, seconds=seconds)
+    return [(int(number), int(modseq)) for number, modseq in map(bytes.split, lines)]
 
 
 def kept(vault: Vault) -> Counter[int]:
@@ -75,7 +58,7 @@ def test_nothing_acknowledged_is_lost_or_doubled(tmp_path: Path, seed: int) -> N
     unanswered: set[int] = set()
     first, modseq = 0, 0
     for _ in range(KILLS):
-        answers = run_and_kill(path, first, dice.uniform(0, LONGEST))
+        answers = answers_until_killed(path, first, dice.uniform(0, LONGEST))
         assert answers
         assert min(value for _, value in answers) >= modseq
         acknowledged |= {number for number, _ in answers}

@@ -32,9 +32,8 @@ from tests.unit.postmaster.harness import (
     DIRECTORY_KEY,
     PASSWORD,
     Files,
-    PostfixAuth,
     Stack,
-    plain,
+    may_send,
 )
 
 MESSAGE = b"Subject: Marmalade\r\n\r\nxylophone-quartz\r\n"
@@ -71,15 +70,6 @@ def refused(stack: Stack, password: str, login: str = ADA) -> bool:
     except imaplib.IMAP4.error as error:
         return "AUTHENTICATIONFAILED" in str(error)
     return False
-
-
-def may_send(stack: Stack, password: str) -> bool:
-    client = PostfixAuth(stack.ports.directory.auth)
-    try:
-        answer = client.ask(f"AUTH\t1\tPLAIN\tservice=smtp\tsecured\tresp={plain(ADA, password)}")
-    finally:
-        client.close()
-    return answer.startswith("OK\t1")
 
 
 def state(stack: Stack, address: str = ADA) -> Mapping[str, Any]:

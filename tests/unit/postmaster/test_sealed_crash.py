@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-import subprocess
-import sys
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -17,29 +14,11 @@ from postmaster.crypto import DataKey, person_id
 from postmaster.query import Unlock
 from tests.states.make import read_mail
 from tests.unit.postmaster import spool_load
+from tests.unit.postmaster.killing import run_and_kill
 from tests.unit.postmaster.spool_load import ADA, SECRET, message, open_place
 
-CHECKOUT = Path(__file__).parents[3]
 SEALS, DRAINS = 2, 3
 LONGEST_SEALING, LONGEST_DRAINING = 0.3, 0.15  # seconds before a kill
-
-
-def run_and_kill(what: str, folder: Path, first: int, seconds: float) -> list[bytes]:
-    """Let the load run for so long after its first line; return its whole lines."""
-    with subprocess.Popen(
-        [sys.executable, "-m", spool_load.__name__, what, str(folder), str(first)],
-        stdout=subprocess.PIPE,
-        cwd=CHECKOUT,
-        env={"PYTHONPATH": f"{CHECKOUT}:{CHECKOUT / 'compose'}"},
-    ) as process:
-        assert process.stdout is not None
-        lines = [process.stdout.readline()]
-        timer = threading.Timer(seconds, process.kill)
-        timer.start()
-        lines += process.stdout.readlines()
-        timer.join()
-    assert process.returncode == -9
-    return [line for line in lines if line.endswith(b"\n")]
 
 
 async def inbox(folder: Path) -> list[bytes]:
@@ -58,7 +37,8 @@ def test_sealed_mail_is_neither_lost_nor_doubled(tmp_path: Path, seed: int) -> N
     acknowledged: list[int] = []
     first = 0
     for _ in range(SEALS):
-        answers = run_and_kill("seal", tmp_path, first, dice.uniform(0, LONGEST_SEALING))
+        seconds = dice.uniform(0, LONGEST_SEALING)
+        answers = run_and_kill(spool_load, "seal", tmp_path, first, seconds=seconds)
         acknowledged += [int(line) for line in answers]
         first = acknowledged[-1] + 1
     assert acknowledged == list(range(first))
@@ -67,7 +47,8 @@ def test_sealed_mail_is_neither_lost_nor_doubled(tmp_path: Path, seed: int) -> N
     # The last one of each run may be there though nobody was told; the next run sent it again.
     assert first <= waiting <= first + SEALS
     for _ in range(DRAINS):
-        run_and_kill("drain", tmp_path, 0, dice.uniform(0, LONGEST_DRAINING))
+        seconds = dice.uniform(0, LONGEST_DRAINING)
+        run_and_kill(spool_load, "drain", tmp_path, 0, seconds=seconds)
     found = asyncio.run(inbox(tmp_path))
     assert spool.sealed() == []
     numbers = []

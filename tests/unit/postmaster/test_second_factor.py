@@ -25,11 +25,11 @@ from tests.unit.postmaster.harness import (
     CHEAP,
     PASSWORD,
     Files,
-    PostfixAuth,
     Stack,
-    plain,
+    may_read,
+    may_send,
 )
-from tests.unit.postmaster.pageclient import Open, PageClient, Reply
+from tests.unit.postmaster.pageclient import Open, PageClient, Reply, secret_on
 
 NEW = "a new one, quite long"
 SECOND_STEP, LOST = "/sign-in/second-step", "/sign-in/second-step/lost"
@@ -91,29 +91,6 @@ def set_up(browser: PageClient, clock: Clock) -> App:
     fields = {"key": written(app.key), "code": app.code(), "password": PASSWORD}
     assert "factor is on" in browser.send("/second-factor/app", fields).words
     return app
-
-
-def secret_on(reply: Reply) -> str:
-    found = re.search(r'<p class="secret"[^>]*>([^<]+)<', reply.text)
-    assert found, reply.words
-    return found[1]
-
-
-def may_read(stack: Stack, password: str) -> bool:
-    try:
-        with stack.imap(ADA, password):
-            return True
-    except stack.connect().error:
-        return False
-
-
-def may_send(stack: Stack, password: str) -> bool:
-    client = PostfixAuth(stack.ports.directory.auth)
-    try:
-        answer = client.ask(f"AUTH\t1\tPLAIN\tservice=smtp\tsecured\tresp={plain(ADA, password)}")
-    finally:
-        client.close()
-    return answer.startswith("OK")
 
 
 # Codes
