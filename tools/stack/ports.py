@@ -1,34 +1,51 @@
-"""Ports of the loopback address that nobody uses."""
+"""Ports of the loopback address that nobody uses, nor takes by chance."""
 
 from __future__ import annotations
 
 import contextlib
+import random
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+
+from firstboot.base.errors import EngineError
 
 LOOPBACK = "127.0.0.1"
 
+# The first and the last of the ports that the kernel gives to connections, and to whoever asks for
+# any port (ip(7)).
+_BY_CHANCE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+# Programs are known by the ports below.
+_ALL = range(10_000, 65_536)
+
 
 def choose_ports(names: Iterable[str], known: Mapping[str, int]) -> dict[str, int]:
-    """A host port for each name: the known one, else one that is free now.
+    """A host port for each name: the known one, else one that is free now."""
+    wanted = tuple(names)
+    new = [name for name in wanted if name not in known]
+    # What a stack that is down for now has been promised does not look taken.
+    free = dict(zip(new, free_ports(len(new), taken=known.values()), strict=True))
+    return {name: known[name] if name in known else free[name] for name in wanted}
 
-    Free ones are held until all are chosen, so that no two names get the same.
+
+def free_ports(count: int, *, taken: Collection[int] = ()) -> list[int]:
+    """Different ports that are free now, and that no connection takes by chance later.
+
+    A port of the kernel's range may be somebody's by the time that a server wants it, or wants it
+    again after a restart: each connection of this host has one. Raises EngineError without any.
     """
-    chosen: dict[str, int] = {}
+    first, last = map(int, _BY_CHANCE.read_text(encoding="ascii").split())
+    outside = [port for port in _ALL if not first <= port <= last]
+    # A host may leave none outside.
+    candidates = random.sample(outside, len(outside)) or [0] * 1000
+    chosen: list[int] = []
+    # Held until all are chosen, so that none is there twice.
     with contextlib.ExitStack() as held:
-        for name in names:
-            if name in known:
-                chosen[name] = known[name]
-                continue
-            chosen[name] = _free_port(held, set(known.values()))
+        while len(chosen) < count and candidates:
+            with contextlib.suppress(OSError):
+                listener = held.enter_context(socket.create_server((LOOPBACK, candidates.pop())))
+                port = int(listener.getsockname()[1])
+                chosen += [] if port in taken else [port]
+    if len(chosen) < count:
+        raise EngineError(f"{LOOPBACK} has no {count} ports that are free")
     return chosen
-
-
-def _free_port(held: contextlib.ExitStack, taken: set[int]) -> int:
-    while True:
-        listener = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
-        listener.bind((LOOPBACK, 0))
-        port: int = listener.getsockname()[1]
-        # What a stack that is down for now has been promised does not look taken.
-        if port not in taken:
-            return port

@@ -10,7 +10,6 @@ import contextlib
 import datetime
 import http.client
 import json
-import random
 import socket
 import socketserver
 import ssl
@@ -23,9 +22,9 @@ from typing import Any
 
 from firstboot.base.certificate import make_certificate
 from firstboot.base.waiting import wait_for
+from tools.stack.ports import LOOPBACK, free_ports
 from tools.vm.processes import started
 
-LOOPBACK = "127.0.0.1"
 ADVICE = "/when-to-renew"
 # On a host that does much else, its keys alone take a minute.
 SECONDS = 300.0
@@ -59,7 +58,7 @@ def running_authority(folder: Path, *, bad_nonces: int = 0) -> Iterator[Authorit
         (folder / name).write_bytes(content)
     with contextlib.ExitStack() as stack:
         names = stack.enter_context(_serving(socketserver.UDPServer((LOOPBACK, 0), _Names)))
-        pebble, management, http_port, tls_port = _free_ports(4)
+        pebble, management, http_port, tls_port = free_ports(4)
         config = {
             "listenAddress": f"{LOOPBACK}:{pebble}",
             "managementListenAddress": f"{LOOPBACK}:{management}",
@@ -192,21 +191,6 @@ def _serving(server: Any) -> Iterator[Any]:
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports that no connection takes by chance until somebody listens there (ip(7))."""
-    text = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii")
-    chosen: list[int] = []
-    with contextlib.ExitStack() as stack:
-        for port in random.sample(range(10_000, int(text.split()[0])), 1000):
-            if len(chosen) == count:
-                break
-            with contextlib.suppress(OSError):
-                stack.enter_context(socket.create_server((LOOPBACK, port)))
-                chosen.append(port)
-    assert len(chosen) == count, "no free ports"
-    return chosen
 
 
 def _answers(port: int) -> bool:

@@ -22,7 +22,7 @@ from tools.stack.example import EXAMPLE, example_settings
 from tools.stack.health import await_health
 from tools.stack.home import Home, Record
 from tools.stack.lifecycle import SERVICES, stack_down, stack_up
-from tools.stack.ports import LOOPBACK, choose_ports
+from tools.stack.ports import LOOPBACK, choose_ports, free_ports
 from tools.stack.status import stack_status
 
 ELSEWHERE = "unix:///elsewhere.sock"
@@ -66,6 +66,15 @@ def test_ports_are_kept_or_free() -> None:
     for name in ("imaps", "submission"):
         with socket.socket() as listener:
             listener.bind((LOOPBACK, chosen[name]))
+
+
+def test_ports_are_none_that_a_connection_may_be_given() -> None:
+    """Or a container that restarts could find its own taken."""
+    kernel = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text()
+    first, last = map(int, kernel.split())
+    chosen = free_ports(20)
+    assert len(set(chosen)) == 20
+    assert [port for port in chosen if first <= port <= last] == []
 
 
 def test_the_host_s_engine_is_used(daemon: Daemon, engine: FakeEngine) -> None:
