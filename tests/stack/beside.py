@@ -24,7 +24,8 @@ def await_greeting(address: str, port: int) -> None:
 
     def greets() -> bool:
         try:
-            with socket.create_connection((address, port), 2) as connection:
+            # Whoever is not patient begins anew each time, and a slow host never gets to greet.
+            with socket.create_connection((address, port), 30) as connection:
                 return connection.recv(1) == b"2"
         except OSError:
             return False

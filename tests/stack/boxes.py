@@ -42,6 +42,23 @@ class Boxes:
         found: dict[str, Any] = self.api.inspect_container(self.ids[service])
         return found
 
+    @property
+    def started(self) -> dict[str, str]:
+        """When each service's container was started."""
+        return {service: self.inspect(service)["State"]["StartedAt"] for service in self.ids}
+
+    def await_log(self, service: str, words: str) -> str:
+        """What a container has logged, once these words are in it.
+
+        Docker may be behind: what became of a message can be seen before it can be read there.
+        """
+
+        def look() -> str | None:
+            text = self.api.logs(self.ids[service]).decode(errors="replace")
+            return text if words in text else None
+
+        return wait_for(look, what=f"{words!r} in the log of {service}", timeout=SECONDS)
+
     def address(self, service: str, network: str) -> str:
         """Its address on one of the stack's networks, which this host can reach."""
         networks = self.inspect(service)["NetworkSettings"]["Networks"]

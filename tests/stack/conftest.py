@@ -10,6 +10,7 @@ from pathlib import Path
 import docker
 import pytest
 
+from firstboot.base.engine import TIMEOUT_SECONDS
 from firstboot.base.services import Stack, read_stack
 from tests.stack.beside import remove_left
 from tests.stack.boxes import Boxes
@@ -46,7 +47,9 @@ def stack(base: str, parts: Parts) -> Iterator[StackUp]:
         stack_down(home=home)
         try:
             up = stack_up(base, say, home=home, example=EXAMPLE, parts=parts)
-            with contextlib.closing(docker.APIClient(base_url=up.engine.host)) as api:
+            with contextlib.closing(
+                docker.APIClient(base_url=up.engine.host, timeout=TIMEOUT_SECONDS)
+            ) as api:
                 remove_left(api)
             yield up
         finally:
@@ -67,7 +70,7 @@ def services() -> Stack:
 @pytest.fixture(scope="session")
 def boxes(stack: StackUp) -> Iterator[Boxes]:
     """The stack's containers."""
-    api = docker.APIClient(base_url=stack.engine.host, version="auto")
+    api = docker.APIClient(base_url=stack.engine.host, version="auto", timeout=TIMEOUT_SECONDS)
     yield Boxes(stack, api)
     api.close()
 

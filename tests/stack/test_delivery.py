@@ -91,7 +91,7 @@ def test_ten_megabytes(mail: Mail, dice: random.Random) -> None:
     body = attachment(dice.randbytes(10 << 20))
     message = with_body(mark, body, encoding="base64")
     mail.send(ADA, GRACE.address, message)
-    assert message_difference(message, mail.fetch(GRACE, mark, timeout=60)) is None
+    assert message_difference(message, mail.fetch(GRACE, mark, timeout=240)) is None
 
 
 def test_too_large_is_refused_before_it_is_sent(mail: Mail) -> None:

@@ -8,13 +8,12 @@ import pytest
 
 from firstboot.base.roundtrip import message_difference
 from firstboot.base.waiting import wait_for
-from tests.stack.boxes import Boxes, declared
+from tests.stack.boxes import Boxes
 from tests.stack.mail import Mail
 from tests.stack.messages import new_mark, ordinary
 from tests.stack.people import EXAMPLE, GRACE, STRANGER
 from tools.build.appliance import Parts
 from tools.stack.example import ADA
-from tools.stack.health import await_health
 from tools.stack.lifecycle import StackUp, stack_up
 
 
@@ -32,7 +31,7 @@ def test_mail_waits_for_the_mailstore(mail: Mail, all_well: Boxes) -> None:
     all_well.kill("mailstore")
     mail.send(ADA, GRACE.address, ordinary(submitted))
     mail.receive([ADA.address], ordinary(received, sender=STRANGER))
-    wait_for(lambda: all_well.queue() == 2, what="two messages in the queue", timeout=30)
+    wait_for(lambda: all_well.queue() == 2, what="two messages in the queue", timeout=120)
     all_well.start("mailstore")
     all_well.mend()
     # Postfix would try again by itself, within the minute.
@@ -76,7 +75,8 @@ def test_people_can_send_soon_after_the_directory_is_back(mail: Mail, all_well: 
             return False
         return True
 
-    wait_for(sent, what="a message taken", timeout=20)
+    # Less than that minute.
+    wait_for(sent, what="a message taken", timeout=45)
     assert mail.fetch(GRACE, mark)
 
 
@@ -112,7 +112,6 @@ def test_mail_outlives_its_containers(base: str, parts: Parts, stack: StackUp, m
 def test_a_second_up_leaves_what_runs(
     base: str, parts: Parts, stack: StackUp, all_well: Boxes
 ) -> None:
-    before = all_well.ids
+    before = all_well.started
     stack_up(base, home=stack.home, example=EXAMPLE, parts=parts)
-    assert all_well.ids == before
-    await_health(stack.engine, stack.home.project, declared(before), timeout=1)
+    assert all_well.started == before

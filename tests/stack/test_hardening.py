@@ -14,6 +14,7 @@ from firstboot.base.services import (
     Stack,
     read_stack,
 )
+from firstboot.base.waiting import wait_for
 from tests.stack.boxes import Boxes
 from tests.stack.mail import Mail
 from tools.build.source import CHECKOUT
@@ -153,8 +154,12 @@ def test_the_mta_does_not_see_redis(boxes: Boxes) -> None:
 
 
 def test_postfix_talks_to_the_network_without_root(mail: Mail, boxes: Boxes) -> None:
-    with mail.smtp("smtp"):
+    def settled() -> bool:
+        """Each process begins as root, until it has read what it needs."""
         listing = boxes.api.top(boxes.ids["mta"], ps_args="-eo pid,uid,comm")
-    users = {command: int(user) for _, user, command in listing["Processes"]}
-    assert users["smtpd"] != 0
-    assert {command for command, user in users.items() if user == 0} <= {"master", "sh"}
+        users = [(command, int(user)) for _, user, command in listing["Processes"]]
+        assert "smtpd" in dict(users)
+        return {command for command, user in users if user == 0} <= {"master", "sh"}
+
+    with mail.smtp("smtp"):
+        wait_for(settled, what="processes that are not root's", timeout=120)

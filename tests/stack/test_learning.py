@@ -21,7 +21,7 @@ from tools.stack.example import ADA, Person
 from tools.stack.lifecycle import StackUp
 
 ASK = (
-    "from http.client import HTTPConnection as C; c = C('rspamd', 11334, timeout=20);"
+    "from http.client import HTTPConnection as C; c = C('rspamd', 11334, timeout=120);"
     " c.request('POST', '/learnspam', b'Subject: x', {'Deliver-To': 'x'});"
     " print(c.getresponse().status)"
 )
@@ -81,7 +81,7 @@ def teach(mail: Mail, boxes: Boxes, person: Person) -> None:
                 lessons(boxes, person, "spam") >= LESSONS and lessons(boxes, person, "ham") >= 5
             ),
             what="the lessons",
-            timeout=60,
+            timeout=240,
             interval=0.2,
         )
 
@@ -97,7 +97,7 @@ def place(mail: Mail, person: Person, mark: str) -> str:
                     return folder
             return None
 
-        return wait_for(look, what=f"the arrival of {mark}", timeout=60, interval=0.2)
+        return wait_for(look, what=f"the arrival of {mark}", timeout=240, interval=0.2)
 
 
 def test_one_message_for_two_is_judged_for_each(mail: Mail, boxes: Boxes) -> None:
@@ -127,7 +127,7 @@ def test_another_opinion_is_unlearned(mail: Mail, boxes: Boxes) -> None:
                 (lessons(boxes, ADA, "spam"), lessons(boxes, ADA, "ham")) == (spam - 1, ham + 1)
             ),
             what="the other lesson",
-            timeout=60,
+            timeout=240,
             interval=0.2,
         )
 

@@ -63,7 +63,12 @@ def test_what_was_refused(mail: Mail, boxes: Boxes) -> None:
     for recipient in (f"nobody@{EXAMPLE.domain}", "bob@far.example"):
         with pytest.raises(smtplib.SMTPRecipientsRefused):
             mail.receive([recipient], ordinary(new_mark()), sender=sender)
-    told = [fate_reason(fate).text for one in stories(boxes, sender) for fate in one.fates]
-    assert len(told) == 2, told
+
+    def look() -> list[str] | None:
+        told = [fate_reason(fate).text for one in stories(boxes, sender) for fate in one.fates]
+        return told if len(told) == 2 else None
+
+    # The answer comes before its line in the log.
+    told = wait_for(look, what="two refusals in the log", timeout=120)
     assert "Nobody here" in told[0]
     assert "somebody elsewhere" in told[1]

@@ -50,7 +50,7 @@ def test_no_plaintext_on_the_disk(stack: StackUp, mail: Mail, boxes: Boxes) -> N
     message = with_body(mark, body, subject=f"secret subject {mark}")
     before = set(spool.rglob("*.sealed"))
     mail.send(ADA, VERA.address, message)
-    wait_for(lambda: boxes.queue() == 0, what="an empty queue", timeout=30, interval=0.1)
+    wait_for(lambda: boxes.queue() == 0, what="an empty queue", timeout=120, interval=0.1)
     assert set(spool.rglob("*.sealed")) - before
     words = spellings(b"secret subject") | spellings(b"secret body")
     _look_for(stack, boxes, words, mark.encode())

@@ -114,7 +114,7 @@ def test_a_policy_is_known_without_its_servers(others: Far, mail: Mail, all_well
     mark = new_mark()
     mail.send(ADA, "bob@kept.test", ordinary(mark))
     assert "with ESMTPS id" in others.await_message(mark)
-    assert verified(all_well) > before
+    wait_for(lambda: verified(all_well) > before, what="the connection in the log", timeout=120)
 
 
 def test_without_the_service_mail_waits_and_the_queue_says_why(

@@ -114,8 +114,7 @@ def test_who_comes_over_ipv6_is_known_by_that_address(ends: Ends, boxes: Boxes) 
     with smtplib.SMTP(ends.container, 25, local_hostname=HELO, timeout=SECONDS) as smtp:
         smtp.ehlo()
         assert refusal(smtp, STRANGER, ADA.address)[0] == 250
-    log = boxes.api.logs(boxes.ids["mta"], tail=20).decode(errors="replace")
-    assert f"connect from unknown[{ends.host}]" in log
+    assert boxes.await_log("mta", f"connect from unknown[{ends.host}]")
 
 
 @pytest.mark.parametrize("service", ["submission", "submissions"])

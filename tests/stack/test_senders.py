@@ -83,7 +83,7 @@ def junk(mail: Mail, mark: str) -> bytes:
             imap.select("Junk")
             return next(find(imap, mark), None)
 
-        return wait_for(look, what="a message in Junk", timeout=60, interval=0.5)
+        return wait_for(look, what="a message in Junk", timeout=240, interval=0.5)
 
 
 @pytest.mark.usefixtures("names")

@@ -203,7 +203,7 @@ def test_what_leaves_has_no_bare_line_ends(mail: Mail, outside: Elsewhere) -> No
         sock.sendall(with_body(first, body, subject=first) + b".\r\nQUIT\r\n")
         assert answers(smtp) == [250, 221]
     session = wait_for(
-        lambda: outside.find(first), what="the message elsewhere", timeout=60, interval=0.2
+        lambda: outside.find(first), what="the message elsewhere", timeout=240, interval=0.2
     )
     assert re.search(rb"(?<!\r)\n|\r(?!\n)|\x00", session) is None
     # One message, which ends where it ends; a line of its own dot is doubled (RFC 5321, 4.5.2).
@@ -220,15 +220,15 @@ def test_a_temporary_failure_is_tried_again(mail: Mail, boxes: Boxes, outside: E
     wait_for(
         lambda: "come back later" in boxes.run("mta", "postqueue", "-j")[1],
         what="a message that waits",
-        timeout=60,
+        timeout=240,
         interval=0.2,
     )
     assert outside.find(mark) is None
     assert outside.refusals == []
     # Postfix would do so by itself after a minute.
     assert boxes.run("mta", "postqueue", "-f")[0] == 0
-    wait_for(lambda: outside.find(mark), what="the second try", timeout=60, interval=0.2)
-    wait_for(lambda: boxes.queue() == 0, what="an empty queue", timeout=60, interval=0.2)
+    wait_for(lambda: outside.find(mark), what="the second try", timeout=240, interval=0.2)
+    wait_for(lambda: boxes.queue() == 0, what="an empty queue", timeout=240, interval=0.2)
 
 
 def test_a_bounce_tells_its_sender_why(mail: Mail, outside: Elsewhere) -> None:
@@ -251,5 +251,5 @@ def test_no_backscatter(mail: Mail, boxes: Boxes, outside: Elsewhere) -> None:
     with mail.smtp("smtp") as smtp:
         refused = smtp.sendmail(BOB, [ADA.address, "nobody@example.com"], ordinary(new_mark()))
     assert [code for code, _ in refused.values()] == [550]
-    wait_for(lambda: boxes.queue() == 0, what="an empty queue", timeout=60, interval=0.2)
+    wait_for(lambda: boxes.queue() == 0, what="an empty queue", timeout=240, interval=0.2)
     assert len(outside.sessions) == before

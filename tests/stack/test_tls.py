@@ -25,6 +25,8 @@ STARTTLS = {"smtp"}
 # What the suites of each list have in common is that they are weak (testssl(1), --std).
 WEAK = ["NULL", "aNULL", "EXPORT", "LOW", "3DES_IDEA"]
 OLD = ["SSLv2", "SSLv3", "TLS1", "TLS1_1"]
+# What testssl.sh waits for an answer, in seconds (its own source, "tuning vars").
+PATIENCE = ("MAX_WAITSOCK", "STARTTLS_SLEEP")
 # Suites with CBC, by the names that older and newer testssl.sh have for them.
 CBC = {"AVERAGE", "OBSOLETED"}
 
@@ -33,13 +35,15 @@ def look(stack: StackUp, service: str, folder: Path) -> Mapping[str, str]:
     """What testssl.sh finds out about protocols and kinds of suites, by its names for them."""
     file = folder / f"{service}.json"
     start = ["--starttls", "smtp"] if service in STARTTLS else []
+    # It takes an answer that comes late for none, and then what is offered is not known.
+    patience = ["env", *(f"{name}=60" for name in PATIENCE)]
     command = ["testssl", "--quiet", "--color", "0", "--warnings", "batch", "--nodns", "none"]
     only = ["--protocols", "--std", "--jsonfile", str(file)]
     # Its exit code counts what it does not like; the file says what that is.
     run(
-        [*command, *only, *start, f"{LOOPBACK}:{stack.ports[service]}"],
+        [*patience, *command, *only, *start, f"{LOOPBACK}:{stack.ports[service]}"],
         check=False,
-        timeout=240,
+        timeout=1200,
     )
     entries = json.loads(file.read_text(encoding="utf-8"))
     return {entry["id"].removeprefix("cipherlist_"): entry["finding"] for entry in entries}
@@ -93,7 +97,7 @@ def test_the_other_ports(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         context.minimum_version = context.maximum_version = version
-    with socket.create_connection((LOOPBACK, stack.ports[service]), 30) as sock:
+    with socket.create_connection((LOOPBACK, stack.ports[service]), 120) as sock:
         if service == "submission":
             with sock.makefile("rb") as answers:
                 assert answers.readline().startswith(b"220 ")
