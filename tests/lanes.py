@@ -16,8 +16,9 @@ TOGETHER = (
 )
 # Each of these has a machine of its own.
 APART = ("tests/boot/test_refusals.py",)
-# It takes longest by far, so that it must not begin last.
-FIRST = "tests/boot/life/"
+# Begun in this order, and everything else afterwards: what takes long must not begin last, nor what
+# may hang. While one lane has the image built, the other begins with what needs none.
+ORDER = ("tests/boot/life/", "tests/unit/firstboot/", "tests/boot/", "tests/stack/")
 
 
 class Lanes(LoadScopeScheduling):  # type: ignore[misc]
@@ -38,5 +39,14 @@ def lane_unit(nodeid: str) -> str:
 
 
 def longest_first(items: list[pytest.Item]) -> None:
-    """Begin with FIRST; everything else stays in its order."""
-    items.sort(key=lambda item: lane_unit(item.nodeid) != FIRST)
+    """Put items into ORDER; what is alike in that stays in its own order."""
+    items.sort(key=lambda item: rank(lane_unit(item.nodeid)))
+
+
+def rank(unit: str) -> int:
+    """The place of a lane's unit in ORDER, whose first is a unit, and the others folders."""
+    first, *folders = ORDER
+    if unit == first:
+        return 0
+    found = (place for place, folder in enumerate(folders, 1) if unit.startswith(folder))
+    return next(found, len(ORDER))

@@ -24,7 +24,7 @@ from firstboot.base.errors import DeadlineError, RoundTripError, UnreachableErro
 from firstboot.base.waiting import wait_for
 
 LOOPBACK = "127.0.0.1"
-CONNECT_SECONDS = 60.0
+ANSWER_SECONDS = 60.0
 DELIVERY_SECONDS = 180.0
 HINT = "`mailstead status` shows the containers, the journal of mta and mailstore what they did."
 
@@ -56,7 +56,8 @@ class RoundTrip:
 class Account:
     """Somebody's mailbox: whose, and how to reach its servers on this host's loopback address.
 
-    `hostname` is whom the certificate must name, `submission` and `imaps` are ports here.
+    `hostname` is whom the certificate must name, `submission` and `imaps` are ports here,
+    `patience` are the seconds that a server may take for one answer.
     """
 
     hostname: str
@@ -65,6 +66,7 @@ class Account:
     submission: int
     imaps: int
     context: ssl.SSLContext
+    patience: float = ANSWER_SECONDS
 
 
 def trusting(certificate: Path | str) -> ssl.SSLContext:
@@ -195,7 +197,7 @@ def _submit(account: Account, recipient: str, message: bytes) -> None:
         account.submission,
         # Otherwise the library asks the DNS for a name, which may take its time.
         local_hostname=account.hostname,
-        timeout=CONNECT_SECONDS,
+        timeout=account.patience,
     )
     with smtp:
         smtp.starttls(context=account.context)
@@ -207,7 +209,7 @@ def _submit(account: Account, recipient: str, message: bytes) -> None:
 def open_imap(account: Account) -> Iterator[imaplib.IMAP4]:
     """A session that is logged in; raises what `imaplib` and the connection raise."""
     imap = _LocalIMAP(
-        account.hostname, account.imaps, ssl_context=account.context, timeout=CONNECT_SECONDS
+        account.hostname, account.imaps, ssl_context=account.context, timeout=account.patience
     )
     try:
         imap.login(account.address, account.password)

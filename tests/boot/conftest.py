@@ -11,16 +11,24 @@ from typing import Any
 
 import pytest
 
+from firstboot.base.errors import DeadlineError, UnreachableError
 from tools.boot.appliance import hardware, powered_on
 from tools.boot.example import Example, make_example
 from tools.build.image import TESTING, Built, build_image
 from tools.host.cache import cache_folder
 from tools.host.report import say
 from tools.vm import Machine, keep_evidence
+from tools.vm.errors import ConsoleFailureError
 from tools.vm.tpm import TpmModel
 
 # Powers on a machine for the rest of a test: PowerOn(seed=…, memory_mib=…, image=…, …).
 PowerOn = Callable[..., Machine]
+
+# Behind these a machine is not waited for any more. The last one is pytest-timeout's.
+_IN_VAIN = (
+    *(DeadlineError, ConsoleFailureError, UnreachableError, TimeoutError),
+    pytest.fail.Exception,
+)
 
 _running: list[Machine] = []
 
@@ -80,12 +88,22 @@ def power_on(built: Built) -> Iterator[PowerOn]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Keep what is known of every machine that runs while a test fails."""
+    """Keep what is known of every machine that runs while a test fails.
+
+    One that was waited for in vain is switched off then: the tests that come after it fail at once,
+    where each of them would wait for as long again.
+    """
     report = yield
-    if report.failed:
+    if report.failed and _running:
+        # Or its limit could pass while the evidence is taken.
+        item.config.hook.pytest_timeout_cancel_timer(item=item)
+        given_up = call.excinfo is not None and call.excinfo.errisinstance(_IN_VAIN)
         name = re.sub(r"[^\w.-]+", "-", item.nodeid)
         for number, machine in enumerate(_running):
             folder = cache_folder("evidence", name, f"machine-{number}")
             keep_evidence(machine, folder)
             report.sections.append(("evidence", f"kept in {folder}"))
+            if given_up and machine.running:
+                machine.power_cut("kill")
+                report.sections.append(("given up", "the machine is switched off"))
     return report

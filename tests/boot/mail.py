@@ -8,10 +8,9 @@ from email.policy import SMTP
 from email.utils import formatdate, make_msgid
 
 from firstboot.base.roundtrip import Account, open_imap
+from tools.boot.appliance import ANSWER_SECONDS
 from tools.vm import Machine
 
-# Seconds for one answer of an emulated machine.
-TIMEOUT = 120.0
 CLIENT = "client.example"
 SENDER = f"bob@{CLIENT}"
 
@@ -27,9 +26,8 @@ def deliver(machine: Machine, recipient: str, marker: str) -> None:
     message["Date"] = formatdate()
     message["Message-ID"] = make_msgid(domain=CLIENT)
     message.set_content(f"{marker}\r\n")
-    with smtplib.SMTP(
-        "127.0.0.1", machine.ports["smtp"], local_hostname=CLIENT, timeout=TIMEOUT
-    ) as smtp:
+    patience, port = machine.accelerator.scaled(ANSWER_SECONDS), machine.ports["smtp"]
+    with smtplib.SMTP("127.0.0.1", port, local_hostname=CLIENT, timeout=patience) as smtp:
         smtp.sendmail(SENDER, [recipient], message.as_bytes(policy=SMTP))
 
 

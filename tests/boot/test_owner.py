@@ -20,6 +20,7 @@ from tests.boot.conftest import PowerOn
 from tests.boot.recovery import confirm_recovery_key
 from tests.web.browser import Browser, open_browser
 from tools.boot.appliance import (
+    ANSWER_SECONDS,
     BOOT_SECONDS,
     READY,
     READY_SECONDS,
@@ -83,6 +84,7 @@ class TestOwner:
             submission=machine.ports["submission"],
             imaps=machine.ports["imaps"],
             context=trusting(machine.guest.read_file(str(Paths().certificate)).decode()),
+            patience=machine.accelerator.scaled(ANSWER_SECONDS),
         )
         done = round_trip(account, timeout=machine.accelerator.scaled(BOOT_SECONDS))
         assert done.bytes > 1000

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.boot.conftest import PowerOn
-from tools.boot.appliance import await_ready, declared
+from tools.boot.appliance import ANSWER_SECONDS, await_ready, declared
 from tools.boot.example import Example, make_example
 from tools.build.base import AUTO, BASES, UBUNTU
 from tools.build.image import Built, build_image, compressed
@@ -90,6 +90,7 @@ class TestRelease:
             },
             "ports": {port.name: port.published for port in declared().ports},
             "seconds": site.machine.accelerator.scaled(30),
+            "patience": site.machine.accelerator.scaled(ANSWER_SECONDS),
         }
         file = tmp_path / "task.json"
         file.write_text(json.dumps(task))

@@ -1,7 +1,7 @@
 """Sends a mail through a machine and reads it back; run inside the network that it is reached from.
 
-Reads {"host": …, "example": {hostname, address, password}, "ports": {…}, "seconds": …} from the
-file that is named, and prints the bytes of the message as JSON.
+Reads {"host": …, "example": {hostname, address, password}, "ports": {…}, "seconds": …,
+"patience": …} from the file that is named, and prints the bytes of the message as JSON.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ def main(path: Path) -> None:
     task = json.loads(path.read_text(encoding="utf-8"))
     host, ports = task["host"], task["ports"]
     # Nobody inside can be asked for the certificate, so the first one seen is trusted.
-    seen = ssl.get_server_certificate((host, ports["imaps"]), timeout=60)
+    seen = ssl.get_server_certificate((host, ports["imaps"]), timeout=task["patience"])
     account = roundtrip.Account(
         **task["example"],
         submission=ports["submission"],
         imaps=ports["imaps"],
         context=roundtrip.trusting(seen),
+        patience=task["patience"],
     )
     # A machine looks at itself; this looks at it from outside.
     with mock.patch.object(roundtrip, "LOOPBACK", host):

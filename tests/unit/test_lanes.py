@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.lanes import lane_unit
+from tests.lanes import lane_unit, rank
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,14 @@ from tests.lanes import lane_unit
 )
 def test_what_shares_something_stays_in_one_lane(nodeid: str, unit: str) -> None:
     assert lane_unit(nodeid) == unit
+
+
+def test_what_takes_long_or_may_hang_does_not_begin_last() -> None:
+    order = [
+        "tests/boot/life/",
+        "tests/unit/firstboot/test_x.py",
+        "tests/boot/life/test_c_board.py",
+        "tests/stack/",
+        "tests/interop/",
+    ]
+    assert [rank(unit) for unit in order] == [0, 1, 2, 3, 4]

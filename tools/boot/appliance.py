@@ -30,6 +30,7 @@ READY = r"mailstead: ready (\S+)"
 TROUBLE = (r"mailstead: error: .*", r"Kernel panic.*")
 BOOT_SECONDS = 60.0
 READY_SECONDS = 120.0
+ANSWER_SECONDS = 15.0
 DEFAULT_DISK = 20 << 30
 
 
@@ -116,6 +117,7 @@ def account(machine: Machine, example: Example) -> Account:
         submission=machine.ports["submission"],
         imaps=machine.ports["imaps"],
         context=trusting(certificate.decode("ascii")),
+        patience=machine.accelerator.scaled(ANSWER_SECONDS),
     )
 
 

@@ -13,6 +13,9 @@ from tools.vm.machine import Machine
 
 JOURNAL = ["journalctl", "--boot", "--no-pager", "--output=short-precise"]
 
+# Under KVM. A machine that hangs has cost enough already.
+JOURNAL_SECONDS = 15.0
+
 
 def keep_evidence(machine: Machine, folder: Path) -> list[Path]:
     """Write all that can still be had into `folder` and return the files; never raises for that.
@@ -43,7 +46,7 @@ def _writers(machine: Machine) -> dict[str, Callable[[Path], None]]:
     def write_journal(path: Path) -> None:
         if not machine.guest_connected:
             raise GuestAgentError("no guest agent listens")
-        path.write_text(machine.guest.run(JOURNAL).stdout)
+        path.write_text(machine.guest.run(JOURNAL, timeout=JOURNAL_SECONDS).stdout)
 
     return {
         "console.log": copy(machine.console_log),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import random
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -29,6 +29,7 @@ from tools.boot.appliance import (
     TROUBLE,
     account,
     await_ready,
+    disk_folder,
     forwarded,
     hardware,
 )
@@ -36,6 +37,7 @@ from tools.boot.example import Example, make_example
 from tools.build.appliance import Variant
 from tools.build.image import TESTING, Built, build_image
 from tools.build.slot import read_slot
+from tools.build.source import rfc3339
 from tools.host.report import say
 from tools.keys.keyset import opened_test_keys
 from tools.publish.release import publish_slot
@@ -146,27 +148,23 @@ class Life:
 
 
 @pytest.fixture(scope="package")
-def mirror(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mirror]:
+def mirror() -> Iterator[Mirror]:
     """A server with nothing published yet."""
-    folder = tmp_path_factory.mktemp("published")
-    with serving(folder) as found:
+    # Large, and so not among pytest's temporary files, which may be in memory.
+    with disk_folder() as folder, serving(folder) as found:
         yield found
-    # pytest would keep it until its next run, and it is large.
-    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="package")
-def life(built: Built, mirror: Mirror, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
+def life(built: Built, mirror: Mirror) -> Iterator[Life]:
     """A small VPS that can enforce Secure Boot, with its firmware in setup mode."""
-    folder: Path = tmp_path_factory.mktemp("life")
     example = make_example(f"updates:\n  automatic: false\n  url: {mirror.url}\n")
-    disk = Disk.create(folder / "disk", built.image, size=DEFAULT_DISK)
     parts = replace(hardware(seed=example.seed), secure_boot=True)
-    with ExitStack() as powered:
+    with disk_folder() as folder, ExitStack() as powered:
+        disk = Disk.create(folder / "disk", built.image, size=DEFAULT_DISK)
         machine = powered.enter_context(running(Machine(disk, parts, forwarded())))
         await_ready(machine)
         yield Life(machine, example, mirror, folder, powered)
-    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="package")
@@ -175,6 +173,8 @@ def publish(request: pytest.FixtureRequest, built: Built, mirror: Mirror) -> Pub
     base = request.config.getoption("--base")
 
     def publish_built(release: Built, channel: Channel) -> Manifest:
+        # The commit may be younger than the clock of an emulated machine, which lags behind.
+        day_before = datetime.datetime.fromisoformat(release.release.built).timestamp() - 86400
         with opened_test_keys() as keys:
             return publish_slot(
                 read_slot(release.folder),
@@ -184,7 +184,7 @@ def publish(request: pytest.FixtureRequest, built: Built, mirror: Mirror) -> Pub
                 built=release.release.built,
                 channel=channel,
                 notes="For tests.",
-                not_before=release.release.built,
+                not_before=rfc3339(int(day_before)),
                 minimum_version=None,
                 state_format=STATE_FORMAT,
                 report=say,

@@ -96,7 +96,6 @@ class TestRefused:
             assert decided["installed"] is False
             assert "the clock is wrong" in decided["decision"]
 
-    @pytest.mark.campaign
     def test_a_clock_that_is_a_year_ahead(self, life: Life) -> None:
         """What was planned by it does not count once the clock is right."""
         with upgrading_by_itself(life):
