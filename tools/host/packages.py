@@ -11,6 +11,7 @@ from pathlib import Path
 
 from firstboot.base.errors import CommandError
 from firstboot.base.run import run
+from firstboot.base.waiting import wait_for
 from tools.host.cache import lock
 from tools.host.errors import ArchiveError, HostError, PrivilegeError
 from tools.host.privilege import run_as_root
@@ -21,6 +22,10 @@ from tools.host.system import Distribution, host_distribution
 _ADMIN_PATHS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 _CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 _LISTS = Path("/var/lib/apt/lists")
+# What apt says when it does not wait for another process. It waits for dpkg's lock (apt_get), and
+# not for those of its lists and downloads, which a host that upgrades itself holds for minutes.
+_HELD = "Could not get lock"
+_HELD_SECONDS, _HELD_PAUSE = 600.0, 5.0
 _UNREACHABLE = ("Could not resolve", "Could not connect", "Connection failed", "Unable to fetch")
 
 
@@ -219,7 +224,7 @@ def _install(names: Sequence[str], reason: str, report: Say) -> None:
     try:
         if not fresh:
             report("Fetching the lists of packages, since there are none yet …")
-        run_as_root([install] if fresh else [update, install], reason)
+        _run_apt([install] if fresh else [update, install], reason)
     except PrivilegeError:
         raise
     except CommandError as error:
@@ -228,7 +233,7 @@ def _install(names: Sequence[str], reason: str, report: Say) -> None:
         # A stale list names packages that the archive does not hold any more.
         report("That failed; trying again with fresh lists of packages …")
         try:
-            run_as_root([update, install], reason)
+            _run_apt([update, install], reason)
         except CommandError as again:
             raise _explained(again) from None
 
@@ -236,9 +241,25 @@ def _install(names: Sequence[str], reason: str, report: Say) -> None:
 def install_file(deb: Path, reason: str) -> None:
     """Install a package file that was already verified; raises as `ensure` does."""
     try:
-        run_as_root([apt_get("install", str(deb.absolute()))], reason)
+        _run_apt([apt_get("install", str(deb.absolute()))], reason)
     except CommandError as error:
         raise _explained(error) from None
+
+
+def _run_apt(commands: Sequence[Sequence[str]], reason: str) -> None:
+    """Run as root, again and again while another process has apt's locks; raises as run_as_root."""
+    ends = time.monotonic() + _HELD_SECONDS
+
+    def done() -> bool:
+        try:
+            run_as_root(commands, reason)
+        except CommandError as error:
+            if _HELD not in error.message or time.monotonic() >= ends:
+                raise
+            return False
+        return True
+
+    wait_for(done, what="apt's locks", timeout=_HELD_SECONDS, interval=_HELD_PAUSE)
 
 
 def apt_get(verb: str, *arguments: str) -> list[str]:

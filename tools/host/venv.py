@@ -119,6 +119,8 @@ def install_requirements(venv: Path) -> None:
     """Install what the lock file names, and nothing else, into `venv`."""
     pip = [str(venv / "bin" / "python"), "-I", "-m", "pip", "--disable-pip-version-check"]
     options = ["--quiet", "--no-input", "--no-user", "--require-hashes", "--only-binary=:all:"]
+    # An index may be slow; pip's own 15 seconds are for one that is not.
+    options.append("--timeout=60")
     try:
         run([*pip, "install", *options, "--requirement", str(REQUIREMENTS)])
     except CommandError as error:

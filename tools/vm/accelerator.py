@@ -95,7 +95,8 @@ def find_accelerator(*, cache: Path | None = None, device: Path = Path("/dev/kvm
     usable = os.access(device, os.R_OK | os.W_OK) and boots_firmware(KVM, find_firmware())
     accelerator = KVM if usable else tcg(_emulator())
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".new")
+    # Two lanes of tests may find it out at the same time.
+    draft = path.with_suffix(f".{os.getpid()}.new")
     draft.write_text(json.dumps({"key": key, "accelerator": accelerator.name}))
     draft.rename(path)
     return accelerator

@@ -15,7 +15,8 @@ from firstboot.base.errors import DeadlineError
 from tools.vm.deadline import Deadline
 from tools.vm.errors import MachineDiedError, VirtualMachineError
 
-COMMAND_SECONDS = 60.0
+# QEMU answers at once, unless the host is busy: at the end it writes back what it holds of a disk.
+COMMAND_SECONDS = 300.0
 Result = TypeVar("Result")
 
 

@@ -87,6 +87,23 @@ def test_stale_lists_are_refreshed_once(apt: FakePrograms, tmp_path: Path) -> No
     assert apt.calls("apt-get") == [f"{INSTALL} absent gone", UPDATE, f"{INSTALL} absent gone"]
 
 
+def test_another_apt_is_waited_for(
+    apt: FakePrograms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says so, and does not wait itself, for its lists and its downloads."""
+    monkeypatch.setattr(packages, "_LISTS", tmp_path / "none")
+    monkeypatch.setattr(packages, "_HELD_PAUSE", 0.0)
+    free = tmp_path / "free"
+    held = "E: Could not get lock /var/lib/apt/lists/lock. It is held by process 1 (apt-get)"
+    apt.add("apt-get", f'test -e {free} || {{ touch {free}; echo "{held}" >&2; exit 100; }}')
+    assert ensure(WANTED, "x", quiet) == ["absent", "gone"]
+    assert apt.calls("apt-get") == [UPDATE, UPDATE, f"{INSTALL} absent gone"]
+    free.unlink()
+    monkeypatch.setattr(packages, "_HELD_SECONDS", 0.0)
+    with pytest.raises(ArchiveError, match="Could not get lock"):
+        ensure(WANTED, "x", quiet)
+
+
 @pytest.mark.parametrize(
     ("said", "hint"),
     [
