@@ -16,7 +16,7 @@ from postmaster.logs import event, warn
 
 logger = logging.getLogger(__name__)
 
-REDIS_SECONDS = 1.0
+REDIS_SECONDS = 3.0  # for a slow machine; an answer takes milliseconds, and Postfix waits for 10 s
 RETRY_SECONDS = 10.0  # how long Redis is left alone after it failed
 
 
