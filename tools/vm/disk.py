@@ -43,7 +43,7 @@ class Disk:
                 f"there is a disk in {folder} already", hint="Choose an empty folder."
             )
         folder.mkdir(parents=True, exist_ok=True)
-        backing: list[str | Path] = ["-b", image.resolve(), "-F", form]
+        backing: list[str | Path] = ["-b", disk._hold(image.resolve()), "-F", form]
         run(["qemu-img", "create", "-q", "-f", "qcow2", *backing, disk.path, str(size)])
         return disk
 
@@ -54,6 +54,18 @@ class Disk:
         folder.mkdir(parents=True, exist_ok=True)
         run(["qemu-img", "create", "-q", "-f", "qcow2", disk.path, str(size)])
         return disk
+
+    def _hold(self, image: Path) -> Path:
+        """The image by a name of our own, so that it stays when the build's results are tidied up.
+
+        Its own name where there can be no other, such as on another file system.
+        """
+        held = self.folder / "image"
+        try:
+            held.hardlink_to(image)
+        except OSError:
+            return image
+        return held
 
     @property
     def path(self) -> Path:

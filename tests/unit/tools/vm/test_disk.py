@@ -48,6 +48,15 @@ def test_overlay_grows_and_leaves_the_image_alone(image: Path, tmp_path: Path) -
 
 
 @needs_qemu_img
+def test_image_may_go_while_its_disk_is_in_use(image: Path, tmp_path: Path) -> None:
+    """As builds of other checkouts have it, which share the cache."""
+    disk = Disk.create(tmp_path / "disk", image)
+    image.unlink()
+    done = run(["qemu-io", "-f", "qcow2", "-c", f"read -P {ord('c')} 0 1", disk.path])
+    assert "verification failed" not in done.stdout
+
+
+@needs_qemu_img
 def test_overlay_is_as_big_as_its_image_at_least(image: Path, tmp_path: Path) -> None:
     assert inspect_image(Disk.create(tmp_path / "same", image).path) == ("qcow2", MIB)
     with pytest.raises(VirtualMachineError, match="is smaller than its image"):
