@@ -116,7 +116,9 @@ class Life:
     ) -> None:
         """Let the system restart itself, and wait for a line on the console."""
         mark = self.machine.console.mark()
-        self.machine.guest.run(["systemctl", "--no-block", "reboot"])
+        # Not at once: the agent, which ends with the system, has to answer that it was done.
+        later = ["systemd-run", "--on-active=2", "--timer-property=AccuracySec=10ms"]
+        self.machine.guest.run([*later, "systemctl", "--no-block", "reboot"])
         self.machine.wait_for_console(until, seconds=seconds, fail_on=fail_on, after=mark)
 
     def lose_power(self, dice: random.Random) -> None:
