@@ -43,7 +43,8 @@ def running(machine: Machine) -> Iterator[Machine]:
         _running.append(machine)
         try:
             yield machine
-        except Exception:
+        # The second is no Exception.
+        except (Exception, pytest.fail.Exception):
             keep_evidence(machine, cache_folder("evidence", "before-the-tests"))
             raise
         finally:
