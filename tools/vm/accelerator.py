@@ -30,8 +30,9 @@ from tools.vm.sockets import listening, socket_argument
 
 FORMAT = 1
 
-# The firmware speaks within 2 s under working KVM.
-PROBE_SECONDS = 20.0
+# The firmware speaks within 2 s under working KVM. Where it is taken for broken because the host is
+# busy, everything takes twenty times as long until the host boots again.
+PROBE_SECONDS = 60.0
 
 # QEMU keeps this much of translated code, the most it can; when it is full, all is translated
 # anew. A start of the appliance makes 800 MiB.
