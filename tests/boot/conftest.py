@@ -26,7 +26,10 @@ PowerOn = Callable[..., Machine]
 
 # Behind these a machine is not waited for any more. The last one is pytest-timeout's.
 _IN_VAIN = (
-    *(DeadlineError, ConsoleFailureError, UnreachableError, TimeoutError),
+    DeadlineError,
+    ConsoleFailureError,
+    UnreachableError,
+    TimeoutError,
     pytest.fail.Exception,
 )
 
