@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from firstboot.base.waiting import wait_for
+from tools.vm.processes import Child, started
 
 # Packages of Debian put it where only root's PATH leads.
 PROGRAM = shutil.which("knotd", path="/usr/sbin:/usr/local/sbin:/usr/bin:/bin")
@@ -39,29 +39,24 @@ def name_server(
     """
     assert PROGRAM, "knotd is missing: tools/forge test installs it"
     (folder / "db").mkdir()
-    configuration, log = folder / "knot.conf", folder / "log"
+    configuration, said = folder / "knot.conf", "no port is free"
     for port in ports:
         configuration.write_text(CONFIGURATION.format(folder=folder, port=port) + zones)
-        with log.open("wb") as output:
-            server = subprocess.Popen(
-                [*within, PROGRAM, "-c", configuration], stdout=output, stderr=subprocess.STDOUT
-            )
-        try:
-            if _serves(server, log):
+        argv = [*within, PROGRAM, "-c", configuration]
+        with started("knotd", argv, log=folder / "log") as server:
+            if _serves(server):
                 yield port
                 return
-        finally:
-            server.terminate()
-            server.wait(30)
-    raise AssertionError(log.read_text())
+            said = server.log_tail()
+    raise AssertionError(said)
 
 
-def _serves(server: subprocess.Popen[bytes], log: Path) -> bool:
+def _serves(server: Child) -> bool:
     """Whether it has loaded its zones and answers, or has given up."""
     wait_for(
-        lambda: server.poll() is not None or b"server started" in log.read_bytes(),
+        lambda: not server.running or "server started" in server.log_tail(),
         what="a name server",
-        timeout=30,
+        timeout=120,
         interval=0.05,
     )
-    return server.poll() is None
+    return server.running
