@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -20,9 +21,6 @@ MACROS = {
     "FAST": ("FLAGS", "INTERNALDATE", "RFC822.SIZE"),
     "FULL": ("FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE", "BODY"),
 }
-SIMPLE = frozenset(
-    {"FLAGS", "UID", "INTERNALDATE", "RFC822.SIZE", "MODSEQ", "ENVELOPE", "BODY", "BODYSTRUCTURE"}
-)
 _OF_OUTLINE = frozenset({"ENVELOPE", "BODY", "BODYSTRUCTURE"})
 
 
@@ -117,7 +115,7 @@ def _item(parser: Parser) -> Item:
     if parser.peek(b"BINARY"):
         return parse_binary(parser)
     name = parser.keyword()
-    if name in SIMPLE:
+    if name == "FLAGS" or name in _OF_MESSAGE or name in _OF_OUTLINE:
         return Attribute(name)
     label = name.encode()
     if name == "RFC822":
@@ -133,15 +131,20 @@ def message_item(item: Attribute, message: Message, flags: frozenset[str]) -> by
     """Answer what needs no content; None for what does. `flags` are those of the session."""
     if item.name == "FLAGS":
         return b"FLAGS " + wire.flags(flags)
-    if item.name == "UID":
-        return b"UID %d" % message.uid
-    if item.name == "INTERNALDATE":
-        return b"INTERNALDATE " + format_date_time(message.internal_date).encode()
-    if item.name == "RFC822.SIZE":
-        return b"RFC822.SIZE %d" % message.size
-    if item.name == "MODSEQ":
-        return b"MODSEQ (%d)" % message.modseq
-    return None
+    answer = _OF_MESSAGE.get(item.name)
+    return None if answer is None else answer(message)
+
+
+_OF_MESSAGE: dict[str, Callable[[Message], bytes]] = {
+    "UID": lambda message: b"UID %d" % message.uid,
+    "INTERNALDATE": lambda message: (
+        b"INTERNALDATE " + format_date_time(message.internal_date).encode()
+    ),
+    "RFC822.SIZE": lambda message: b"RFC822.SIZE %d" % message.size,
+    "MODSEQ": lambda message: b"MODSEQ (%d)" % message.modseq,
+    "EMAILID": lambda message: b"EMAILID (%b)" % message.email_id.encode(),
+    "THREADID": lambda _: b"THREADID NIL",  # there are none (RFC 8474 5.2)
+}
 
 
 def content_item(item: Item, content: Content) -> bytes:

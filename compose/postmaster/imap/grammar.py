@@ -23,6 +23,7 @@ _LARGE_NUMBER = re.compile(rb"\d{1,19}(?![0-9])")
 _NUMBER64 = re.compile(rb"\d{1,19}(?![0-9])")
 _FLAG = re.compile(rb'\\?[^\x00-\x20\x7f-\xff(){%*"\\\]]+')
 _SEQUENCE = re.compile(rb"[0-9*:,]+")
+_OBJECT_ID = re.compile(rb"[A-Za-z0-9_-]{1,255}(?![A-Za-z0-9_-])")
 _SECTION_PART = re.compile(rb"[1-9][0-9]{0,4}(?:\.[1-9][0-9]{0,4})*")
 _DATE_TIME = re.compile(r"([ 0-9]\d)-([A-Za-z]{3})-(\d{4}) (\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)")
 _DATE = re.compile(rb'("?)(\d{1,2})-([A-Za-z]{3})-(\d{4})\1')
@@ -106,6 +107,10 @@ class Parser:
     def keyword(self) -> str:
         """Take an atom and return it in upper case."""
         return self.atom().upper()
+
+    def object_id(self) -> str:
+        """Take an object identifier (RFC 8474 7)."""
+        return self._match(_OBJECT_ID, "an object identifier").group().decode()
 
     def number(self) -> int:
         """Take a number below 2**32."""

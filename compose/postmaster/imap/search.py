@@ -178,6 +178,13 @@ class SearchParser:
         self.texts[key] = frozenset()
         return _InText(key, self.texts)
 
+    def _object_id(self, name: str) -> Matches:
+        """RFC 8474 6; there are no THREADIDs, so none is found."""
+        wanted = self.parser.object_id()
+        if name == "THREADID":
+            return lambda _: False
+        return lambda candidate: candidate.message.email_id == wanted
+
     def _size(self, name: str) -> Matches:
         size = self.parser.number()
         if name == "LARGER":
@@ -224,6 +231,8 @@ class SearchParser:
         "BODY": _body,
         "TEXT": _body,
         "MODSEQ": _modseq,
+        "EMAILID": _object_id,
+        "THREADID": _object_id,
         "OLDER": _age,
         "YOUNGER": _age,
         "LARGER": _size,

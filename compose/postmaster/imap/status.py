@@ -1,7 +1,7 @@
 """STATUS (RFC 3501 6.3.10) and its further items: the names, and the response for a folder.
 
-SIZE (RFC 8438), HIGHESTMODSEQ (RFC 7162), APPENDLIMIT (RFC 7889), DELETED and DELETED-STORAGE
-(RFC 9208 4.1.4).
+SIZE (RFC 8438), HIGHESTMODSEQ (RFC 7162), APPENDLIMIT (RFC 7889), MAILBOXID (RFC 8474 4.3),
+DELETED and DELETED-STORAGE (RFC 9208 4.1.4).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ STATUS_ITEMS = frozenset(
         "APPENDLIMIT",
         "DELETED",
         "DELETED-STORAGE",
+        "MAILBOXID",
     }
 )
 
@@ -56,6 +57,7 @@ def status_line(
         "APPENDLIMIT": append_limit,
         "DELETED": counts.deleted,
         "DELETED-STORAGE": counts.deleted_size,
+        "MAILBOXID": f"({counts.folder.mailbox_id})",
     }
     text = " ".join(f"{item} {values[item]}" for item in items)
     return b"* STATUS " + wire.folder(counts.folder.name, utf8=utf8) + f" ({text})".encode()

@@ -22,8 +22,8 @@ from postmaster.storage.rows import BATCH, marks, message_of
 from postmaster.storage.texts import keep_text, passing_text
 
 _SELECT_CONTENT = (
-    "SELECT m.uid, m.flags, m.internal_date, m.zone, m.size, m.modseq,"
-    " c.id, c.header, iif(?, c.body, NULL), c.outline_version, c.outline"
+    "SELECT m.uid, m.flags, m.internal_date, m.zone, m.size, m.modseq, m.content,"
+    " c.header, iif(?, c.body, NULL), c.outline_version, c.outline"
     " FROM messages m JOIN contents c ON c.id = m.content WHERE m.folder = ? AND m.uid IN ({})"
     " ORDER BY m.uid"
 )
@@ -51,13 +51,17 @@ def examine(raw: bytes) -> NewContent:
     return NewContent(raw[:split], raw[split:], outline, passing_text(raw, split, outline))
 
 
-def keep_content(database: Database, new: NewContent) -> int:
-    """Write a message's bytes and text; return the content's id."""
+def keep_content(database: Database, new: NewContent, modseq: int) -> int:
+    """Write a message's bytes and text; return the content's id.
+
+    That is the modseq of its arrival, so that no id is used twice (RFC 8474 5.1): by itself SQLite
+    would give the latest content's again after that is gone.
+    """
     rest, attachments = cut(new.body, len(new.header), new.outline)
     ((content,),) = database.query(
-        "INSERT INTO contents (size, outline_version, outline, header, body)"
-        " VALUES (?, ?, ?, ?, ?) RETURNING id",
-        (new.size, OUTLINE_VERSION, dump_outline(new.outline), new.header, rest),
+        "INSERT INTO contents (id, size, outline_version, outline, header, body) VALUES"
+        " (max(?, 1 + (SELECT coalesce(max(id), 0) FROM contents)), ?, ?, ?, ?, ?) RETURNING id",
+        (modseq, new.size, OUTLINE_VERSION, dump_outline(new.outline), new.header, rest),
     )
     keep_attachments(database, content, attachments)
     keep_text(database, content, new.text)
@@ -80,7 +84,7 @@ def read_contents(
     with closing(rows):
         for row in rows:
             content, header, body, version, outline = row[6:]
-            message = message_of(row[:6])
+            message = message_of(row[:7])
             if body is not None:
                 body = whole_body(database, content, body, message.size - len(header))
             part = _outline(database, content, version, outline) if outlines else None

@@ -73,6 +73,11 @@ class Folder:
     uidvalidity: int
     uidnext: int
 
+    @property
+    def mailbox_id(self) -> str:
+        """What names the folder for ever, also when it is renamed (RFC 8474 4)."""
+        return f"F{self.uidvalidity}"
+
 
 @dataclass(frozen=True)
 class FolderCounts:
@@ -106,6 +111,7 @@ class Message:
     internal_date: datetime  # with the time zone that it was given
     size: int  # bytes, as received
     modseq: int
+    email_id: str  # ASCII; copies have the same, and nothing else ever has it (RFC 8474 5.1)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ BATCH = 500  # UIDs in one statement
 ZONES = 64  # time zones that are made once; messages have few
 
 SELECT_FOLDER = "SELECT id, name, special_use, subscribed, uidvalidity, uidnext FROM folders "
-SELECT_MESSAGE = "SELECT uid, flags, internal_date, zone, size, modseq FROM messages "
+SELECT_MESSAGE = "SELECT uid, flags, internal_date, zone, size, modseq, content FROM messages "
 
 
 def folder_name(name: str) -> str:
@@ -30,9 +30,12 @@ def folder_of(row: Sequence[Any]) -> Folder:
 
 def message_of(row: Sequence[Any]) -> Message:
     """Return the message of a row of SELECT_MESSAGE."""
-    uid, flags, seconds, zone, size, modseq = row
+    uid, flags, seconds, zone, size, modseq, content = row
     date = datetime.fromtimestamp(seconds, _zone(zone))
-    return Message(uid, frozenset(flags.split()), date, size, modseq)
+    # A release before let a new content have the number of one that was gone: the date tells them
+    # apart. Copies have both.
+    email_id = f"M{content}-{seconds}"
+    return Message(uid, frozenset(flags.split()), date, size, modseq, email_id)
 
 
 @lru_cache(ZONES)

@@ -16,7 +16,8 @@ def append_message(
     database: Database, folder: Folder, message: NewMessage, content: NewContent
 ) -> int:
     """Put a message, which was examined before, into a folder; return its UID."""
-    kept = keep_content(database, content)
+    modseq = next_modseq(database)
+    kept = keep_content(database, content, modseq)
     uid = take_uid(database, folder.id)
     database.query(
         "INSERT INTO messages (folder, uid, content, size, internal_date, zone, flags, modseq)"
@@ -28,7 +29,7 @@ def append_message(
             content.size,
             *date_columns(message.internal_date),
             flags_column(message.flags),
-            next_modseq(database),
+            modseq,
         ),
     )
     return uid

@@ -286,3 +286,53 @@ def test_names_in_utf8_once_enabled(imap: RawImap) -> None:
     imap.ok('SEARCH SUBJECT "grün"'.encode())
     assert imap.command("SEARCH CHARSET UTF-8 ALL")[0].startswith(b"BAD")
     assert imap.command(b'CREATE "\xff"')[0].startswith(b"NO [CANNOT]")
+
+
+# OBJECTID
+
+
+def email_ids(client: RawImap, items: str = "FETCH 1:*") -> list[bytes]:
+    ids = [
+        re.search(rb"EMAILID \(([A-Za-z0-9_-]+)\)", line) for line in client.ok(f"{items} EMAILID")
+    ]
+    return [match.group(1) for match in ids if match]
+
+
+def test_folders_keep_their_id(imap: RawImap) -> None:
+    answer, _ = imap.command("CREATE one")
+    match = re.fullmatch(rb"OK \[MAILBOXID \((F\d+)\)\] made", answer)
+    assert match, answer
+    imap.ok("RENAME one two")
+    status = b"(MAILBOXID (%b))" % match.group(1)
+    assert imap.ok("STATUS two (MAILBOXID)") == [b'* STATUS "two" ' + status]
+    assert b"* OK [MAILBOXID (%b)] for ever" % match.group(1) in imap.ok("EXAMINE two")
+    imap.ok("DELETE two")
+    assert match.group(1) not in imap.command("CREATE one")[0]
+
+
+def test_messages_keep_their_id_wherever_they_go(inbox: RawImap) -> None:
+    ids = email_ids(inbox)
+    assert len(set(ids)) == 4  # the same bytes that came four times are four messages
+    assert inbox.ok("FETCH 1 THREADID") == [b"* 1 FETCH (THREADID NIL)"]
+    assert inbox.ok(f"SEARCH EMAILID {ids[2].decode()}") == [b"* SEARCH 3"]
+    assert inbox.ok(f"SEARCH NOT EMAILID {ids[2].decode().lower()}") == [b"* SEARCH 1 2 3 4"]
+    assert inbox.ok("SEARCH THREADID any") == [b"* SEARCH"]
+    for wrong in ("SEARCH EMAILID", "SEARCH EMAILID a.b", "SEARCH EMAILID " + 256 * "a"):
+        assert inbox.command(wrong)[0].startswith(b"BAD")
+    inbox.ok("COPY 2 Archive")
+    inbox.ok("MOVE 4 Archive")
+    inbox.ok("SELECT Archive")
+    assert email_ids(inbox) == [ids[1], ids[3]]
+
+
+def test_the_id_of_a_message_that_is_gone_is_not_used_again(inbox: RawImap) -> None:
+    gone = email_ids(inbox)
+    date = '"01-Jan-2026 00:00:00 +0000"'
+    for _ in range(3):
+        inbox.ok(b"APPEND INBOX " + date.encode() + b" {%d+}\r\n%b" % (len(PLAIN), PLAIN))
+        inbox.ok("NOOP")
+        ids = email_ids(inbox)
+        assert ids[-1] not in gone
+        gone.append(ids[-1])
+        inbox.ok(r"STORE * +FLAGS.SILENT (\Deleted)")
+        inbox.ok("EXPUNGE")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from postmaster.imap.grammar import Parser
 from postmaster.imap.outcome import RefusedError
@@ -11,9 +12,12 @@ from postmaster.imap.session import Session
 from postmaster.storage.interface import (
     DELIMITER,
     INBOX,
+    Folder,
     FolderExistsError,
     Mailbox,
 )
+
+T = TypeVar("T")
 
 MAX_LEVELS = 20
 MAX_FOLDERS = 2000
@@ -31,7 +35,7 @@ async def create(session: Session, parser: Parser) -> Done:
     parser.end()
     _check_new_name(name)
 
-    def work(box: Mailbox) -> None:
+    def work(box: Mailbox) -> Folder:
         levels = name.split(DELIMITER)
         folders = box.folders()
         existing = {folder.name for folder in folders}
@@ -43,10 +47,10 @@ async def create(session: Session, parser: Parser) -> Done:
             parent = DELIMITER.join(levels[:count])
             if parent not in existing and parent.upper() != INBOX:
                 box.create_folder(parent)
-        box.create_folder(name, use)
+        return box.create_folder(name, use)
 
-    await _making(session, work)
-    return Done("made")
+    folder = await _making(session, work)
+    return Done("made", f"MAILBOXID ({folder.mailbox_id})")  # RFC 8474 4.1
 
 
 @command("DELETE", LOGGED_IN)
@@ -118,8 +122,8 @@ def _check_new_name(name: str) -> None:
         raise RefusedError("a folder's name has no wildcards and no control characters", "CANNOT")
 
 
-async def _making(session: Session, work: Callable[[Mailbox], None]) -> None:
+async def _making(session: Session, work: Callable[[Mailbox], T]) -> T:
     try:
-        await session.run(work)
+        return await session.run(work)
     except FolderExistsError:
         raise RefusedError("there is such a folder already", "ALREADYEXISTS") from None

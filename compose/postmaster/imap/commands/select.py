@@ -63,6 +63,7 @@ async def _open(session: Session, parser: Parser, *, read_only: bool) -> Done:
         b"* OK [UIDVALIDITY %d] for life" % snapshot.folder.uidvalidity,
         b"* OK [UIDNEXT %d] next" % snapshot.folder.uidnext,
         b"* OK [HIGHESTMODSEQ %d] so far" % snapshot.highest_modseq,
+        b"* OK [MAILBOXID (%b)] for ever" % snapshot.folder.mailbox_id.encode(),
     ]
     if snapshot.first_unseen is not None:
         number = view.number(snapshot.first_unseen)
