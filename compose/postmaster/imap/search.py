@@ -100,10 +100,17 @@ class SearchParser:
         if self.parser.accept(b"CHARSET "):
             if self.parser.utf8:  # RFC 9755 3
                 raise SyntaxFaultError("there is no CHARSET after UTF8=ACCEPT")
-            charset = self.parser.text().upper()
-            if charset not in CHARSETS:
-                raise RefusedError("unknown charset", f"BADCHARSET ({' '.join(CHARSETS)})")
-            self.parser.space()
+            self.charset()
+        return self.criteria()
+
+    def charset(self) -> None:
+        """Read the name of a charset and the space behind it. Raises RefusedError."""
+        if self.parser.text().upper() not in CHARSETS:
+            raise RefusedError("unknown charset", f"BADCHARSET ({' '.join(CHARSETS)})")
+        self.parser.space()
+
+    def criteria(self) -> Search:
+        """Read `key …`. Raises SyntaxFaultError."""
         keys = [self._key(0)]
         while not self.parser.at_end:
             self.parser.space()

@@ -12,11 +12,23 @@ from typing import Any
 
 from postmaster.message.address import Address
 from postmaster.message.mime import Envelope, Part
+from postmaster.message.order import MAX_FIELD, MAX_REFERENCES, Heading
 
 # Stored with each outline; one that is not readable is computed anew. Since 2 an address may have a
 # route; what 1 lacks is so rare that its outlines do.
 OUTLINE_VERSION = 2
 READABLE_VERSIONS = frozenset({1, 2})
+
+# Where in the JSON the fields of a heading are, of address lists the first entry.
+HEADING_PATHS = (
+    "$.envelope.date",
+    "$.envelope.subject",
+    "$.envelope.from_[0]",
+    "$.envelope.to[0]",
+    "$.envelope.cc[0]",
+    "$.envelope.in_reply_to",
+    "$.envelope.message_id",
+)
 
 _PART_DEFAULTS = {field.name: field.default for field in fields(Part)}
 _ENVELOPE_DEFAULTS = {field.name: field.default for field in fields(Envelope)}
@@ -30,6 +42,31 @@ def dump_outline(part: Part) -> str:
 def load_outline(text: str) -> Part:
     """Return the tree that `dump_outline` wrote."""
     return _part(json.loads(text))
+
+
+def load_heading(text: str) -> Heading:
+    """Return the heading of the JSON list of what is at HEADING_PATHS; null where nothing is."""
+    date, subject, from_, to, cc, in_reply_to, message_id = json.loads(text)
+    return Heading(
+        date=_field(date, MAX_FIELD),
+        subject=_field(subject, MAX_FIELD),
+        from_=_first(from_),
+        to=_first(to),
+        cc=_first(cc),
+        in_reply_to=_field(in_reply_to, MAX_REFERENCES),
+        message_id=_field(message_id, MAX_FIELD),
+    )
+
+
+def _field(value: str | None, most: int) -> bytes | None:
+    return None if value is None else _bytes(value[:most])
+
+
+def _first(entry: list[str | None] | None) -> Address | None:
+    if entry is None:
+        return None
+    name, mailbox, host = (_field(item, MAX_FIELD) for item in entry[:3])
+    return Address(name, mailbox, host)
 
 
 def _plain(value: Any) -> Any:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from postmaster.message.header import header_length
-from postmaster.message.mime import Part, parse_message
+from postmaster.message.mime import Envelope, Part, parse_message
+from postmaster.message.order import Heading, find_references, heading_of
 from postmaster.message.outline import (
+    HEADING_PATHS,
     OUTLINE_VERSION,
     READABLE_VERSIONS,
     dump_outline,
+    load_heading,
     load_outline,
 )
 from postmaster.message.searchable import Searchable
 from postmaster.storage.attachments import cut, keep_attachments, read_raw, whole_body
 from postmaster.storage.database import Database
 from postmaster.storage.interface import Content
-from postmaster.storage.rows import BATCH, marks, message_of
+from postmaster.storage.rows import BATCH, batches, marks, message_of
 from postmaster.storage.texts import keep_text, passing_text
 
 _SELECT_CONTENT = (
@@ -26,6 +29,12 @@ _SELECT_CONTENT = (
     " c.header, iif(?, c.body, NULL), c.outline_version, c.outline"
     " FROM messages m JOIN contents c ON c.id = m.content WHERE m.folder = ? AND m.uid IN ({})"
     " ORDER BY m.uid"
+)
+
+
+_SELECT_HEADING = (
+    "SELECT m.uid, c.id, c.outline_version, json_extract(c.outline, {}), iif(?, c.header, NULL)"
+    " FROM messages m JOIN contents c ON c.id = m.content WHERE m.folder = ? AND m.uid IN ({})"
 )
 
 
@@ -93,6 +102,31 @@ def read_contents(
             if budget <= 0:
                 break
     return found
+
+
+def read_headings(
+    database: Database, folder: int, uids: Sequence[int], *, references: bool
+) -> Mapping[int, Heading]:
+    """See `Mailbox.headings`."""
+    found: dict[int, Heading] = {}
+    for batch in batches(uids):
+        statement = _SELECT_HEADING.format(marks(HEADING_PATHS), marks(batch))
+        rows = database.each(statement, (*HEADING_PATHS, references, folder, *batch))
+        with closing(rows):
+            for uid, content, version, fields, header in rows:
+                if version in READABLE_VERSIONS:
+                    heading = load_heading(fields)
+                else:
+                    heading = _computed_heading(database, content)
+                if header is not None:
+                    heading = replace(heading, references=find_references(header))
+                found[uid] = heading
+    return found
+
+
+def _computed_heading(database: Database, content: int) -> Heading:
+    envelope = parse_message(read_raw(database, content)).envelope
+    return heading_of(envelope or Envelope())
 
 
 def drop_contents(database: Database, contents: Iterable[int]) -> None:

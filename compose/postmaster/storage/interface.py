@@ -7,7 +7,7 @@ returns. All of them may raise StorageUnavailableError.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,6 +15,7 @@ from enum import Enum
 from typing import Protocol, TypeVar
 
 from postmaster.message.mime import Part
+from postmaster.message.order import Heading
 
 T = TypeVar("T")
 
@@ -316,6 +317,14 @@ class Mailbox(Protocol):
 
         Messages that are gone are missing from the answer; the caller goes on after the last
         one that it got.
+        """
+
+    def headings(
+        self, folder: int, uids: Sequence[int], *, references: bool
+    ) -> Mapping[int, Heading]:
+        """Return, by UID, what those of the messages that are still there are ordered by.
+
+        `references`: with the References field, which is not kept apart from the header.
         """
 
     def store_flags(

@@ -6,7 +6,7 @@ What is done in them is in `folders`, `messages`, `transfer` and `contents`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ import apsw
 from postmaster.crypto import DataKey
 from postmaster.errors import StorageUnavailableError
 from postmaster.logs import warn
+from postmaster.message.order import Heading
 from postmaster.storage import counters, folders, marks, messages, texts, transfer
 from postmaster.storage.checking import check_quickly, check_step
-from postmaster.storage.contents import examine, read_contents
+from postmaster.storage.contents import examine, read_contents, read_headings
 from postmaster.storage.database import Database
 from postmaster.storage.deliveries import is_new
 from postmaster.storage.interface import (
@@ -167,6 +168,13 @@ class Vault:
             return read_contents(
                 self._database, folder, uids, bodies=bodies, outlines=outlines, budget=budget
             )
+
+    def headings(
+        self, folder: int, uids: Sequence[int], *, references: bool
+    ) -> Mapping[int, Heading]:
+        """See `Mailbox.headings`."""
+        with self._database.reading():
+            return read_headings(self._database, folder, uids, references=references)
 
     def store_flags(
         self, folder: int, uids: Sequence[int], how: FlagChange, flags: frozenset[str]

@@ -15,7 +15,9 @@ from postmaster.imap.commands import (  # noqa: F401 - imported for what they re
     login,
     messages,
     quota,
+    searching,
     select,
+    sorting,
     storing,
     xcheck,
 )

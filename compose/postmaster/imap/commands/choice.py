@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 
 from postmaster.imap.grammar import Parser
 from postmaster.imap.outcome import SyntaxFaultError
 from postmaster.imap.registry import Done
 from postmaster.imap.view import View
+from postmaster.storage.interface import Message
+
+BUDGET = 1024 * 1024  # bytes read from a vault in one go
+BATCH = 500  # messages looked at in one go, so that other sessions of the person get a turn
 
 
 def chosen_messages(view: View, parser: Parser, *, by_uid: bool) -> list[int]:
@@ -25,3 +30,8 @@ def finish(text: str, wanted: Sequence[int], found: int, *, by_uid: bool) -> Don
     if found < len(wanted) and not by_uid:
         return Done("some of the messages are gone", "EXPUNGEISSUED")
     return Done(text)
+
+
+def covered(uids: Sequence[int], messages: Sequence[Message]) -> int:
+    """Return how many of `uids` an answer accounts for; none of them left means all are gone."""
+    return bisect_right(uids, messages[-1].uid) if messages else len(uids)

@@ -1,17 +1,18 @@
-"""Looking at messages of the selected folder: FETCH and SEARCH.
-
-RFC 3501 6.4, each by sequence number and by UID.
-"""
+"""Reading messages of the selected folder: FETCH (RFC 3501 6.4.5), also by UID."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
-from postmaster.imap.commands.choice import chosen_messages, finish
+from postmaster.imap.commands.choice import (
+    BATCH,
+    BUDGET,
+    chosen_messages,
+    covered,
+    finish,
+)
 from postmaster.imap.commands.storing import FlagEdit, change_flags
-from postmaster.imap.esearch import Hit, esearch_line, parse_result_options, search_line
 from postmaster.imap.fetch import (
     Attribute,
     FetchRequest,
@@ -21,8 +22,6 @@ from postmaster.imap.fetch import (
 )
 from postmaster.imap.grammar import Parser
 from postmaster.imap.registry import Done, News, State, command
-from postmaster.imap.search import Candidate, Numbers, Search, SearchParser
-from postmaster.imap.sequence import SAVED_RESULT
 from postmaster.imap.session import Session
 from postmaster.imap.view import View
 from postmaster.storage.interface import (
@@ -30,11 +29,8 @@ from postmaster.storage.interface import (
     FlagChange,
     Mailbox,
     Message,
-    TextKey,
 )
 
-BUDGET = 1024 * 1024  # bytes read from a vault in one go
-BATCH = 500  # messages looked at in one go, so that other sessions of the person get a turn
 COPIES_OF_A_BODY = 3  # that there are at most while a message is read and answered
 SEEN = frozenset({"\\Seen"})
 
@@ -49,21 +45,6 @@ async def fetch(session: Session, parser: Parser) -> Done:
 async def uid_fetch(session: Session, parser: Parser) -> Done:
     """Fetch by UID."""
     return await _fetch(session, parser, by_uid=True)
-
-
-@command("SEARCH", State.SELECTED, News.NO_EXPUNGE)
-async def search(session: Session, parser: Parser) -> Done:
-    """Search, answered with sequence numbers."""
-    return await _search(session, parser, by_uid=False)
-
-
-@command("UID SEARCH", State.SELECTED)
-async def uid_search(session: Session, parser: Parser) -> Done:
-    """Search, answered with UIDs."""
-    return await _search(session, parser, by_uid=True)
-
-
-# FETCH
 
 
 async def _fetch(session: Session, parser: Parser, *, by_uid: bool) -> Done:
@@ -83,7 +64,7 @@ async def _fetch(session: Session, parser: Parser, *, by_uid: bool) -> Done:
         async with session.holding(await _memory_for(session, view, request, batch)):
             messages, contents = await session.run(partial(_read, view, request, batch))
             await _tell(session, request, messages, contents, mark=mark)
-        rest = rest[_covered(batch, messages) :]
+        rest = rest[covered(batch, messages) :]
         found += len(messages)
     return finish("fetched", uids, found, by_uid=by_uid)
 
@@ -151,11 +132,6 @@ def _read(
     return [content.message for content in contents], {c.message.uid: c for c in contents}
 
 
-def _covered(uids: Sequence[int], messages: Sequence[Message]) -> int:
-    """Return how many of `uids` an answer accounts for; none of them left means all are gone."""
-    return bisect_right(uids, messages[-1].uid) if messages else len(uids)
-
-
 async def _mark_seen(
     session: Session, view: View, messages: Sequence[Message]
 ) -> tuple[Sequence[Message], set[int]]:
@@ -197,74 +173,3 @@ def _fetch_response(
             continue
         separator = b" "
     yield small + b")\r\n"
-
-
-# SEARCH
-
-
-async def _search(session: Session, parser: Parser, *, by_uid: bool) -> Done:
-    view = session.selected
-    parser.space()
-    options = parse_result_options(parser)
-    uids = list(view.uids)
-    numbers = Numbers(len(uids), uids[-1] if uids else 0, view.select(SAVED_RESULT, by_uid=True))
-    wanted = SearchParser(parser, numbers).search()
-    if options is not None and options.saves:
-        view.saved = ()  # also when the search fails (RFC 5182 2.1)
-    if wanted.modseq:
-        await session.enable_condstore()
-    await _ask_store(session, view, wanted)
-    uids = wanted.narrowed(uids)
-    found: list[Message] = []
-    while uids:
-        looked_at, matching = await session.run(partial(_matches, view, wanted, uids[:BATCH]))
-        found += matching
-        uids = uids[looked_at:]
-    hits = [Hit(m.uid if by_uid else view.number(m.uid) or 0, m) for m in found]
-    if options is None:
-        await session.send([search_line(hits, modseq=wanted.modseq)])
-        return Done("searched")
-    if options.saves:
-        view.saved = [hit.message.uid for hit in options.narrowed(hits)]
-    if options.answers:
-        line = esearch_line(session.tag, options, hits, by_uid=by_uid, modseq=wanted.modseq)
-        await session.send([line])
-    return Done("searched")
-
-
-async def _ask_store(session: Session, view: View, wanted: Search) -> None:
-    """Have the store answer what a search asks of texts."""
-    if not wanted.texts:
-        return
-    while await session.run(_prepare_search):
-        pass  # in steps, so that other sessions of the person get a turn
-    for key in wanted.texts:
-        wanted.texts[key] = await session.run(partial(_search_text, view.folder.id, key))
-
-
-def _prepare_search(box: Mailbox) -> bool:
-    return box.prepare_search()
-
-
-def _search_text(folder: int, key: TextKey, box: Mailbox) -> frozenset[int]:
-    return box.search(folder, key)
-
-
-def _matches(
-    view: View, wanted: Search, uids: list[int], box: Mailbox
-) -> tuple[int, list[Message]]:
-    """Look at messages from the start of `uids`; return how many, and those that match."""
-    contents: dict[int, Content] = {}
-    if wanted.headers:
-        read = box.contents(view.folder.id, uids, bodies=False, outlines=False, budget=BUDGET)
-        contents = {content.message.uid: content for content in read}
-        messages: Sequence[Message] = [content.message for content in read]
-    else:
-        messages = box.messages(view.folder.id, uids)
-    found = []
-    for message in messages:
-        recent = "\\Recent" in view.flags_of(message)
-        number = view.number(message.uid) or 0
-        if wanted.matches(Candidate(message, number, recent, contents.get(message.uid))):
-            found.append(message)
-    return _covered(uids, messages), found

@@ -1,0 +1,106 @@
+"""Searching the selected folder: SEARCH, by sequence number and by UID (RFC 3501 6.4.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from postmaster.imap.commands.choice import BATCH, BUDGET, covered
+from postmaster.imap.esearch import Hit, esearch_line, parse_result_options, search_line
+from postmaster.imap.grammar import Parser
+from postmaster.imap.registry import Done, News, State, command
+from postmaster.imap.search import Candidate, Numbers, Search, SearchParser
+from postmaster.imap.sequence import SAVED_RESULT
+from postmaster.imap.session import Session
+from postmaster.imap.view import View
+from postmaster.storage.interface import Content, Mailbox, Message, TextKey
+
+
+@command("SEARCH", State.SELECTED, News.NO_EXPUNGE)
+async def search(session: Session, parser: Parser) -> Done:
+    """Search, answered with sequence numbers."""
+    return await _search(session, parser, by_uid=False)
+
+
+@command("UID SEARCH", State.SELECTED)
+async def uid_search(session: Session, parser: Parser) -> Done:
+    """Search, answered with UIDs."""
+    return await _search(session, parser, by_uid=True)
+
+
+async def _search(session: Session, parser: Parser, *, by_uid: bool) -> Done:
+    view = session.selected
+    parser.space()
+    options = parse_result_options(parser)
+    wanted = SearchParser(parser, numbers_of(view)).search()
+    if options is not None and options.saves:
+        view.saved = ()  # also when the search fails (RFC 5182 2.1)
+    found = await find_matching(session, view, wanted)
+    hits = [Hit(m.uid if by_uid else view.number(m.uid) or 0, m) for m in found]
+    if options is None:
+        await session.send([search_line(hits, modseq=wanted.modseq)])
+        return Done("searched")
+    if options.saves:
+        view.saved = [hit.message.uid for hit in options.narrowed(hits)]
+    if options.answers:
+        line = esearch_line(session.tag, options, hits, by_uid=by_uid, modseq=wanted.modseq)
+        await session.send([line])
+    return Done("searched")
+
+
+def numbers_of(view: View) -> Numbers:
+    """Return what the sequence sets of a search refer to."""
+    largest = view.uids[-1] if view.uids else 0
+    return Numbers(view.exists, largest, view.select(SAVED_RESULT, by_uid=True))
+
+
+async def find_matching(session: Session, view: View, wanted: Search) -> list[Message]:
+    """Return the messages that a search matches, in order of UID."""
+    if wanted.modseq:
+        await session.enable_condstore()
+    await _ask_store(session, view, wanted)
+    uids = wanted.narrowed(list(view.uids))
+    found: list[Message] = []
+    while uids:
+        looked_at, matching = await session.run(partial(_matches, view, wanted, uids[:BATCH]))
+        found += matching
+        uids = uids[looked_at:]
+    return found
+
+
+async def _ask_store(session: Session, view: View, wanted: Search) -> None:
+    """Have the store answer what a search asks of texts."""
+    if not wanted.texts:
+        return
+    while await session.run(_prepare_search):
+        pass  # in steps, so that other sessions of the person get a turn
+    for key in wanted.texts:
+        wanted.texts[key] = await session.run(partial(_search_text, view.folder.id, key))
+
+
+def _prepare_search(box: Mailbox) -> bool:
+    return box.prepare_search()
+
+
+def _search_text(folder: int, key: TextKey, box: Mailbox) -> frozenset[int]:
+    return box.search(folder, key)
+
+
+def _matches(
+    view: View, wanted: Search, uids: list[int], box: Mailbox
+) -> tuple[int, list[Message]]:
+    """Look at messages from the start of `uids`; return how many, and those that match."""
+    contents: dict[int, Content] = {}
+    if wanted.headers:
+        read = box.contents(view.folder.id, uids, bodies=False, outlines=False, budget=BUDGET)
+        contents = {content.message.uid: content for content in read}
+        messages: Sequence[Message] = [content.message for content in read]
+    else:
+        messages = box.messages(view.folder.id, uids)
+    found = []
+    for message in messages:
+        recent = "\\Recent" in view.flags_of(message)
+        number = view.number(message.uid) or 0
+        if wanted.matches(Candidate(message, number, recent, contents.get(message.uid))):
+            found.append(message)
+    return covered(uids, messages), found

@@ -1,0 +1,90 @@
+"""Messages of the selected folder in an order: SORT, each also by UID (RFC 5256, RFC 5957)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TypeVar
+
+from postmaster.imap.commands.choice import BATCH
+from postmaster.imap.commands.searching import find_matching, numbers_of
+from postmaster.imap.grammar import Parser
+from postmaster.imap.registry import Done, News, State, command
+from postmaster.imap.search import Search, SearchParser
+from postmaster.imap.session import Session
+from postmaster.imap.sort import needs_headings, parse_sort_keys, sort_row, sort_rows
+from postmaster.imap.view import View
+from postmaster.message.order import Heading
+from postmaster.storage.interface import Mailbox, Message
+
+T = TypeVar("T")
+
+ROW_BYTES = 512  # that one message takes while messages are put in order
+NO_HEADING = Heading()
+
+Make = Callable[[Message, Heading], T]
+
+
+@command("SORT", State.SELECTED, News.NO_EXPUNGE)
+async def sort(session: Session, parser: Parser) -> Done:
+    """Sort, answered with sequence numbers."""
+    return await _sort(session, parser, by_uid=False)
+
+
+@command("UID SORT", State.SELECTED)
+async def uid_sort(session: Session, parser: Parser) -> Done:
+    """Sort, answered with UIDs."""
+    return await _sort(session, parser, by_uid=True)
+
+
+async def _sort(session: Session, parser: Parser, *, by_uid: bool) -> Done:
+    view = session.selected
+    parser.space()
+    keys = parse_sort_keys(parser)
+    wanted = _criteria(view, parser)
+    found = await find_matching(session, view, wanted)
+    async with session.holding(ROW_BYTES * len(found)):
+        make = partial(sort_row, keys=keys)
+        if needs_headings(keys):
+            rows = await _from_headings(session, view, found, make, references=False)
+        else:
+            rows = [make(message, NO_HEADING) for message in found]
+        # On another thread: for the others it would be a long time.
+        uids = await asyncio.to_thread(sort_rows, rows, keys)
+    line = b" ".join([b"* SORT", *(b"%d" % _number(view, uid, by_uid=by_uid) for uid in uids)])
+    if wanted.modseq and found:  # RFC 7162 3.1.6
+        line += b" (MODSEQ %d)" % max(message.modseq for message in found)
+    await session.send([line])
+    return Done("sorted")
+
+
+def _criteria(view: View, parser: Parser) -> Search:
+    """Read a space, a charset and search keys up to the end of the command."""
+    parser.space()
+    criteria = SearchParser(parser, numbers_of(view))
+    criteria.charset()
+    return criteria.criteria()
+
+
+async def _from_headings(
+    session: Session, view: View, messages: Sequence[Message], make: Make[T], *, references: bool
+) -> list[T]:
+    """Return what is made of those of the messages that are still there, and their headings."""
+    made: list[T] = []
+    for start in range(0, len(messages), BATCH):
+        batch = messages[start : start + BATCH]
+        made += await session.run(partial(_read, view.folder.id, batch, make, references))
+    return made
+
+
+def _read(
+    folder: int, messages: Sequence[Message], make: Make[T], references: bool, box: Mailbox
+) -> list[T]:
+    uids = [message.uid for message in messages]
+    headings: Mapping[int, Heading] = box.headings(folder, uids, references=references)
+    return [make(one, headings[one.uid]) for one in messages if one.uid in headings]
+
+
+def _number(view: View, uid: int, *, by_uid: bool) -> int:
+    return uid if by_uid else view.number(uid) or 0
