@@ -6,7 +6,7 @@ itself, since a thread may be as deep as there are messages.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from postmaster.imap.sort import sent_or_arrived
@@ -63,14 +63,14 @@ def thread_by_references(entries: Iterable[Entry]) -> Forest:
     return _Gathering(linking).forest()
 
 
-def format_threads(forest: Forest, numbers: Sequence[int]) -> Iterable[bytes]:
-    """Yield the pieces of the THREAD response; `numbers` is what it calls each node."""
-    yield b"* THREAD"
-    first = b" "
+def thread_line(forest: Forest, number: Callable[[int], int]) -> bytes:
+    """Return the THREAD response; `number` gives what it calls the message of a UID."""
+    return b"* THREAD" + (b" " if forest.roots else b"") + b"".join(_pieces(forest, number))
+
+
+def _pieces(forest: Forest, number: Callable[[int], int]) -> Iterator[bytes]:
     for root in forest.roots:
-        yield first
         yield b"("
-        first = b""
         # What is still to be written, the next last: nodes and texts.
         waiting: list[int | bytes] = [b")", root]
         while waiting:
@@ -81,7 +81,7 @@ def format_threads(forest: Forest, numbers: Sequence[int]) -> Iterable[bytes]:
             children = forest.children[node]
             is_dummy = forest.uids[node] == NONE
             if not is_dummy:
-                yield b"%d" % numbers[node]
+                yield b"%d" % number(forest.uids[node])
             if len(children) > 1:
                 for child in reversed(children):
                     waiting += [b")", child, b"("]
@@ -89,7 +89,6 @@ def format_threads(forest: Forest, numbers: Sequence[int]) -> Iterable[bytes]:
                 waiting += children
             if children and not is_dummy:
                 waiting.append(b" ")
-    yield b"\r\n"
 
 
 class _Linking:
@@ -165,7 +164,7 @@ class _Gathering:
         self._entries = linking.entries
         self._children: list[list[int]] = [[] for _ in linking.entries]
         self._sent = [entry.sent if entry else 0 for entry in linking.entries]
-        roots = []
+        roots: list[int] = []
         for node, parent in enumerate(linking.parents):
             (roots if parent == NONE else self._children[parent]).append(node)
         self._roots = self._prune(roots)
@@ -214,6 +213,7 @@ class _Gathering:
             if subject and (known is None or self._goes_before(root, known)):
                 by_subject[subject] = root
         gone: set[int] = set()
+        parents: set[int] = set()  # whose children have to be put in order
         for root in list(self._roots):
             subject = self._subject(root)
             known = by_subject.get(subject, root)
@@ -222,14 +222,17 @@ class _Gathering:
             gone.add(root)
             if self._entries[known] is None:
                 dummy = self._entries[root] is None
-                self._adopt(known, self._children[root] if dummy else [root])
+                self._children[known] += self._children[root] if dummy else [root]
+                parents.add(known)
             elif self._is_reply(root) and not self._is_reply(known):
-                self._adopt(known, [root])
+                self._children[known].append(root)
+                parents.add(known)
             else:
                 gone.add(known)
                 by_subject[subject] = self._new_dummy([known, root])
+                parents.add(by_subject[subject])
         self._roots = [root for root in self._roots if root not in gone]
-        for parent in {*by_subject.values()}:
+        for parent in parents:
             self._children[parent].sort(key=self._order)
 
     def _goes_before(self, root: int, known: int) -> bool:
@@ -238,9 +241,6 @@ class _Gathering:
         if self._entries[root] is None:
             return True
         return self._is_reply(known) and not self._is_reply(root)
-
-    def _adopt(self, parent: int, children: list[int]) -> None:
-        self._children[parent] += children
 
     def _new_dummy(self, children: list[int]) -> int:
         self._entries.append(None)
@@ -258,7 +258,7 @@ class _Gathering:
 
 
 def _joined(lists: list[list[int]]) -> list[int]:
-    """Return all of them in one, which is the longest: so a deep tree is not copied at each level."""
+    """Return all in one, which is the longest: a deep tree is not copied at each level."""
     if not lists:
         return []
     longest = max(lists, key=len)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from postmaster.crypto import DataKey
 from postmaster.imap.sort import SortKey, sort_rows
+from postmaster.imap.thread import Entry, thread_by_references, thread_line
 from postmaster.message.address import Address
 from postmaster.message.order import (
     MAX_COMPARED,
@@ -199,3 +201,124 @@ def test_rows_are_sorted_like_tuples(values: list[tuple[int, str]], reverse: boo
     sign = -1 if reverse else 1
     expected = sorted(rows, key=lambda row: (sign * int(row[1]), row[2], row[0]))
     assert sort_rows(rows, keys) == [row[0] for row in expected]
+
+
+# THREAD
+
+
+def entry(uid: int, subject: str = "", *references: str, sent: int | None = None) -> Entry:
+    """Return a message `uid` whose id is that number; a subject with `Re:` is a reply."""
+    base, is_reply = base_subject(subject.encode())
+    at = uid if sent is None else sent
+    return Entry(uid, at, base, is_reply, b"%d" % uid, [one.encode() for one in references])
+
+
+def threads(*entries: Entry) -> bytes:
+    return thread_line(thread_by_references(entries), lambda uid: uid).removeprefix(b"* THREAD")
+
+
+def test_threads_by_references() -> None:
+    assert threads() == b""
+    assert threads(entry(1)) == b" (1)"
+    assert threads(entry(1), entry(2, "", "1"), entry(3, "", "1", "2")) == b" (1 2 3)"
+    assert threads(entry(1), entry(2, "", "1"), entry(3, "", "1")) == b" (1 (2)(3))"
+    # The answer was there before what it answers, and one of them is missing.
+    assert threads(entry(1, "", "9", "2"), entry(2, "", "9")) == b" (2 1)"
+    assert threads(entry(1, "", "8", "9"), entry(2, "", "9"), entry(3, "", "8")) == b" ((1)(2)(3))"
+    assert threads(entry(1, "", "8"), entry(2, "", "1"), entry(3, "", "1")) == b" (1 (2)(3))"
+
+
+def test_threads_with_impossible_references() -> None:
+    assert threads(entry(1, "", "1")) == b" (1)"
+    assert threads(entry(1, "", "2"), entry(2, "", "1")) == b" (2 1)"
+    assert threads(entry(1, "", "2", "3"), entry(2, "", "3", "1"), entry(3, "", "1", "2")) in {
+        b" (2 1 3)",
+        b" (2 3 1)",
+        b" (2 (1)(3))",
+        b" (2 3)(1)",
+    }
+    twice = Entry(2, 2, "", False, b"1", ())
+    assert threads(entry(1), twice, entry(3, "", "1")) == b" (1 3)(2)"
+    nameless = Entry(2, 2, "", False, None, (b"1",))
+    assert threads(entry(1), nameless) == b" (1 2)"
+
+
+def test_threads_by_subject() -> None:
+    assert threads(entry(1, "a"), entry(2, "Re: a"), entry(3, "b")) == b" (1 2)(3)"
+    assert threads(entry(1, "Re: a"), entry(2, "a")) == b" (2 1)"
+    assert threads(entry(1, "a"), entry(2, "a")) == b" ((1)(2))"
+    assert threads(entry(1, "a"), entry(2, "Re: a"), entry(3, "a")) == b" ((1 2)(3))"
+    assert threads(entry(1, "Re: a"), entry(2, "Re: a"), entry(3, "Re: a")) == b" ((1)(2)(3))"
+    assert threads(entry(1), entry(2), entry(3, "Re:")) == b" (1)(2)(3)"
+    missing = [entry(1, "Re: a", "9"), entry(2, "Re: a", "9"), entry(3, "a")]
+    assert threads(*missing) == b" ((1)(2)(3))"
+    two = [*missing, entry(4, "Re: a", "8"), entry(5, "Re: a", "8")]
+    assert threads(*two) == b" ((1)(2)(3)(4)(5))"
+
+
+def test_threads_by_date() -> None:
+    assert threads(entry(1, sent=9), entry(2, sent=3), entry(3, "", "1", sent=1)) == b" (2)(1 3)"
+    late = [entry(1, "", "9", sent=7), entry(2, "", "9", sent=5), entry(3, sent=6)]
+    assert threads(*late) == b" ((2)(1))(3)"
+
+
+def test_a_thread_may_be_as_deep_as_there_are_messages() -> None:
+    count = 5000
+    chain = [entry(1), *(entry(uid, "", str(uid - 1)) for uid in range(2, count + 1))]
+    assert threads(*chain) == b" (" + b" ".join(b"%d" % uid for uid in range(1, count + 1)) + b")"
+    # Each answers the one that comes after it.
+    backwards = [entry(uid, "", str(uid + 1)) for uid in range(1, count + 1)]
+    assert threads(*backwards).startswith(b" (5000 4999 4998 ")
+    comb = [entry(uid, "", str(uid - 2 + uid % 2)) for uid in range(1, count + 1)]
+    assert threads(*comb).count(b"(") > count / 2
+
+
+def test_who_makes_up_references_gets_no_memory_for_them() -> None:
+    entries = [
+        entry(uid, "", *(f"{uid}.{number}" for number in range(100))) for uid in range(1, 2001)
+    ]
+    assert len(thread_by_references(entries).uids) < 10 * len(entries)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 5),
+            st.sampled_from(("", "a", "Re: a", "b")),
+            st.lists(st.integers(1, 15), max_size=5),
+        ),
+        max_size=15,
+    )
+)
+@bounded
+def test_each_message_is_in_one_thread(
+    values: list[tuple[int, str, list[int]]],
+) -> None:
+    entries = [
+        entry(uid, subject, *map(str, references), sent=sent)
+        for uid, (sent, subject, references) in enumerate(values, 1)
+    ]
+    line = threads(*entries)
+    found = [int(number) for number in re.findall(rb"\d+", line)]
+    assert sorted(found) == [one.uid for one in entries]
+    assert line.count(b"(") == line.count(b")")
+    assert re.fullmatch(rb"(?: [(](?:[(]+\d+|\d+|[ ]|[)]+[(]?)*)?", line), line
+    forest = thread_by_references(entries)
+    for siblings in (forest.roots, *forest.children):
+        assert len(set(siblings)) == len(siblings)
+
+
+def test_thread(inbox: RawImap) -> None:
+    answer = b"Subject: other\r\nMessage-ID: <2@x>\r\nIn-Reply-To: the one of <1@x>\r\n\r\n"
+    inbox.append(b"Subject: one\r\nMessage-ID: <1@x>\r\n\r\n")
+    inbox.append(answer)
+    inbox.append(b"Subject: no\r\nReferences: <1@x>\r\n <2@x>\r\n\r\n")
+    inbox.ok("NOOP")
+    assert inbox.ok("THREAD REFERENCES UTF-8 ALL") == [b"* THREAD (4)((3)(1))(2)(5 6 7)"]
+    inbox.ok(r"STORE 4 +FLAGS.SILENT (\Deleted)")
+    inbox.ok("EXPUNGE")
+    assert inbox.ok("THREAD REFERENCES UTF-8 5:6 NOT 1") == [b"* THREAD (5 6)"]
+    assert inbox.ok("UID THREAD REFERENCES US-ASCII UID 5:7") == [b"* THREAD (5 6 7)"]
+    assert inbox.ok("THREAD REFERENCES UTF-8 DRAFT") == [b"* THREAD"]
+    for wrong in ("THREAD", "THREAD ORDEREDSUBJECT UTF-8 ALL", "THREAD REFERENCES UTF-8"):
+        assert inbox.command(wrong)[0].startswith(b"BAD")

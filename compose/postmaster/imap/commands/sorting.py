@@ -1,4 +1,7 @@
-"""Messages of the selected folder in an order: SORT, each also by UID (RFC 5256, RFC 5957)."""
+"""Messages of the selected folder in an order: SORT and THREAD, each also by UID.
+
+RFC 5256, RFC 5957.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,20 @@ from typing import TypeVar
 from postmaster.imap.commands.choice import BATCH
 from postmaster.imap.commands.searching import find_matching, numbers_of
 from postmaster.imap.grammar import Parser
+from postmaster.imap.outcome import SyntaxFaultError
 from postmaster.imap.registry import Done, News, State, command
 from postmaster.imap.search import Search, SearchParser
 from postmaster.imap.session import Session
 from postmaster.imap.sort import needs_headings, parse_sort_keys, sort_row, sort_rows
+from postmaster.imap.thread import Entry, thread_by_references, thread_entry, thread_line
 from postmaster.imap.view import View
 from postmaster.message.order import Heading
 from postmaster.storage.interface import Mailbox, Message
 
 T = TypeVar("T")
 
-ROW_BYTES = 512  # that one message takes while messages are put in order
+ROW_BYTES = 512  # that one message takes while messages are sorted
+ENTRY_BYTES = 2048  # the same for threads
 NO_HEADING = Heading()
 
 Make = Callable[[Message, Heading], T]
@@ -57,6 +63,36 @@ async def _sort(session: Session, parser: Parser, *, by_uid: bool) -> Done:
         line += b" (MODSEQ %d)" % max(message.modseq for message in found)
     await session.send([line])
     return Done("sorted")
+
+
+@command("THREAD", State.SELECTED, News.NO_EXPUNGE)
+async def thread(session: Session, parser: Parser) -> Done:
+    """Thread, answered with sequence numbers."""
+    return await _thread(session, parser, by_uid=False)
+
+
+@command("UID THREAD", State.SELECTED)
+async def uid_thread(session: Session, parser: Parser) -> Done:
+    """Thread, answered with UIDs."""
+    return await _thread(session, parser, by_uid=True)
+
+
+async def _thread(session: Session, parser: Parser, *, by_uid: bool) -> Done:
+    view = session.selected
+    parser.space()
+    if parser.keyword() != "REFERENCES":
+        raise SyntaxFaultError("THREAD knows REFERENCES only")
+    found = await find_matching(session, view, _criteria(view, parser))
+    number = partial(_number, view, by_uid=by_uid)
+    async with session.holding(ENTRY_BYTES * len(found)):
+        entries = await _from_headings(session, view, found, thread_entry, references=True)
+        line = await asyncio.to_thread(_threaded, entries, number)
+    await session.send([line])
+    return Done("threaded")
+
+
+def _threaded(entries: Sequence[Entry], number: Callable[[int], int]) -> bytes:
+    return thread_line(thread_by_references(entries), number)
 
 
 def _criteria(view: View, parser: Parser) -> Search:
