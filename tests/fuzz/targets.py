@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from postmaster.imap import mutf7, wire
+from postmaster.imap.deflate import STEP, InflatingReader
 from postmaster.imap.fetch import parse_fetch
 from postmaster.imap.folder_list import parse_list
 from postmaster.imap.grammar import Parser
@@ -18,11 +19,20 @@ from postmaster.imap.outcome import GoodbyeError, RefusedError, SyntaxFaultError
 from postmaster.imap.reader import CommandReader, ReadLimits
 from postmaster.imap.search import Numbers, SearchParser
 from postmaster.imap.sequence import parse_sequence_set
+from postmaster.imap.sort import parse_sort_keys
 from postmaster.imap.structure import body_structure, envelope
 from postmaster.lmtp_reader import LmtpReader, TooLongError
-from postmaster.message.address import parse_addresses
+from postmaster.message.address import Address, parse_addresses
 from postmaster.message.header import decode_text, header_length, parse_fields
 from postmaster.message.mime import MAX_DEPTH, MAX_PARTS, parse_message
+from postmaster.message.order import (
+    MAX_COMPARED,
+    base_subject,
+    display_name,
+    find_references,
+    message_ids,
+    sent_seconds,
+)
 from postmaster.message.outline import dump_outline, load_outline
 from postmaster.message.searchable import searchable
 from postmaster.message.transfer import without_binary_parts
@@ -105,6 +115,40 @@ def stream(data: bytes) -> None:
         asyncio.run(read())
 
 
+def inflated(data: bytes) -> None:
+    """A compressed connection: lines that are bounded, whatever comes."""
+
+    async def read() -> None:
+        source = asyncio.StreamReader()
+        source.feed_data(data)
+        source.feed_eof()
+        reader = InflatingReader(source, MOST)
+        while line := await reader.readuntil(b"\n"):
+            assert line.index(b"\n") == len(line) - 1 <= MOST
+            assert len(await reader.read(7)) <= 7
+            assert len(reader._buffer) <= MOST + 2 * STEP
+
+    with suppress(GoodbyeError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        asyncio.run(read())
+
+
+def order(data: bytes) -> None:
+    """What SORT and THREAD look at, and their arguments."""
+    base, _ = base_subject(data)
+    assert len(base) <= MAX_COMPARED
+    sent_seconds(data)
+    assert len(display_name(Address(data, data, data))) <= MAX_COMPARED
+    for identifier in message_ids(find_references(data)):
+        assert b"@" in identifier
+    with suppress(SyntaxFaultError, RefusedError):
+        parser = Parser(data)
+        parse_sort_keys(parser)
+        parser.space()
+        criteria = SearchParser(parser, Numbers(5, 9, (2, 3)))
+        criteria.charset()
+        criteria.criteria()
+
+
 def delivery(data: bytes) -> None:
     """A message as it comes by LMTP, in pieces: dots undone, one end, nothing lost behind it."""
 
@@ -162,5 +206,17 @@ def maildrop(data: bytes) -> None:
 
 TARGETS: Mapping[str, Target] = {
     target.__name__: target
-    for target in (message, binary, header, addresses, command, stream, delivery, names, maildrop)
+    for target in (
+        message,
+        binary,
+        header,
+        addresses,
+        command,
+        stream,
+        inflated,
+        order,
+        delivery,
+        names,
+        maildrop,
+    )
 }

@@ -7,6 +7,7 @@ CAPABILITIES = (
     "AUTH=PLAIN",
     "SASL-IR",
     "LITERAL+",  # RFC 7888
+    "COMPRESS=DEFLATE",  # RFC 4978
     "ID",  # RFC 2971
     "ENABLE",  # RFC 5161
     "IDLE",  # RFC 2177

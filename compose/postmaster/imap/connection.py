@@ -12,6 +12,7 @@ from postmaster.clients import MAX_FAULTS, ClientConnection, Timeouts
 from postmaster.errors import StorageUnavailableError
 from postmaster.imap import commands
 from postmaster.imap.capability import capability_text
+from postmaster.imap.deflate import Deflater
 from postmaster.imap.grammar import Parser
 from postmaster.imap.outcome import GoodbyeError, RefusedError, SyntaxFaultError
 from postmaster.imap.reader import CommandReader, ReadLimits, RefusedLiteral
@@ -51,6 +52,8 @@ class Connection(ClientConnection):
         super().__init__(writer, timeouts)
         self._reader = CommandReader(reader, self._go_on, self._reserve)
         self._session = Session(services, self)
+        self._deflater: Deflater | None = None
+        self._compresses = False  # from the next answer on
         self._faults = 0
         self._held = AsyncExitStack()  # memory for the command under way
 
@@ -80,6 +83,13 @@ class Connection(ClientConnection):
         await self.send(b"+ " + prompt)
         async with asyncio.timeout(self._patience):
             return await self._reader.line()
+
+    def compress(self) -> bool:
+        """See `Channel.compress`."""
+        if self._compresses:
+            return False
+        self._compresses = True
+        return True
 
     async def listen(self, news: Callable[[], Awaitable[None]], wake: OpenMailbox) -> bytes | None:
         """See `Channel.listen`."""
@@ -165,7 +175,15 @@ class Connection(ClientConnection):
             logger.error("failure service=imap kind=%s %s", type(error).__name__, place(error))
             answer = "NO [SERVERBUG] internal error"
         await self.send(f"{tag} {answer}".encode("ascii", "replace"))
+        if self._compresses and self._deflater is None:
+            self._deflater = Deflater()
+            self._reader.inflate()
         return True
+
+    async def _flush(self, waiting: bytearray) -> None:
+        if self._deflater is not None and waiting:
+            waiting[:] = self._deflater.pack(waiting)
+        await super()._flush(waiting)
 
     async def _answer(self, parser: Parser) -> str:
         name = parser.keyword()

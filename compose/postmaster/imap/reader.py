@@ -6,7 +6,9 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol
 
+from postmaster.imap.deflate import InflatingReader
 from postmaster.imap.outcome import GoodbyeError
 
 LINE_LIMIT = 64 * 1024  # bytes; the stream reader is made with it
@@ -19,6 +21,19 @@ LARGE_LITERAL = 64 * 1024  # bytes; from here on memory is asked for
 DISCARD_CHUNK = 64 * 1024
 
 Reserve = Callable[[int], Awaitable[bool]]
+
+
+class ByteReader(Protocol):
+    """What commands come from, with the errors of `asyncio.StreamReader`."""
+
+    async def readuntil(self, separator: bytes) -> bytes:
+        """Return what comes up to the separator and with it."""
+
+    async def readexactly(self, n: int) -> bytes:
+        """Return so many bytes."""
+
+    async def read(self, n: int) -> bytes:
+        """Return some bytes, at most so many; none at the end."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +62,14 @@ class CommandReader:
         """`go_on` sends the continuation request for a literal; `reserve` waits for memory,
         and returns whether there is any.
         """
-        self._reader = reader
+        self._stream = reader
+        self._reader: ByteReader = reader
         self._go_on = go_on
         self._reserve = reserve
+
+    def inflate(self) -> None:
+        """Take what comes from now on as compressed (RFC 4978)."""
+        self._reader = InflatingReader(self._stream, LINE_LIMIT)
 
     async def line(self) -> bytes | None:
         """Return one line without its end; None when the client has gone."""

@@ -38,6 +38,9 @@ class Channel(Protocol):
     async def ask(self, prompt: bytes) -> bytes | None:
         """Send a continuation request and return the line that comes; None when none does."""
 
+    def compress(self) -> bool:
+        """Compress both directions once the command is answered; False when that is so already."""
+
     async def listen(self, news: Callable[[], Awaitable[None]], wake: OpenMailbox) -> bytes | None:
         """Wait for a line; meanwhile call `news` after each change of the mailbox `wake`."""
 

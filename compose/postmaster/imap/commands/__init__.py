@@ -9,6 +9,7 @@ from postmaster.imap.commands import (  # noqa: F401 - imported for what they re
     anytime,
     append,
     browsing,
+    compressing,
     copying,
     folders,
     idle,
