@@ -34,6 +34,7 @@ from postmaster.message.order import (
     sent_seconds,
 )
 from postmaster.message.outline import dump_outline, load_outline
+from postmaster.message.preview import PREVIEW_CHARACTERS, preview_parts, preview_text
 from postmaster.message.searchable import searchable
 from postmaster.message.transfer import without_binary_parts
 from postmaster.pop3.wire import END, message_lines
@@ -56,6 +57,8 @@ def message(data: bytes) -> None:
         assert text.startswith(b"(")
         assert text.endswith(b")")
     searchable(data, header_length(data), part)
+    for shown in preview_parts(part):
+        assert len(preview_text(data[shown.body : shown.end], shown)) <= PREVIEW_CHARACTERS
 
 
 def binary(data: bytes) -> None:

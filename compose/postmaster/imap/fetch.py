@@ -31,6 +31,8 @@ class Attribute:
     name: str
 
 
+PREVIEW = Attribute("PREVIEW")
+
 Item: TypeAlias = Attribute | Section | BinarySection
 
 
@@ -74,9 +76,14 @@ class FetchRequest:
         return bool(names & _OF_OUTLINE) or any(section.part for section in self.sections)
 
     @property
+    def needs_previews(self) -> bool:
+        """Say whether the beginnings of texts are needed."""
+        return PREVIEW in self.items
+
+    @property
     def needs_contents(self) -> bool:
         """Say whether anything beyond flags, dates and sizes is needed."""
-        return bool(self.sections) or self.needs_outlines
+        return bool(self.sections) or self.needs_outlines or self.needs_previews
 
 
 def parse_fetch(parser: Parser, *, by_uid: bool) -> FetchRequest:
@@ -117,14 +124,19 @@ def _item(parser: Parser) -> Item:
     name = parser.keyword()
     if name == "FLAGS" or name in _OF_MESSAGE or name in _OF_OUTLINE:
         return Attribute(name)
-    label = name.encode()
-    if name == "RFC822":
-        return Section(label, peek=False)
-    if name == "RFC822.HEADER":
-        return Section(label, text="HEADER")
-    if name == "RFC822.TEXT":
-        return Section(label, text="TEXT", peek=False)
+    if name == PREVIEW.name:
+        parser.accept(b" (LAZY)")  # RFC 8970 3.1: it is never long in coming
+        return PREVIEW
+    if name in _OLDER:
+        return _OLDER[name]
     raise SyntaxFaultError(f"{name} cannot be fetched")
+
+
+_OLDER: dict[str, Section] = {
+    "RFC822": Section(b"RFC822", peek=False),
+    "RFC822.HEADER": Section(b"RFC822.HEADER", text="HEADER"),
+    "RFC822.TEXT": Section(b"RFC822.TEXT", text="TEXT", peek=False),
+}
 
 
 def message_item(item: Attribute, message: Message, flags: frozenset[str]) -> bytes | None:
@@ -153,6 +165,8 @@ def content_item(item: Item, content: Content) -> bytes:
         return binary_item(item, content)
     if isinstance(item, Section):
         return section_item(item, content)
+    if item == PREVIEW:
+        return b"PREVIEW " + wire.string((content.preview or "").encode())
     outline = content.outline
     if outline is None or outline.envelope is None:
         raise ValueError("the outline was not read")

@@ -92,6 +92,25 @@ def whole_body(database: Database, content: int, rest: bytes, size: int) -> byte
     return body
 
 
+def read_beginning(database: Database, content: int, rest: bytes, start: int, end: int) -> bytes:
+    """Return the bytes `start` to `end` of a body, as far as these lie in one piece.
+
+    `rest` is what is left of the body. A part, or the beginning of one, always does.
+    """
+    rows = database.query(
+        "SELECT at, length(data), attachment FROM pieces"
+        " JOIN attachments ON attachments.id = attachment WHERE content = ? AND at <= ?",
+        (content, start),
+    )
+    before = 0
+    for at, size, attachment in rows:
+        if at <= start < at + size:
+            ((data,),) = database.query("SELECT data FROM attachments WHERE id = ?", (attachment,))
+            return bytes(data[start - at : end - at])
+        before += size
+    return rest[start - before : end - before]
+
+
 def read_raw(database: Database, content: int) -> bytes:
     """Return a whole message."""
     ((size, header, rest),) = database.query(

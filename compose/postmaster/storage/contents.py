@@ -17,8 +17,15 @@ from postmaster.message.outline import (
     load_heading,
     load_outline,
 )
+from postmaster.message.preview import PREVIEW_BYTES, preview_parts, preview_text
 from postmaster.message.searchable import Searchable
-from postmaster.storage.attachments import cut, keep_attachments, read_raw, whole_body
+from postmaster.storage.attachments import (
+    cut,
+    keep_attachments,
+    read_beginning,
+    read_raw,
+    whole_body,
+)
 from postmaster.storage.database import Database
 from postmaster.storage.interface import Content
 from postmaster.storage.rows import BATCH, batches, marks, message_of
@@ -84,21 +91,29 @@ def read_contents(
     *,
     bodies: bool,
     outlines: bool,
+    previews: bool,
     budget: int,
 ) -> Sequence[Content]:
     """See `Mailbox.contents`."""
     found: list[Content] = []
     wanted = sorted(uids[:BATCH])
-    rows = database.each(_SELECT_CONTENT.format(marks(wanted)), (bodies, folder, *wanted))
+    values = (bodies or previews, folder, *wanted)
+    rows = database.each(_SELECT_CONTENT.format(marks(wanted)), values)
     with closing(rows):
         for row in rows:
             content, header, body, version, outline = row[6:]
             message = message_of(row[:7])
-            if body is not None:
-                body = whole_body(database, content, body, message.size - len(header))
-            part = _outline(database, content, version, outline) if outlines else None
-            found.append(Content(message, header, body, part))
-            budget -= len(header) + len(body or b"") + len(outline)
+            part = preview = None
+            if outlines or previews:
+                part = _outline(database, content, version, outline)
+            if previews and part is not None:
+                preview = _preview(database, content, part, len(header), body)
+                budget -= PREVIEW_BYTES // 8  # about what it takes, in time
+            whole = None
+            if bodies:
+                whole = whole_body(database, content, body, message.size - len(header))
+            found.append(Content(message, header, whole, part, preview))
+            budget -= len(header) + len(whole or b"") + len(outline)
             if budget <= 0:
                 break
     return found
@@ -127,6 +142,17 @@ def read_headings(
 def _computed_heading(database: Database, content: int) -> Heading:
     envelope = parse_message(read_raw(database, content)).envelope
     return heading_of(envelope or Envelope())
+
+
+def _preview(database: Database, content: int, outline: Part, split: int, rest: bytes) -> str:
+    """Return a message's preview; `split`: bytes of its header, `rest`: what its row has of it."""
+    for part in preview_parts(outline):
+        start = part.body - split
+        end = min(part.end - split, start + PREVIEW_BYTES)
+        text = preview_text(read_beginning(database, content, rest, start, end), part)
+        if text:
+            return text
+    return ""
 
 
 def drop_contents(database: Database, contents: Iterable[int]) -> None:

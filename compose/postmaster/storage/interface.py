@@ -146,6 +146,7 @@ class Content:
     header: bytes = field(repr=False)
     body: bytes | None = field(repr=False, default=None)
     outline: Part | None = field(repr=False, default=None)
+    preview: str | None = field(repr=False, default=None)  # empty where there is no text
 
     @property
     def raw(self) -> bytes:
@@ -311,7 +312,14 @@ class Mailbox(Protocol):
         """Return those of the messages that are still there, in order of UID."""
 
     def contents(
-        self, folder: int, uids: Sequence[int], *, bodies: bool, outlines: bool, budget: int
+        self,
+        folder: int,
+        uids: Sequence[int],
+        *,
+        bodies: bool,
+        outlines: bool,
+        previews: bool = False,
+        budget: int,
     ) -> Sequence[Content]:
         """Return contents from the start of `uids`, as many as fit `budget` bytes, at least one.
 

@@ -161,12 +161,25 @@ class Vault:
             return messages.find_messages(self._database, folder, uids)
 
     def contents(
-        self, folder: int, uids: Sequence[int], *, bodies: bool, outlines: bool, budget: int
+        self,
+        folder: int,
+        uids: Sequence[int],
+        *,
+        bodies: bool,
+        outlines: bool,
+        previews: bool = False,
+        budget: int,
     ) -> Sequence[Content]:
         """See `Mailbox.contents`."""
         with self._database.reading():
             return read_contents(
-                self._database, folder, uids, bodies=bodies, outlines=outlines, budget=budget
+                self._database,
+                folder,
+                uids,
+                bodies=bodies,
+                outlines=outlines,
+                previews=previews,
+                budget=budget,
             )
 
     def headings(

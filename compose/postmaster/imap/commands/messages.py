@@ -100,7 +100,7 @@ async def _tell(
 
 async def _memory_for(session: Session, view: View, request: FetchRequest, uids: list[int]) -> int:
     """Return the bytes that answering the next messages may take at once."""
-    if not request.needs_bodies:
+    if not request.needs_bodies and not request.needs_previews:
         return BUDGET
     folder = view.folder.id
     sizes = [m.size for m in await session.run(lambda box: box.messages(folder, uids))]
@@ -127,6 +127,7 @@ def _read(
         uids,
         bodies=request.needs_bodies,
         outlines=request.needs_outlines,
+        previews=request.needs_previews,
         budget=BUDGET,
     )
     return [content.message for content in contents], {c.message.uid: c for c in contents}
