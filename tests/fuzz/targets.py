@@ -17,6 +17,7 @@ from postmaster.imap.grammar import Parser
 from postmaster.imap.listing import Pattern
 from postmaster.imap.outcome import GoodbyeError, RefusedError, SyntaxFaultError
 from postmaster.imap.reader import CommandReader, ReadLimits
+from postmaster.imap.resync import parse_select_parameters
 from postmaster.imap.search import Numbers, SearchParser
 from postmaster.imap.sequence import parse_sequence_set
 from postmaster.imap.sort import parse_sort_keys
@@ -90,10 +91,11 @@ def command(data: bytes) -> None:
         lambda parser: parser.date_time(),
         lambda parser: parser.sequence_set(),
         lambda parser: parser.nstring(),
+        parse_select_parameters,
     )
     choice = data[0] if data else 0
     with suppress(SyntaxFaultError, RefusedError):
-        parsers[choice % len(parsers)](Parser(data[1:], utf8=choice >= 128))
+        parsers[choice % 128 % len(parsers)](Parser(data[1:], utf8=choice >= 128))
 
 
 def stream(data: bytes) -> None:

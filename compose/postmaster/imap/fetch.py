@@ -42,6 +42,7 @@ class FetchRequest:
 
     items: tuple[Item, ...]
     changed_since: int | None = None  # modseq; only what changed after it (RFC 7162 3.1.4.1)
+    vanished: bool = False  # and what is gone since (RFC 7162 3.2.6)
 
     @property
     def sections(self) -> tuple[Section | BinarySection, ...]:
@@ -99,15 +100,16 @@ def parse_fetch(parser: Parser, *, by_uid: bool) -> FetchRequest:
     else:
         macro = next((name for name in MACROS if _is_macro(parser, name)), None)
         items += [Attribute(name) for name in MACROS[macro]] if macro else [_item(parser)]
-    changed_since = None
+    changed_since, vanished = None, False
     if parser.accept(b" (CHANGEDSINCE "):
         changed_since = parser.number64()
+        vanished = by_uid and parser.accept(b" VANISHED")
         parser.expect(b")")
         items.append(Attribute("MODSEQ"))
     parser.end()
     if by_uid and Attribute("UID") not in items:
         items.insert(0, Attribute("UID"))
-    return FetchRequest(tuple(dict.fromkeys(items)), changed_since)
+    return FetchRequest(tuple(dict.fromkeys(items)), changed_since, vanished)
 
 
 def _is_macro(parser: Parser, name: str) -> bool:

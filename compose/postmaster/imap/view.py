@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
 from postmaster.imap import wire
-from postmaster.imap.sequence import SequenceSet
+from postmaster.imap.sequence import SequenceSet, format_sequence_set
 from postmaster.storage.interface import Changes, Folder, Message, Snapshot
 
 
@@ -24,6 +24,7 @@ class View:
         self.modseq = snapshot.modseq
         self.flags = set(snapshot.flags)  # that the client was told of
         self.condstore = False  # whether the client is told of modseqs (RFC 7162)
+        self.qresync = False  # whether it is told by UID of what vanishes
         self.highest_modseq = snapshot.highest_modseq  # of all that the client was told
         self.saved: Sequence[int] = ()  # UIDs, the result of a search (RFC 5182)
         self._uids = list(snapshot.uids)
@@ -131,6 +132,12 @@ class View:
         self._vanished |= {uid for uid in uids if self.number(uid) is not None}
 
     def _expunge(self) -> list[bytes]:
+        if self.qresync and self._vanished:
+            gone = format_sequence_set(sorted(self._vanished))
+            self._uids = [uid for uid in self._uids if uid not in self._vanished]
+            self._recent -= self._vanished
+            self._vanished = set()
+            return [b"* VANISHED " + gone.encode()]
         responses = []
         # From the end, so that the numbers still to come keep their meaning.
         for uid in sorted(self._vanished, reverse=True):

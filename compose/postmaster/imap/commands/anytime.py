@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from postmaster import __version__
 from postmaster.imap import wire
-from postmaster.imap.capability import CONDSTORE, ENABLEABLE, capability_text
+from postmaster.imap.capability import CONDSTORE, ENABLEABLE, QRESYNC, capability_text
 from postmaster.imap.grammar import Parser
 from postmaster.imap.outcome import SyntaxFaultError
 from postmaster.imap.registry import ANY, LOGGED_IN, Done, News, State, command
@@ -78,9 +78,11 @@ async def enable(session: Session, parser: Parser) -> Done:
     parser.end()
     new = [name for name in ENABLEABLE if name in wanted and name not in session.enabled]
     await session.send([" ".join(["* ENABLED", *new]).encode()])
-    if CONDSTORE in new:
+    if CONDSTORE in new or QRESYNC in new:  # the latter brings the former (RFC 7162 3.2.3)
         await session.enable_condstore()
     session.enabled.update(new)
+    if session.view is not None:
+        session.view.qresync = QRESYNC in session.enabled
     return Done("as far as known")
 
 

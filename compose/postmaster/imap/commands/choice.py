@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from postmaster.imap.grammar import Parser
 from postmaster.imap.outcome import SyntaxFaultError
 from postmaster.imap.registry import Done
+from postmaster.imap.sequence import SequenceSet
 from postmaster.imap.view import View
 from postmaster.storage.interface import Message
 
@@ -18,7 +19,11 @@ BATCH = 500  # messages looked at in one go, so that other sessions of the perso
 def chosen_messages(view: View, parser: Parser, *, by_uid: bool) -> list[int]:
     """Read a space and a sequence set; return the UIDs that it means."""
     parser.space()
-    chosen = parser.sequence_set()
+    return select_messages(view, parser.sequence_set(), by_uid=by_uid)
+
+
+def select_messages(view: View, chosen: SequenceSet, *, by_uid: bool) -> list[int]:
+    """Return the UIDs that a sequence set means."""
     try:
         return view.select(chosen, by_uid=by_uid)
     except ValueError as error:

@@ -44,9 +44,7 @@ async def uid_move(session: Session, parser: Parser) -> Done:
 async def expunge(session: Session, parser: Parser) -> Done:
     """Remove what is flagged \\Deleted; the news that follow tell which."""
     parser.end()
-    folder = session.writable.folder.id
-    await session.run(lambda box: box.expunge(folder, None))
-    return Done("expunged")
+    return await _expunge(session, None)
 
 
 @command("UID EXPUNGE", State.SELECTED)
@@ -54,9 +52,14 @@ async def uid_expunge(session: Session, parser: Parser) -> Done:
     """Remove what is flagged \\Deleted and has one of the UIDs."""
     uids = chosen_messages(session.writable, parser, by_uid=True)
     parser.end()
-    folder = session.writable.folder.id
-    await session.run(lambda box: box.expunge(folder, uids))
-    return Done("expunged")
+    return await _expunge(session, uids)
+
+
+async def _expunge(session: Session, uids: Sequence[int] | None) -> Done:
+    view = session.writable
+    folder = view.folder.id
+    gone = await session.run(lambda box: box.expunge(folder, uids))
+    return await _removed(session, "expunged", gone)
 
 
 async def _copy(session: Session, parser: Parser, *, by_uid: bool) -> Done:
@@ -86,7 +89,16 @@ async def _move(session: Session, parser: Parser, *, by_uid: bool) -> Done:
     session.teach(view.folder, into, moved.target)
     # RFC 6851 4.3: the UIDs come before the EXPUNGE responses, which are the news that follow.
     await session.send([f"* OK [{_copyuid(moved)}] moved".encode()])
-    return Done("moved")
+    return await _removed(session, "moved", moved.source)
+
+
+async def _removed(session: Session, text: str, gone: Sequence[int]) -> Done:
+    """Finish a command that has removed messages (RFC 7162 3.2.7)."""
+    view = session.selected
+    if not gone or not view.qresync:
+        return Done(text)
+    await session.tell_news(expunge=True)
+    return Done(text, f"HIGHESTMODSEQ {view.highest_modseq}")
 
 
 def _nothing(text: str, uids: Sequence[int], *, by_uid: bool) -> Done:

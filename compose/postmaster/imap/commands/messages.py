@@ -8,9 +8,9 @@ from functools import partial
 from postmaster.imap.commands.choice import (
     BATCH,
     BUDGET,
-    chosen_messages,
     covered,
     finish,
+    select_messages,
 )
 from postmaster.imap.commands.storing import FlagEdit, change_flags
 from postmaster.imap.fetch import (
@@ -21,10 +21,13 @@ from postmaster.imap.fetch import (
     parse_fetch,
 )
 from postmaster.imap.grammar import Parser
+from postmaster.imap.outcome import SyntaxFaultError
 from postmaster.imap.registry import Done, News, State, command
+from postmaster.imap.resync import vanished_earlier
 from postmaster.imap.session import Session
 from postmaster.imap.view import View
 from postmaster.storage.interface import (
+    Changes,
     Content,
     FlagChange,
     Mailbox,
@@ -49,13 +52,21 @@ async def uid_fetch(session: Session, parser: Parser) -> Done:
 
 async def _fetch(session: Session, parser: Parser, *, by_uid: bool) -> Done:
     view = session.selected
-    uids = chosen_messages(view, parser, by_uid=by_uid)
+    parser.space()
+    chosen = parser.sequence_set()
+    uids = select_messages(view, chosen, by_uid=by_uid)
     parser.space()
     request = parse_fetch(parser, by_uid=by_uid)
+    if request.vanished and not view.qresync:
+        raise SyntaxFaultError("enable QRESYNC first")
     if request.tells_modseqs:
         await session.enable_condstore()
     if request.changed_since is not None:
-        uids = await _changed_since(session, view, uids, request.changed_since)
+        changes = await _changes_since(session, view, request.changed_since)
+        if request.vanished:
+            await session.send(vanished_earlier(view, changes, chosen))
+        changed = {message.uid for message in changes.changed}
+        uids = [uid for uid in uids if uid in changed]
     mark = request.marks_seen and not view.read_only
     found = 0
     rest = uids
@@ -107,12 +118,9 @@ async def _memory_for(session: Session, view: View, request: FetchRequest, uids:
     return COPIES_OF_A_BODY * min(sum(sizes), BUDGET + max(sizes, default=0))
 
 
-async def _changed_since(session: Session, view: View, uids: list[int], since: int) -> list[int]:
-    """Return those of the messages that changed after a modseq."""
+async def _changes_since(session: Session, view: View, since: int) -> Changes:
     folder = view.folder.id
-    changes = await session.run(lambda box: box.changes(folder, since, claim_recent=False))
-    changed = {message.uid for message in changes.changed}
-    return [uid for uid in uids if uid in changed]
+    return await session.run(lambda box: box.changes(folder, since, claim_recent=False))
 
 
 def _read(

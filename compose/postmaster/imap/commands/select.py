@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from postmaster.imap import wire
-from postmaster.imap.capability import CONDSTORE
+from postmaster.imap.capability import CONDSTORE, QRESYNC
 from postmaster.imap.grammar import SYSTEM_FLAGS, Parser
+from postmaster.imap.outcome import SyntaxFaultError
 from postmaster.imap.registry import LOGGED_IN, Done, News, State, command
+from postmaster.imap.resync import Resync, parse_select_parameters, resync_responses
 from postmaster.imap.session import Session
 from postmaster.imap.view import View
+from postmaster.storage.interface import Changes, Mailbox, Snapshot
 
 
 @command("SELECT", LOGGED_IN, News.NONE)
@@ -45,15 +48,27 @@ async def unselect(session: Session, parser: Parser) -> Done:
 async def _open(session: Session, parser: Parser, *, read_only: bool) -> Done:
     parser.space()
     name = parser.mailbox()
-    condstore = parser.accept(b" (CONDSTORE)")  # RFC 7162 3.1.8
+    parameters = parse_select_parameters(parser)
     parser.end()
-    if condstore:
+    resync = parameters.resync
+    if resync is not None and QRESYNC not in session.enabled:
+        raise SyntaxFaultError("enable QRESYNC first")
+    if parameters.condstore:
         session.enabled.add(CONDSTORE)
+    if session.view is not None:
+        await session.send([b"* OK [CLOSED] left"])  # RFC 7162 3.2.11
     session.view = None  # also when the new folder cannot be opened (RFC 3501 6.3.1)
-    snapshot = await session.run(lambda box: box.snapshot(name, claim_recent=not read_only))
+
+    def look(box: Mailbox) -> tuple[Snapshot, Changes | None]:
+        # On the mailbox's thread nothing comes between these.
+        snapshot = box.snapshot(name, claim_recent=not read_only)
+        return snapshot, _missed(box, snapshot, resync)
+
+    snapshot, missed = await session.run(look)
     view = View(snapshot, read_only=read_only)
     view.flags |= set(SYSTEM_FLAGS)
     view.condstore = CONDSTORE in session.enabled
+    view.qresync = QRESYNC in session.enabled
     permanent = b"()" if read_only else wire.flags({*view.flags, "\\*"})
     responses = [
         b"* FLAGS " + wire.flags(view.flags),
@@ -68,6 +83,15 @@ async def _open(session: Session, parser: Parser, *, read_only: bool) -> Done:
     if snapshot.first_unseen is not None:
         number = view.number(snapshot.first_unseen)
         responses.append(b"* OK [UNSEEN %d] first" % (number or 0))
+    if resync is not None and missed is not None:
+        responses += resync_responses(view, resync, missed)
     await session.send(responses)
     session.view = view
     return Done("open", "READ-ONLY" if read_only else "READ-WRITE")
+
+
+def _missed(box: Mailbox, snapshot: Snapshot, resync: Resync | None) -> Changes | None:
+    """Return what happened since a client last knew of it, None when it knows another folder."""
+    if resync is None or resync.uidvalidity != snapshot.folder.uidvalidity:
+        return None
+    return box.changes(snapshot.folder.id, resync.modseq, claim_recent=False)
