@@ -5,8 +5,8 @@ from __future__ import annotations
 import calendar
 import re
 import unicodedata
-from dataclasses import dataclass
 from email.utils import parsedate_tz
+from typing import NamedTuple
 
 from postmaster.message.address import Address
 from postmaster.message.header import decode_text
@@ -23,13 +23,12 @@ _SPACE = re.compile(r"\s+")
 _TRAILER = re.compile(r"(?:\(fwd\)|\s)+\Z", re.IGNORECASE)
 _BLOB = re.compile(r"\[[^\[\]]*\]\s*")
 _LEADER = re.compile(r"(?:\[[^\[\]]*\]\s*)*(?:re|fwd?)\s*(?:\[[^\[\]]*\]\s*)?:\s*", re.IGNORECASE)
-_REFERENCES = re.compile(rb"^references[ \t]*:((?:.*\n[ \t])*.*)", re.IGNORECASE | re.MULTILINE)
+_REFERENCES = re.compile(rb"\nreferences[ \t]*:((?:.*\n[ \t])*.*)", re.IGNORECASE)
 _MESSAGE_ID = re.compile(rb'<(?:"((?:[^"\\]|\\.)*)"|([^<>@"\s]+))@([^<>\s]+)>')
 _ESCAPE = re.compile(rb"\\(.)")
 
 
-@dataclass(frozen=True)
-class Heading:
+class Heading(NamedTuple):
     """The fields of a header by which messages are ordered, as they stand there, cut to bounds."""
 
     date: bytes | None = None
@@ -42,8 +41,8 @@ class Heading:
     references: bytes | None = None
 
 
-def heading_of(envelope: Envelope) -> Heading:
-    """Return the heading of a message, without its references."""
+def heading_of(envelope: Envelope, references: bytes | None) -> Heading:
+    """Return the heading of a message."""
     return Heading(
         date=envelope.date,
         subject=envelope.subject,
@@ -52,13 +51,20 @@ def heading_of(envelope: Envelope) -> Heading:
         cc=next(iter(envelope.cc), None),
         in_reply_to=envelope.in_reply_to,
         message_id=envelope.message_id,
+        references=references,
     )
 
 
 def find_references(header: bytes) -> bytes | None:
     """Return the value of the References field, or the end of it."""
-    match = _REFERENCES.search(header)
-    return match.group(1)[-MAX_REFERENCES:] if match else None
+    header = b"\n" + header
+    lower = header.lower()  # looking for it so is faster than by the expression
+    at = lower.find(b"\nreferences")
+    while at >= 0:
+        if match := _REFERENCES.match(header, at):
+            return match.group(1)[-MAX_REFERENCES:]
+        at = lower.find(b"\nreferences", at + 1)
+    return None
 
 
 def collation(text: str) -> str:

@@ -44,29 +44,31 @@ def load_outline(text: str) -> Part:
     return _part(json.loads(text))
 
 
-def load_heading(text: str) -> Heading:
+def load_heading(text: str, references: bytes | None) -> Heading:
     """Return the heading of the JSON list of what is at HEADING_PATHS; null where nothing is."""
     date, subject, from_, to, cc, in_reply_to, message_id = json.loads(text)
     return Heading(
-        date=_field(date, MAX_FIELD),
-        subject=_field(subject, MAX_FIELD),
-        from_=_first(from_),
-        to=_first(to),
-        cc=_first(cc),
-        in_reply_to=_field(in_reply_to, MAX_REFERENCES),
-        message_id=_field(message_id, MAX_FIELD),
+        _field(date, MAX_FIELD),
+        _field(subject, MAX_FIELD),
+        _first(from_),
+        _first(to),
+        _first(cc),
+        _field(in_reply_to, MAX_REFERENCES),
+        _field(message_id, MAX_FIELD),
+        references,
     )
 
 
 def _field(value: str | None, most: int) -> bytes | None:
-    return None if value is None else _bytes(value[:most])
+    return None if value is None else value[:most].encode("latin-1")
 
 
 def _first(entry: list[str | None] | None) -> Address | None:
     if entry is None:
         return None
-    name, mailbox, host = (_field(item, MAX_FIELD) for item in entry[:3])
-    return Address(name, mailbox, host)
+    return Address(
+        _field(entry[0], MAX_FIELD), _field(entry[1], MAX_FIELD), _field(entry[2], MAX_FIELD)
+    )
 
 
 def _plain(value: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from postmaster.message.header import header_length
 from postmaster.message.mime import Envelope, Part, parse_message
@@ -129,19 +129,17 @@ def read_headings(
         rows = database.each(statement, (*HEADING_PATHS, references, folder, *batch))
         with closing(rows):
             for uid, content, version, fields, header in rows:
+                values = None if header is None else find_references(header)
                 if version in READABLE_VERSIONS:
-                    heading = load_heading(fields)
+                    found[uid] = load_heading(fields, values)
                 else:
-                    heading = _computed_heading(database, content)
-                if header is not None:
-                    heading = replace(heading, references=find_references(header))
-                found[uid] = heading
+                    found[uid] = _computed_heading(database, content, values)
     return found
 
 
-def _computed_heading(database: Database, content: int) -> Heading:
+def _computed_heading(database: Database, content: int, references: bytes | None) -> Heading:
     envelope = parse_message(read_raw(database, content)).envelope
-    return heading_of(envelope or Envelope())
+    return heading_of(envelope or Envelope(), references)
 
 
 def _preview(database: Database, content: int, outline: Part, split: int, rest: bytes) -> str:

@@ -26,7 +26,7 @@ from postmaster.storage.interface import Mailbox, Message
 T = TypeVar("T")
 
 ROW_BYTES = 512  # that one message takes while messages are sorted
-ENTRY_BYTES = 2048  # the same for threads
+ENTRY_BYTES = 1024  # the same for threads
 NO_HEADING = Heading()
 
 Make = Callable[[Message, Heading], T]
