@@ -100,16 +100,35 @@ def parse_fetch(parser: Parser, *, by_uid: bool) -> FetchRequest:
     else:
         macro = next((name for name in MACROS if _is_macro(parser, name)), None)
         items += [Attribute(name) for name in MACROS[macro]] if macro else [_item(parser)]
-    changed_since, vanished = None, False
-    if parser.accept(b" (CHANGEDSINCE "):
-        changed_since = parser.number64()
-        vanished = by_uid and parser.accept(b" VANISHED")
-        parser.expect(b")")
-        items.append(Attribute("MODSEQ"))
+    changed_since, vanished = _modifiers(parser, by_uid=by_uid)
     parser.end()
+    if changed_since is not None:
+        items.append(Attribute("MODSEQ"))
     if by_uid and Attribute("UID") not in items:
         items.insert(0, Attribute("UID"))
     return FetchRequest(tuple(dict.fromkeys(items)), changed_since, vanished)
+
+
+def _modifiers(parser: Parser, *, by_uid: bool) -> tuple[int | None, bool]:
+    """Read ` (CHANGEDSINCE 5 VANISHED)`, in any order, or nothing."""
+    changed_since, vanished = None, False
+    if not parser.accept(b" ("):
+        return None, False
+    while True:
+        name = parser.keyword()
+        if name == "CHANGEDSINCE" and changed_since is None:
+            parser.space()
+            changed_since = parser.number64()
+        elif name == "VANISHED" and by_uid and not vanished:
+            vanished = True
+        else:
+            raise SyntaxFaultError(f"{name} is not possible here")
+        if parser.accept(b")"):
+            break
+        parser.space()
+    if changed_since is None:
+        raise SyntaxFaultError("VANISHED needs CHANGEDSINCE")
+    return changed_since, vanished
 
 
 def _is_macro(parser: Parser, name: str) -> bool:

@@ -43,7 +43,10 @@ def test_what_is_advertised_has_its_commands(imap: RawImap) -> None:
     (line,) = imap.ok("CAPABILITY")
     wanted = {*CAPABILITIES, "APPENDLIMIT=262144"}
     assert {word.decode() for word in line.split()[2:]} == wanted
-    for name in ("GETQUOTA", "GETQUOTAROOT", "MOVE", "UID MOVE", "UNSELECT", "ENABLE", "IDLE"):
+    for name in (
+        *("GETQUOTA", "GETQUOTAROOT", "MOVE", "UID MOVE", "UNSELECT", "ENABLE", "IDLE"),
+        *("SORT", "UID SORT", "THREAD", "UID THREAD", "COMPRESS"),
+    ):
         assert find(name) is not None
 
 

@@ -127,12 +127,14 @@ def test_fetch_tells_what_vanished(inbox: RawImap) -> None:
     assert [line.split()[1] for line in lines[1:]] == [b"1"]
     inbox.ok(r"STORE 1:* +FLAGS.SILENT (\Deleted)")
     inbox.ok("EXPUNGE")
-    assert inbox.ok("UID FETCH 1:* FLAGS (CHANGEDSINCE 1 VANISHED)") == [
+    assert inbox.ok("UID FETCH 1:* FLAGS (VANISHED CHANGEDSINCE 1)") == [
         b"* VANISHED (EARLIER) 1:5"
     ]
     for wrong in (
         "FETCH 1 FLAGS (CHANGEDSINCE 1 VANISHED)",
         "UID FETCH 1 FLAGS (VANISHED)",
+        "UID FETCH 1 FLAGS (CHANGEDSINCE 1 CHANGEDSINCE 1)",
+        "UID FETCH 1 FLAGS (VANISHED CHANGEDSINCE 1 VANISHED)",
         "UID FETCH 1 FLAGS (CHANGEDSINCE 1 NOSUCH)",
     ):
         assert inbox.command(wrong)[0].startswith(b"BAD")
