@@ -163,7 +163,6 @@ class _Gathering:
     def __init__(self, linking: _Linking) -> None:
         self._entries = linking.entries
         self._children: list[list[int]] = [[] for _ in linking.entries]
-        self._sent = [entry.sent if entry else 0 for entry in linking.entries]
         roots: list[int] = []
         for node, parent in enumerate(linking.parents):
             (roots if parent == NONE else self._children[parent]).append(node)
