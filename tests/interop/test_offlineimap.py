@@ -1,6 +1,8 @@
-"""offlineimap3: a mailbox both ways."""
+"""offlineimap3: a mailbox both ways, also over a compressed connection."""
 
 from __future__ import annotations
+
+import pytest
 
 from tests.interop.conftest import Home
 from tests.interop.maildir import flags, messages, with_flags
@@ -8,7 +10,10 @@ from tests.interop.messages import Letter
 from tests.unit.postmaster.harness import RawImap
 
 
-def test_a_mailbox_both_ways(home: Home, few: list[Letter], server: RawImap) -> None:
+@pytest.mark.parametrize("compression", ["no", "yes"])
+def test_a_mailbox_both_ways(
+    home: Home, few: list[Letter], server: RawImap, compression: str
+) -> None:
     local = home.folder / "mail"
     config = home.write(
         "offlineimaprc",
@@ -29,6 +34,7 @@ remoteport = {home.ports["imap"]}
 remoteuser = {home.person}
 remotepassfile = {home.password_file}
 ssl = yes
+usecompression = {compression}
 sslcacertfile = {home.certificate}
 """,
     )
