@@ -6,8 +6,15 @@ import random
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.lanes import Lanes, longest_first
+
+# Property tests measure nothing: the machine may be busy.
+settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
+)
+settings.load_profile("unhurried")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -7,7 +7,6 @@ import string
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from firstboot.base.errors import SettingsError
@@ -390,13 +389,11 @@ def test_a_made_hash_is_accepted() -> None:
     assert hash_problem(hash_password("correct horse")) is None
 
 
-@hypothesis_settings(deadline=None)
 @given(st.text(max_size=300))
 def test_any_text_is_settings_or_a_settings_error(text: str) -> None:
     _parse(text)
 
 
-@hypothesis_settings(deadline=None)
 @given(st.data())
 def test_any_damage_is_settings_or_a_settings_error(data: st.DataObject) -> None:
     """Cut a piece out of good settings, and put something else there."""

@@ -30,8 +30,8 @@ from tests.unit.postmaster.fakeredis import FakeRedis
 
 T = TypeVar("T")
 
-# A property test measures nothing: the machine may be busy. `--hypothesis-seed` repeats a run.
-bounded = settings(deadline=None, max_examples=60, database=None)
+# `--hypothesis-seed` repeats a run.
+bounded = settings(max_examples=60)
 
 ADA, BOB = "ada@example.com", "bob@example.com"
 PASSWORD = "correct horse battery staple"
