@@ -28,8 +28,8 @@ def choose_ports(names: Iterable[str], known: Mapping[str, int]) -> dict[str, in
     return {name: known[name] if name in known else free[name] for name in wanted}
 
 
-def free_ports(count: int, *, taken: Collection[int] = ()) -> list[int]:
-    """Different ports that are free now, and that no connection takes by chance later.
+def free_ports(count: int, *, taken: Collection[int] = (), address: str = LOOPBACK) -> list[int]:
+    """Different ports that are free now, by TCP and UDP, and that no connection takes by chance later.
 
     A port of the kernel's range may be somebody's by the time that a server wants it, or wants it
     again after a restart: each connection of this host has one. Raises EngineError without any.
@@ -42,10 +42,12 @@ def free_ports(count: int, *, taken: Collection[int] = ()) -> list[int]:
     # Held until all are chosen, so that none is there twice.
     with contextlib.ExitStack() as held:
         while len(chosen) < count and candidates:
-            with contextlib.suppress(OSError):
-                listener = held.enter_context(socket.create_server((LOOPBACK, candidates.pop())))
+            with contextlib.suppress(OSError), contextlib.ExitStack() as both:
+                listener = both.enter_context(socket.create_server((address, candidates.pop())))
                 port = int(listener.getsockname()[1])
+                both.enter_context(socket.socket(type=socket.SOCK_DGRAM)).bind((address, port))
+                held.enter_context(both.pop_all())
                 chosen += [] if port in taken else [port]
     if len(chosen) < count:
-        raise EngineError(f"{LOOPBACK} has no {count} ports that are free")
+        raise EngineError(f"{address} has no {count} ports that are free")
     return chosen

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import socketserver
 import struct
 import threading
@@ -23,6 +22,7 @@ import dns.zone
 
 from firstboot.system.authority import Authorities
 from firstboot.system.dnsclient import Server
+from tests.unit.firstboot.ports import free_port
 
 Mood = Literal[
     "honest", "silent", "servfail", "refused", "garbage", "lame", "other question", "cut"
@@ -164,7 +164,7 @@ class Internet:
     second: NameServer
     resolver: NameServer
     # Seconds that somebody waits for an answer; tests with silent servers have less.
-    patience: float = 2.0
+    patience: float = 30.0
 
     def authorities(self) -> Authorities:
         roots = (Server(ROOT, "a.root", self.root.port),)
@@ -196,7 +196,7 @@ def _same_port(*addresses: str) -> Iterator[list[NameServer]]:
     for last in (*(False,) * 20, True):
         stack = contextlib.ExitStack()
         try:
-            port = closed_port(addresses[0])
+            port = free_port(addresses[0])
             servers = [stack.enter_context(_name_server(address, port)) for address in addresses]
         except OSError:
             # Somebody has it at another of the addresses, or for TCP.
@@ -249,13 +249,6 @@ class _Tcp(_Server, socketserver.ThreadingTCPServer):
             answer = self.server.name_server.respond(self.rfile.read(length), tcp=True)
             if answer is not None:
                 self.wfile.write(struct.pack("!H", len(answer)) + answer)
-
-
-def closed_port(address: str) -> int:
-    """A port where nobody listens."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind((address, 0))
-        return int(probe.getsockname()[1])
 
 
 def _origin(zone: dns.zone.Zone) -> dns.name.Name:

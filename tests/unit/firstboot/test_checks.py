@@ -29,6 +29,7 @@ from firstboot.system.probe import port_problem
 from firstboot.system.sockets import Listener
 from tests.unit.firstboot.conftest import FakePrograms
 from tests.unit.firstboot.mailserver import TRACE, MailServer, mail_server
+from tests.unit.firstboot.ports import free_port
 from tests.unit.firstboot.samples import RELEASE, SERVICES, SETTINGS, digest, show_certificate
 
 HOSTNAME = "mail.example.com"
@@ -196,9 +197,7 @@ def test_a_web_server_answers_and_does_not_greet(machine: Machine) -> None:
 
 
 def test_port_that_is_closed(machine: Machine, server: MailServer) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        number = listener.getsockname()[1]
-    port = Port("smtp", 25, number, "starttls")
+    port = Port("smtp", 25, free_port(), "starttls")
     assert port_problem(port, HOSTNAME, machine.paths.certificate) == "Connection refused"
 
 
@@ -245,7 +244,6 @@ def test_containers_of_the_slot(machine: Machine, engine: FakeEngine) -> None:
 def test_ports_check(machine: Machine, server: MailServer) -> None:
     assert mail.check_ports(machine).state == "pass"
     server.sockets[0].shutdown(socket.SHUT_RDWR)
-    server.sockets[0].close()
     result = mail.check_ports(machine)
     assert result.state == "fail"
     assert "(submission): Connection refused" in result.measured

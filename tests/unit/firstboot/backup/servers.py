@@ -14,12 +14,9 @@ from typing import Any
 import boto3
 
 from firstboot.base.waiting import wait_for
+from tests.unit.firstboot.ports import free_port
 
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+SECONDS = 300.0  # what they are made of is read from disk first
 
 
 @contextmanager
@@ -37,7 +34,7 @@ def server(
                 return probe.connect_ex(("127.0.0.1", port)) == 0
 
         try:
-            wait_for(answers, what=f"{argv[0]} on port {port}", timeout=60)
+            wait_for(answers, what=f"{argv[0]} on port {port}", timeout=SECONDS)
             yield
         finally:
             process.terminate()

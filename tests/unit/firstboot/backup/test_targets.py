@@ -14,7 +14,8 @@ from firstboot.base.run import run
 from firstboot.base.sections import BackupTarget
 from firstboot.system.resticerrors import BackupError
 from tests.unit.firstboot.backup.appliance import Appliance
-from tests.unit.firstboot.backup.servers import free_port, server
+from tests.unit.firstboot.backup.servers import server
+from tests.unit.firstboot.ports import free_port
 
 
 def make_key(path: Path) -> str:

@@ -15,7 +15,8 @@ from firstboot.system.links import Link, read_links
 from firstboot.system.resolved import upstream_servers
 from tests.unit.firstboot.checks.greeter import greeter
 from tests.unit.firstboot.conftest import FakePrograms
-from tests.unit.firstboot.dnsserver import Internet, Mood, closed_port
+from tests.unit.firstboot.dnsserver import Internet, Mood
+from tests.unit.firstboot.ports import free_port
 
 Make = Callable[..., Bare]
 
@@ -179,7 +180,7 @@ def test_no_resolver(bare: Make) -> None:
 
 def test_somebody_answers_for_nobody(bare: Make) -> None:
     with greeter(b"HTTP/1.1 302 Found\r\n") as port:
-        around = {"nobody": "127.0.0.1", "http": port, "smtp": closed_port("127.0.0.1")}
+        around = {"nobody": "127.0.0.1", "http": port, "smtp": free_port("127.0.0.1")}
         result = network.check_interception(bare(**around))
     assert result.state == "warn"
     assert result.measured == "somebody answers for 127.0.0.1 (web), which nobody has"

@@ -17,8 +17,8 @@ from firstboot.checks.machine import Bare, Machine
 from firstboot.checks.result import Result
 from firstboot.checks.targets import MailTarget
 from tests.unit.firstboot.checks.greeter import greeter
-from tests.unit.firstboot.dnsserver import closed_port
 from tests.unit.firstboot.mailserver import MailServer, mail_server
+from tests.unit.firstboot.ports import free_port
 
 Make = Callable[..., Bare]
 SetUp = Callable[..., Machine]
@@ -40,7 +40,7 @@ def test_one_target_that_is_down_tells_nothing(bare: Make) -> None:
 
 
 def test_port_25_is_closed(bare: Make) -> None:
-    port = closed_port("127.0.0.1")
+    port = free_port("127.0.0.1")
     result = sending.check_port_25_out(bare(smtp=port, mail_targets=TARGETS[:1]))
     assert (result.state, result.measured) == ("fail", "127.0.0.1: Connection refused")
     assert "provider" in result.what_to_do
@@ -149,6 +149,6 @@ def test_a_relay_that_does_not_encrypt(set_up: SetUp, relay: MailServer, keys: P
 
 
 def test_a_relay_that_is_not_there(set_up: SetUp, relay: MailServer, keys: Path) -> None:
-    result = check(set_up, closed_port("127.0.0.1"), keys)
+    result = check(set_up, free_port("127.0.0.1"), keys)
     assert result.state == "fail"
     assert "Connection refused" in result.measured

@@ -10,7 +10,7 @@ from pathlib import Path
 from firstboot.system.dnsclient import Server, ask
 from firstboot.system.dnsupdate import TsigKey
 from tests.nameserver import name_server
-from tests.unit.firstboot.dnsserver import closed_port
+from tests.unit.firstboot.ports import free_port
 
 ADDRESS = "127.0.0.1"
 KEY = TsigKey("mailstead", "hmac-sha256", "c2VjcmV0IG9mIHRoaXJ0eS10d28gYnl0ZXMgb2YgdGVzdA==")
@@ -49,6 +49,6 @@ def knot(folder: Path, zone: str) -> Iterator[Knot]:
     soa = "@ 60 SOA ns1.example.net. hostmaster.example.com. 1 60 60 60 60\n"
     (folder / "example.com.zone").write_text(soa + zone)
     # Another is taken when somebody has the first one by now.
-    ports = (closed_port(ADDRESS) for _ in range(5))
+    ports = (free_port(ADDRESS) for _ in range(5))
     with name_server(folder, ZONES.format(folder=folder, key=KEY), ports=ports) as port:
         yield Knot(Server(ADDRESS, "", port))

@@ -20,7 +20,7 @@ from firstboot.system.dnsclient import NoAnswerError, Server
 from firstboot.system.dnsupdate import SetChange, TsigKey, UpdateError, send_update
 from tests.unit.firstboot.dns.knot import KEY, Knot, knot
 from tests.unit.firstboot.dns.samples import records, settings
-from tests.unit.firstboot.dnsserver import closed_port
+from tests.unit.firstboot.ports import free_port
 from tests.unit.firstboot.samples import SETTINGS
 
 ZONE = """\
@@ -144,7 +144,7 @@ def test_zone_that_the_server_has_not_got(server: Knot) -> None:
 
 
 def test_nobody_listens() -> None:
-    server = Server("127.0.0.1", "", closed_port("127.0.0.1"))
+    server = Server("127.0.0.1", "", free_port("127.0.0.1"))
     change = SetChange("example.com", "MX", (), ("5 mx.example.net.",), 60)
     with pytest.raises(UpdateError, match=r"could not be asked: .*refused"):
         send_update(server, "example.com", KEY, [change])
