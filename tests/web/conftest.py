@@ -46,6 +46,9 @@ def album() -> Path:
 def browser(album: Path, request: pytest.FixtureRequest) -> Iterator[Browser]:
     """A browser with a fresh profile; its width in CSS pixels is the parameter."""
     width = int(getattr(request, "param", 1280))
+    if "site" in request.fixturenames:
+        # It goes on serving until the browser has ended, whose pages look again by themselves.
+        request.getfixturevalue("site")
     with open_browser(album, width) as opened:
         yield opened
         if request.node.stash.get(FAILED, False):

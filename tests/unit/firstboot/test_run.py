@@ -4,14 +4,31 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from firstboot.base.errors import CommandError
 from firstboot.base.run import run, run_lines
 from firstboot.base.waiting import wait_for
+
+SECONDS = 60.0  # for what happens at once
+
+
+def before_waiting(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Do something when `run` has started a program and begins to wait for it, the first time."""
+    real, left = subprocess.Popen.communicate, [act]
+
+    def communicate(self: Any, *arguments: Any, **options: Any) -> Any:
+        while left:
+            left.pop()()
+        return real(self, *arguments, **options)
+
+    monkeypatch.setattr(subprocess.Popen, "communicate", communicate)
 
 
 def test_returns_output_of_both_kinds() -> None:
@@ -77,9 +94,12 @@ def test_program_without_permission(tmp_path: Path) -> None:
         run([program])
 
 
-def test_timeout_kills_everything_the_program_started(tmp_path: Path) -> None:
-    pid_file = tmp_path / "pid"
-    script = f"sleep 60 & echo $! > {pid_file}; echo started; wait"
+def test_timeout_kills_everything_the_program_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pid_file, begun = tmp_path / "pid", tmp_path / "begun"
+    script = f"sleep 600 & echo $! > {pid_file}; echo started; touch {begun}; wait"
+    before_waiting(monkeypatch, lambda: wait_for(begun.exists, what="its start", timeout=SECONDS))
     with pytest.raises(CommandError, match=r"did not finish within 0\.5 s\n  started"):
         run(["sh", "-c", script], timeout=0.5)
     child = int(pid_file.read_text())
@@ -88,7 +108,7 @@ def test_timeout_kills_everything_the_program_started(tmp_path: Path) -> None:
         status = Path(f"/proc/{child}/stat")
         return not status.exists() or status.read_text().rpartition(")")[2].split()[0] == "Z"
 
-    assert wait_for(gone, what="end of the child", timeout=5)
+    assert wait_for(gone, what="end of the child", timeout=SECONDS)
 
 
 def test_without_capture_output_goes_through(capfd: pytest.CaptureFixture[str]) -> None:
@@ -107,11 +127,11 @@ def test_interruption_ends_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
         real(pid, number)
 
     monkeypatch.setattr(os, "killpg", killpg)
+    before_waiting(monkeypatch, lambda: signal.setitimer(signal.ITIMER_REAL, 0.1))
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.2)
         with pytest.raises(KeyboardInterrupt):
-            run(["sleep", "60"])
+            run(["sleep", "600"])
     finally:
         signal.signal(signal.SIGALRM, before)
     assert killed == [signal.SIGKILL]
@@ -131,8 +151,8 @@ def test_who_has_heard_enough_ends_the_program() -> None:
 
     started = time.monotonic()
     with pytest.raises(ValueError, match="first"):
-        run_lines(["sh", "-c", "echo first; sleep 60; echo second"], heed)
-    assert time.monotonic() - started < 30
+        run_lines(["sh", "-c", "echo first; exec sleep 600"], heed)
+    assert time.monotonic() - started < 300
 
 
 def test_much_that_is_said_aside_stops_nobody() -> None:
@@ -149,7 +169,7 @@ def test_who_hears_enough_complaints_ends_the_program() -> None:
         if line == "worse":
             raise LookupError(line)
 
-    script = "echo bad >&2; echo worse >&2; echo worst >&2; exec sleep 60"
+    script = "echo bad >&2; echo worse >&2; echo worst >&2; exec sleep 600"
     with pytest.raises(LookupError, match="worse"):
         run_lines(["sh", "-c", script], lambda _line: None, complaint=complaint)
     assert heard == ["bad", "worse"]

@@ -81,13 +81,18 @@ def state(stack: Stack, address: str = ADA) -> Mapping[str, Any]:
 def first_login(stack: Stack, address: str = ADA) -> int:
     """Log in, and wait until the key is under the password."""
     found = count(stack, PASSWORD, address)
+    await_wrap(stack, address)
+    return found
+
+
+def await_wrap(stack: Stack, address: str = ADA) -> None:
+    """Wait until the key is under the password, which happens behind a first login."""
     wait_for(
         lambda: state(stack, address)["state"] == "locked by password",
         what="the wrap of the password",
-        timeout=10,
+        timeout=DEADLINE,
         interval=0.01,
     )
-    return found
 
 
 def test_the_first_login_locks_the_mail(stack: Stack) -> None:
@@ -201,7 +206,9 @@ def test_a_first_login_does_not_wait_for_the_wrap(
     assert refused(stack, "wrong one")
     assert state(stack)["state"] == "never logged in"
     may_go_on.set()
-    assert first_login(stack) == 1
+    # A login while the wrap is being made may find it undone, and have it made once more.
+    await_wrap(stack)
+    assert count(stack, PASSWORD) == 1
     assert calls == [ADA]
 
 
@@ -326,11 +333,11 @@ def test_a_reset_seals_the_mail_until_the_person_unlocks_it(stack: Stack, by: st
     secret = code if by == "recovery code" else PASSWORD
     assert person(stack, "unlock-old", ADA, lines=(secret,))["opened"] == 1
     assert state(stack)["sealed"] == 0
-    wait_for(lambda: count(stack, NEW) == 3, what="the old mail", timeout=10, interval=0.05)
+    wait_for(lambda: count(stack, NEW) == 3, what="the old mail", timeout=DEADLINE, interval=0.05)
     wait_for(
         lambda: len(list(stack.files.vaults.glob("*.vault"))) == 1,
         what="the old vault to go",
-        timeout=10,
+        timeout=DEADLINE,
         interval=0.05,
     )
     assert "no sealed mail" in person(stack, "unlock-old", ADA, lines=(secret,))["error"]

@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -38,6 +37,7 @@ PASSWORD = "correct horse battery"
 PHC = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1).hash(PASSWORD)
 OTHER_PHC = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1).hash("another one, long")
 HERE = "192.0.2.7"
+SECONDS = 60.0  # for what happens at once
 
 
 class Clock:
@@ -51,26 +51,24 @@ class Clock:
 class Running:
     """A server for the user of this test, and a client of it."""
 
-    def __init__(
-        self, desk: Desk, path: Path, *, user: int, peer: int = -1, idle: float | None = None
-    ) -> None:
+    def __init__(self, desk: Desk, path: Path, *, user: int, peer: int = -1) -> None:
         self.path = path
         self.listener = listen(path, user)
-        server = Server(desk, user if peer < 0 else peer, idle)
+        server = Server(desk, user if peer < 0 else peer, idle=None)
         self.thread = threading.Thread(target=server.serve, args=(self.listener,), daemon=True)
         self.thread.start()
         self.token = ""
 
     def stop(self) -> None:
         self.listener.shutdown(socket.SHUT_RDWR)
-        self.thread.join(30)
+        self.thread.join(SECONDS)
         assert not self.thread.is_alive()
         self.listener.close()
 
     def raw(self, data: bytes) -> list[dict[str, Any]]:
         """Send bytes; every line that comes back."""
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(30)
+            connection.settimeout(SECONDS)
             connection.connect(str(self.path))
             try:
                 connection.sendall(data)
@@ -302,12 +300,28 @@ def test_no_one_else_may_ask(machine: Paths, engine: NotingEngine, tmp_path: Pat
     assert (answer["kind"], answer["error"]) == ("denied", "this socket is not for you")
 
 
-def served(verbs: dict[str, Callable[[Call, Any], dict[str, Any]]], tmp_path: Path) -> Running:
-    """A server with verbs of a test, which nobody has to sign in for."""
+Verbs = dict[str, Callable[[Call, Any], dict[str, Any]]]
+
+
+def desk_with(verbs: Verbs, tmp_path: Path) -> Desk:
+    """A desk with verbs of a test, which nobody has to sign in for."""
     table = {name: Verb(Arguments, run, open=True, single=True) for name, run in verbs.items()}
     paths = Paths.below(tmp_path)
-    desk = Desk(table, Sessions(paths), Tokens(paths), Refusals(refused=(PersonError,)))
-    return Running(desk, tmp_path / "s", user=os.getuid(), idle=0.2)
+    return Desk(table, Sessions(paths), Tokens(paths), Refusals(refused=(PersonError,)))
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[[Verbs], Running]]:
+    """Start a server with verbs of the test."""
+    started: list[Running] = []
+
+    def begin(verbs: Verbs) -> Running:
+        started.append(Running(desk_with(verbs, tmp_path), tmp_path / "s", user=os.getuid()))
+        return started[-1]
+
+    yield begin
+    for running in started:
+        running.stop()
 
 
 def failing(error: Exception) -> Callable[[Call, Any], dict[str, Any]]:
@@ -317,14 +331,13 @@ def failing(error: Exception) -> Callable[[Call, Any], dict[str, Any]]:
     return run
 
 
-def test_errors_keep_their_kind(tmp_path: Path) -> None:
-    running = served(
+def test_errors_keep_their_kind(serve: Callable[[Verbs], Running]) -> None:
+    running = serve(
         {
             "no": failing(PersonError("no", "so")),
             "down": failing(EngineError("down")),
             "defect": failing(RuntimeError("oops")),
-        },
-        tmp_path,
+        }
     )
     refused = {"ok": False, "kind": "refused", "error": "no", "hint": "so"}
     assert running.ask("no") == refused
@@ -332,28 +345,28 @@ def test_errors_keep_their_kind(tmp_path: Path) -> None:
     assert running.ask("defect")["kind"] == "failed"
 
 
-def test_progress_is_told_and_one_runs_at_a_time(tmp_path: Path) -> None:
+def test_progress_is_told_and_one_runs_at_a_time(serve: Callable[[Verbs], Running]) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
     def slow(call: Call, _arguments: Any) -> dict[str, Any]:
         call.progress("half of it")
         begun.set()
-        assert go_on.wait(30)
+        assert go_on.wait(SECONDS)
         return {"n": 1}
 
-    running = served({"slow": slow}, tmp_path)
+    running = serve({"slow": slow})
     lines: list[dict[str, Any]] = []
     line = b'{"version":1,"verb":"slow"}\n'
     first = threading.Thread(target=lambda: lines.extend(running.raw(line)))
     first.start()
-    assert begun.wait(30)
+    assert begun.wait(SECONDS)
     assert running.ask("slow")["kind"] == "busy"
     go_on.set()
-    first.join(30)
+    first.join(SECONDS)
     assert lines == [{"progress": "half of it"}, {"ok": True, "result": {"n": 1}}]
 
 
-def test_whoever_goes_away_ends_what_is_told(tmp_path: Path) -> None:
+def test_whoever_goes_away_ends_what_is_told(serve: Callable[[Verbs], Running]) -> None:
     ended = threading.Event()
 
     def endless(call: Call, _arguments: Any) -> dict[str, Any]:
@@ -363,21 +376,27 @@ def test_whoever_goes_away_ends_what_is_told(tmp_path: Path) -> None:
         finally:
             ended.set()
 
-    running = served({"endless": endless}, tmp_path)
+    running = serve({"endless": endless})
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(running.path))
         connection.sendall(b'{"version":1,"verb":"endless"}\n')
         assert connection.recv(1)
-    assert ended.wait(30)
+    assert ended.wait(SECONDS)
 
 
 def test_it_ends_when_nobody_asks(tmp_path: Path) -> None:
-    running = served({"hello": lambda _call, _arguments: {}}, tmp_path)
-    assert running.ask("hello")["ok"] is True
-    began = time.monotonic()
-    running.thread.join(30)
-    assert not running.thread.is_alive()
-    assert time.monotonic() - began < 20
+    listener = listen(tmp_path / "s", os.getuid())
+    server = Server(desk_with({"hello": lambda _call, _arguments: {}}, tmp_path), os.getuid(), 0.2)
+    thread = threading.Thread(target=server.serve, args=(listener,), daemon=True)
+    with socket.socket(socket.AF_UNIX) as connection:
+        # Before it starts, so that it does not end before somebody has asked.
+        connection.connect(str(tmp_path / "s"))
+        connection.sendall(b'{"version":1,"verb":"hello"}\n')
+        thread.start()
+        thread.join(SECONDS)
+        assert not thread.is_alive()
+        assert json.loads(connection.makefile("rb").readline())["ok"] is True
+    listener.close()
 
 
 def test_the_socket_is_for_one_user(tmp_path: Path) -> None:

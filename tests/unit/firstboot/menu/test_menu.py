@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import pty
 import select
@@ -16,12 +17,16 @@ from argon2 import PasswordHasher
 
 from firstboot.base.run import Completed
 from firstboot.base.waiting import wait_for
+from firstboot.menu import entrance
 from firstboot.menu.entrance import enter
 from firstboot.menu.entries import MAIN
 from firstboot.menu.menu import Left, Session
+from firstboot.system import keyboard
+from firstboot.system.administrator import check_password
 from firstboot.system.keyboard import Terminal
 
 CLEAR = "\033[2J\033[H"
+SECONDS = 60.0  # for what happens at once
 
 
 @dataclass
@@ -55,23 +60,27 @@ class Person:
             shown = self.seen.rpartition(CLEAR)[2]
             return shown if text in shown else None
 
-        return wait_for(there, what=f"a screen with {text!r}", timeout=10, interval=0.01)
+        return wait_for(there, what=f"a screen with {text!r}", timeout=SECONDS, interval=0.01)
 
 
 @contextlib.contextmanager
-def at_terminal(*, plain: bool = False, idle: float | None = None) -> Iterator[Person]:
-    keyboard, tty = pty.openpty()
-    person = Person(keyboard)
+def at_terminal(
+    *, plain: bool = False, idle: float | None = None, typed: str = ""
+) -> Iterator[Person]:
+    """`idle`: seconds without a key that end the menu; `typed`: keys that wait when it begins."""
+    here, tty = pty.openpty()
+    person = Person(here)
+    person.type(typed)
     session = Session(Terminal(tty, tty, plain), runner=person.runner, idle_seconds=idle)
     thread = threading.Thread(target=lambda: person.left.append(session.visit(MAIN)), daemon=True)
     thread.start()
     try:
         yield person
-        thread.join(10)
+        thread.join(SECONDS)
         assert person.left, "the menu was not left"
     finally:
-        os.close(keyboard)
-        thread.join(10)
+        os.close(here)
+        thread.join(SECONDS)
         os.close(tty)
 
 
@@ -98,8 +107,9 @@ def test_arrows_and_enter_do_the_same() -> None:
     assert person.ran == []
 
 
-def test_an_arrow_that_comes_in_pieces_is_one_key() -> None:
+def test_an_arrow_that_comes_in_pieces_is_one_key(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a slow serial line."""
+    monkeypatch.setattr(keyboard, "SEQUENCE_SECONDS", SECONDS)
     with at_terminal() as person:
         person.sees("> 1")
         person.type("\033")
@@ -184,9 +194,7 @@ def test_what_is_no_key_of_the_menu_does_nothing() -> None:
 
 
 def test_a_menu_that_nobody_uses_ends() -> None:
-    with at_terminal(idle=0.2) as person:
-        person.sees("Exit")
-        person.type("3")
+    with at_terminal(idle=0.2, typed="3") as person:
         person.sees("Automatic upgrades")
     assert person.left == ["idle"]
 
@@ -220,8 +228,8 @@ PHC = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1).hash(PASSWO
 @contextlib.contextmanager
 def at_the_door(tries: Path, phc: str | None = PHC) -> Iterator[tuple[Person, list[bool]]]:
     """Somebody who is asked for the password, and whether it let them in."""
-    keyboard, tty = pty.openpty()
-    person, let_in = Person(keyboard), list[bool]()
+    here, tty = pty.openpty()
+    person, let_in = Person(here), list[bool]()
     door = Terminal(tty, tty, plain=False)
 
     def ask() -> None:
@@ -231,10 +239,10 @@ def at_the_door(tries: Path, phc: str | None = PHC) -> Iterator[tuple[Person, li
     thread.start()
     try:
         yield person, let_in
-        thread.join(20)
+        thread.join(SECONDS)
     finally:
-        os.close(keyboard)
-        thread.join(20)
+        os.close(here)
+        thread.join(SECONDS)
         os.close(tty)
 
 
@@ -249,7 +257,10 @@ def test_the_password_opens_the_door_and_is_not_shown(tmp_path: Path) -> None:
     assert "not this one" not in person.seen
 
 
-def test_the_door_stays_closed(tmp_path: Path) -> None:
+def test_the_door_stays_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The next try would be too early, however long the one before took.
+    early = functools.partial(check_password, now=lambda: 1000.0)
+    monkeypatch.setattr(entrance, "check_password", early)
     with at_the_door(tmp_path / "tries") as (person, let_in):
         person.sees("password (Enter alone goes back): ")
         person.type("\n")

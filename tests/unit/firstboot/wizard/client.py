@@ -12,7 +12,7 @@ from requests.adapters import HTTPAdapter
 from firstboot.wizard.web.service import NAME
 from tests.unit.firstboot.wizard.site import Site
 
-SECONDS = 60.0
+SECONDS = 180.0
 
 
 class _Named(HTTPAdapter):
@@ -50,7 +50,7 @@ class Client:
         return self.post(path, {**hidden_fields(page.text), **fields})
 
     def pair(self) -> requests.Response:
-        return self.submit("/pair", {"code": self.site.invitation.code})
+        return self.submit("/pair", {"code": self.site.use_code()})
 
 
 def hidden_fields(page: str) -> dict[str, str]:

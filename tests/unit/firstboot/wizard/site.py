@@ -49,7 +49,7 @@ RECORDS = (
     DnsRecord("", "PTR", "192.0.2.10", "mail.example.com", "required", "Others look `back`."),
 )
 QR = ((True, False), (False, True))
-SECONDS = 60.0
+SECONDS = 180.0
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,7 @@ class Site:
     console: Console
     refusal: MailsteadError | None = None
     threads: list[threading.Thread] = field(default_factory=list)
+    used: str = ""  # the code that somebody has paired with last
     _over: bool = False
 
     @property
@@ -161,6 +162,11 @@ class Site:
     def await_new_code(self, old: str) -> Invitation:
         self.wait_until(lambda: self.invitation.code not in {old, ""})
         return self.invitation
+
+    def use_code(self) -> str:
+        """The code that is good now: after a pairing the console shows another one soon."""
+        self.used = self.await_new_code(self.used).code
+        return self.used
 
     def start_service(self) -> None:
         def run() -> None:

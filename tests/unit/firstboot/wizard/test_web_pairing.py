@@ -5,7 +5,9 @@ from __future__ import annotations
 import http.client
 import json
 import stat
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -25,7 +27,7 @@ from firstboot.wizard.web.redirect import location
 from firstboot.wizard.web.service import Surroundings
 from tests.unit.firstboot.conftest import FakePrograms
 from tests.unit.firstboot.wizard.client import Client, hidden_fields
-from tests.unit.firstboot.wizard.site import Site
+from tests.unit.firstboot.wizard.site import SECONDS, Site
 
 INVITATION = Invitation(
     ("https://192.0.2.10", "https://[2001:db8::10]"), "12345678", ":".join(["AB"] * 32)
@@ -161,15 +163,32 @@ def test_a_connection_that_says_nothing_ends(site: Site, monkeypatch: pytest.Mon
 def test_a_browser_that_goes_from_page_to_page_keeps_its_connection(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "CONNECTION_SECONDS", 0.2)
+    protocols: list[Any] = []
+    real = server._BoundedProtocol.connection_made
+
+    def connection_made(self: Any, transport: Any) -> None:
+        real(self, transport)
+        self.timeout_keep_alive = 3600.0
+        protocols.append(self)
+
+    def let_time_pass() -> None:
+        """As if CONNECTION_SECONDS were over."""
+        protocol, done = protocols[0], threading.Event()
+        protocol.loop.call_soon_threadsafe(protocol._end, protocol.transport, False)
+        protocol.loop.call_soon_threadsafe(done.set)
+        assert done.wait(SECONDS)
+
+    monkeypatch.setattr(server._BoundedProtocol, "connection_made", connection_made)
     with site.connect() as secure:
         browser = http.client.HTTPConnection("x")
         browser.sock = secure
         assert status_of(browser) == 200
-        with site.connect() as silent:
-            assert silent.recv(1) == b""
+        site.wait_until(lambda: protocols[0].cycle.response_complete)
+        let_time_pass()
         assert status_of(browser) == 200
         secure.sendall(b"GET / HTTP")
+        site.wait_until(lambda: bool(protocols[0].conn.trailing_data[0]))
+        let_time_pass()
         assert secure.recv(1) == b""
 
 

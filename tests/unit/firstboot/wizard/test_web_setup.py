@@ -330,7 +330,6 @@ def test_the_password_of_a_smart_host_is_never_sent_back(client: Client, site: S
 
 def test_two_browsers_at_once(client: Client, site: Site) -> None:
     with Client(site) as other:
-        site.await_new_code("")
         other.pair()
         shown = client.get("/step/domains").text
         other.submit("/step/domains", {"domains[].name": "example.net"})
