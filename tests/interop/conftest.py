@@ -20,7 +20,7 @@ from tests.unit.postmaster.conftest import (  # noqa: F401 - fixtures are found 
 )
 from tests.unit.postmaster.harness import PASSWORD, RawImap, Stack
 
-SECONDS = 120.0  # for one run of a client
+SECONDS = 600.0  # for one run of a client
 BATCH_BYTES = 100 * 1024  # of one APPEND; the services of the tests take 256 KiB
 
 

@@ -22,7 +22,7 @@ from selenium.webdriver.remote.webelement import WebElement
 
 from firstboot.base.waiting import wait_for
 
-SECONDS = 60.0
+SECONDS = 180.0
 PHONE_WIDTH = 390
 HEIGHTS = {PHONE_WIDTH: 844}
 

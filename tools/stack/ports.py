@@ -29,7 +29,7 @@ def choose_ports(names: Iterable[str], known: Mapping[str, int]) -> dict[str, in
 
 
 def free_ports(count: int, *, taken: Collection[int] = (), address: str = LOOPBACK) -> list[int]:
-    """Different ports that are free now, by TCP and UDP, and that no connection takes by chance later.
+    """Different ports that are free (TCP and UDP) and that no connection takes by chance later.
 
     A port of the kernel's range may be somebody's by the time that a server wants it, or wants it
     again after a restart: each connection of this host has one. Raises EngineError without any.

@@ -17,6 +17,8 @@ import pyte
 
 from firstboot.base.waiting import wait_for
 
+SECONDS = 120.0  # for what happens at once, once a program has been read from disk
+
 
 class Emulator:
     """A program that runs on a terminal of its own, and what is to be seen there."""
@@ -37,7 +39,7 @@ class Emulator:
             found = Path(f"/proc/{self.process}/fd/0").readlink()
             return found if found.is_relative_to("/dev/pts") else None
 
-        return wait_for(look, what="the terminal", timeout=20, interval=0.02)
+        return wait_for(look, what="the terminal", timeout=SECONDS, interval=0.02)
 
     @property
     def text(self) -> str:
@@ -54,7 +56,7 @@ class Emulator:
     def send(self, keys: str) -> None:
         os.write(self.master, keys.encode())
 
-    def expect(self, text: str, seconds: float = 60.0) -> str:
+    def expect(self, text: str, seconds: float = SECONDS) -> str:
         """Wait until the screen shows a text; its lines then. DeadlineError shows the screen."""
 
         def look() -> str | None:
@@ -63,7 +65,7 @@ class Emulator:
 
         return wait_for(look, what=f"{text!r} on\n{self.text}\n", timeout=seconds, interval=0.0)
 
-    def ended(self, seconds: float = 60.0) -> int:
+    def ended(self, seconds: float = SECONDS) -> int:
         """Wait for the program's end; its exit code."""
 
         def look() -> tuple[int] | None:

@@ -55,7 +55,7 @@ class MailServer:
         with contextlib.suppress(OSError):
             while True:
                 connection = listener.accept()[0]
-                connection.settimeout(10)
+                connection.settimeout(60)
                 threading.Thread(target=self._serve_one, args=(connection, speak)).start()
 
     def _serve_one(self, connection: socket.socket, speak: Callable[[socket.socket], None]) -> None:

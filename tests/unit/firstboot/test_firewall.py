@@ -113,6 +113,7 @@ def test_a_port_is_closed_again_whatever_happens(programs: FakePrograms) -> None
 # Real packets: a machine and somebody outside, each a network namespace, on one cable.
 
 ADDRESSES = ("192.0.2.10", "2001:db8::10")
+SECONDS = 30.0  # to get an answer, which comes at once
 T = TypeVar("T")
 
 
@@ -125,7 +126,7 @@ def inside(namespace: str, work: Callable[[], T]) -> T:
         return work()
 
     with ThreadPoolExecutor(1) as executor:
-        return executor.submit(moved).result(timeout=60)
+        return executor.submit(moved).result(timeout=20 * SECONDS)
 
 
 def listen(port: int) -> socket.socket:
@@ -135,7 +136,7 @@ def listen(port: int) -> socket.socket:
 
 def reach(address: str, port: int) -> str:
     try:
-        socket.create_connection((address, port), timeout=3).close()
+        socket.create_connection((address, port), timeout=SECONDS).close()
     except ConnectionRefusedError:
         return "refused"
     except TimeoutError:
@@ -201,7 +202,7 @@ def test_packets_meet_the_rules(cable: Cable) -> None:
             **dict.fromkeys((443, 80, 4000, 4001), refused),
         }
         assert inside(cable.machine, lambda: reach("::1", 4000)) == "open"
-        cable.nft("add", "element", "inet", TABLE, PASSING, "{ 80 timeout 60s }")
+        cable.nft("add", "element", "inet", TABLE, PASSING, "{ 80 timeout 600s }")
         assert cable.seen(80) == {80: openly}
         cable.nft("-f", "-", stdin=rules)
         assert cable.seen(80) == {80: refused}
@@ -217,7 +218,7 @@ def answers(listener: socket.socket, text: bytes) -> None:
 
 
 def heard(address: str, port: int) -> bytes:
-    with socket.create_connection((address, port), timeout=3) as connection:
+    with socket.create_connection((address, port), timeout=SECONDS) as connection:
         return connection.recv(16)
 
 
@@ -241,7 +242,7 @@ def test_a_port_can_be_diverted_though_somebody_has_it(cable: Cable, tmp_path: P
         with contextlib.ExitStack() as while_it_lasts:
             inside(
                 cable.machine,
-                lambda: while_it_lasts.enter_context(diverted(443, 8444, 60)),
+                lambda: while_it_lasts.enter_context(diverted(443, 8444, 600)),
             )
             assert outside(443) == {b"lego"}
             assert inside(cable.machine, lambda: rules_problem(record)) is None

@@ -156,7 +156,7 @@ class EarlyStage:
         (self.root / "steps").write_text("0")
         (self.root / "lasts").write_text(str(lasts))
         path = f"{self.root}/programs:/usr/bin:/bin"
-        done = run(["sh", self.root / "reset-state"], env={"PATH": path}, check=False, timeout=60)
+        done = run(["sh", self.root / "reset-state"], env={"PATH": path}, check=False, timeout=300)
         if lasts == 1000:
             assert done.returncode == 0, done.stdout + done.stderr
         return int((self.root / "steps").read_text())

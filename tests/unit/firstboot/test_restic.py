@@ -156,7 +156,7 @@ def _leave_lock(restic: Restic, locks: Path) -> None:
     ) as process:
         try:
             # Written under another name first.
-            wait_for(lambda: [*locks.glob("?" * 64)] or None, what="a lock", timeout=60)
+            wait_for(lambda: [*locks.glob("?" * 64)] or None, what="a lock", timeout=300)
         finally:
             process.kill()
 

@@ -20,6 +20,7 @@ from firstboot.system import sqlitelocks
 from firstboot.system.sqlitelocks import hold
 
 KEY = "11" * 32
+SECONDS = 300.0  # a number is on disk with each
 OPEN = f"""\
 import apsw, os, sys
 connection = apsw.Connection(sys.argv[1])
@@ -116,7 +117,12 @@ def test_a_copy_under_writing_is_whole_and_has_what_was_told(
                     held.copy_log(copy.with_name(f"{copy.name}-wal"))
                 # The file is read later, and slowly, while the writer goes on.
                 now = told(process)
-                wait_for(partial(told_beyond, process, now + 6), what="writing", timeout=60)
+                wait_for(
+                    partial(told_beyond, process, now + 6),
+                    what="writing",
+                    timeout=SECONDS,
+                    interval=0,
+                )
                 shutil.copy(database, copy)
             assert judge(copy) >= before
 
@@ -126,12 +132,12 @@ def test_the_file_stays_as_it_is_while_held(database: Path) -> None:
         with hold(database):
             held = database.read_bytes()
             now = told(process)
-            wait_for(lambda: told(process) > now + 25, what="writing", timeout=60)
+            wait_for(lambda: told(process) > now + 25, what="writing", timeout=SECONDS, interval=0)
             assert database.read_bytes() == held
         changed = wait_for(
             lambda: told(process) and database.read_bytes() != held,
             what="a checkpoint",
-            timeout=60,
+            timeout=SECONDS,
             interval=0,
         )
         assert changed

@@ -29,6 +29,7 @@ from tests.unit.firstboot.samples import SETTINGS
 
 CONFIG = Path(__file__).parents[3] / "images/appliance/mkosi.extra/usr/lib/mailstead/sshd_config"
 SSHD = "/usr/sbin/sshd"
+SECONDS = 60.0
 
 
 @pytest.fixture
@@ -177,7 +178,7 @@ class Server:
     def close(self) -> None:
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
-        self.thread.join(30)
+        self.thread.join(SECONDS)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="logs in as root, like the appliance's owner")
@@ -195,10 +196,10 @@ class TestLogin:
 
     def login(self, server: Server, key: Path, *words: str, user: str = "root") -> tuple[int, str]:
         options = ["BatchMode=yes", "IdentitiesOnly=yes", "StrictHostKeyChecking=no"]
-        options += ["UserKnownHostsFile=/dev/null", "ConnectTimeout=20"]
+        options += ["UserKnownHostsFile=/dev/null", "ConnectTimeout=100"]
         ssh = ["ssh", "-F", "/dev/null", "-i", str(key), "-p", str(server.port)]
         ssh += [word for option in options for word in ("-o", option)]
-        done = run([*ssh, *words[:-1], f"{user}@127.0.0.1", *words[-1:]], check=False, timeout=60)
+        done = run([*ssh, *words[:-1], f"{user}@127.0.0.1", *words[-1:]], check=False, timeout=300)
         return done.returncode, done.stdout + done.stderr
 
     def test_a_key_gets_the_menu_whatever_it_asks_for(self, server: Server, key: Path) -> None:

@@ -13,10 +13,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.x509.oid import NameOID
 
-from postmaster.directory import first_logins
+from postmaster import rspamd, serving
+from postmaster.directory import cache, first_logins
+from postmaster.storage import opened
 from tests.unit.postmaster.harness import (
     ADA,
     CHEAP,
+    DEADLINE,
     PASSWORD,
     SPARE_PEOPLE,
     Files,
@@ -28,10 +31,14 @@ from tests.unit.postmaster.pageclient import Open, PageClient
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _no_rest() -> Iterator[None]:
-    """What a first login leaves to do is done at once."""
+def _patience() -> Iterator[None]:
+    """What a first login leaves to do is done at once; nobody goes on without who is just slow."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(first_logins, "REST_SECONDS", 0.0)
+        patched.setattr(cache, "REDIS_SECONDS", DEADLINE)
+        patched.setattr(opened, "DRAIN_PATIENCE", DEADLINE)
+        patched.setattr(rspamd, "SECONDS", DEADLINE)
+        patched.setattr(serving, "TLS_HANDSHAKE_SECONDS", DEADLINE)
         yield
 
 

@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
-from tests.unit.postmaster.harness import PASSWORD
+from tests.unit.postmaster.harness import DEADLINE, PASSWORD
 
-SECONDS = 30.0
 DAV = "{DAV:}"
 
 
@@ -58,7 +57,7 @@ class DavClient:
         """Make a request; `_` in a header's name stands for `-`."""
         login = b64encode(f"{self.person}:{self.password}".encode()).decode()
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=SECONDS)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
         try:
             connection.request(
                 method, path, text.encode(), {"Authorization": f"Basic {login}", **sent}

@@ -15,7 +15,7 @@ from firstboot.base.health import answer_problem
 from firstboot.base.waiting import wait_for
 from postmaster.admin.sessions import Sessions
 from tests.unit.postmaster import declared
-from tests.unit.postmaster.harness import ADA, BOB, PASSWORD, Files, Stack, may_read
+from tests.unit.postmaster.harness import ADA, BOB, DEADLINE, PASSWORD, Files, Stack, may_read
 from tests.unit.postmaster.pageclient import Open, PageClient, secret_on
 
 NEW = "a new one, quite long"
@@ -255,7 +255,7 @@ def test_mail_from_before_a_reset_is_opened_by_the_password_of_then(
         with stack.imap(ADA, NEW) as client:
             return client.select()[1] == [b"1"]
 
-    wait_for(moved, what="the old mail", timeout=10, interval=0.05)
+    wait_for(moved, what="the old mail", timeout=DEADLINE, interval=0.05)
 
 
 # Sessions

@@ -14,7 +14,7 @@ from postmaster.directory.accounts import Accounts
 from postmaster.directory.database import DirectoryDatabase
 from postmaster.directory.first_logins import FirstLogins
 from postmaster.directory.keyring import Keyring
-from tests.unit.postmaster.harness import ADA, CHEAP, PASSWORD
+from tests.unit.postmaster.harness import ADA, CHEAP, DEADLINE, PASSWORD
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_where_logins_wait_all_the_time_it_goes_in_between(keyring: Keyring) -> 
         first = first_logins(keyring, patience=0.01)
         first.set_busy(busy=True)
         first.note(ADA, PASSWORD)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE):
             while wraps(keyring) != {WrapKind.PASSWORD}:
                 await asyncio.sleep(0.005)
 

@@ -21,7 +21,7 @@ from postmaster.storage.vault import Vault
 from postmaster.storage.vaults import VaultStore
 from tests.keyfiles import make_key_file
 from tests.states.make import read_mail
-from tests.unit.postmaster.harness import ADA, BOB, CANARY, CANARY_PASSWORD, Stack, until
+from tests.unit.postmaster.harness import ADA, BOB, CANARY, CANARY_PASSWORD, DEADLINE, Stack, until
 from tests.unit.postmaster.store import FakeDirectory, Place
 
 MESSAGE = b"Subject: Marmalade\r\n\r\nxylophone-quartz\r\n"
@@ -110,7 +110,7 @@ def test_keys_leave_with_the_grace_period(place: Place) -> None:
         assert len(place.sealed()) == 1
         await store.close()
 
-    run(asyncio.wait_for(check(), 10))
+    run(asyncio.wait_for(check(), 2 * DEADLINE))
 
 
 def test_a_second_login_does_not_keep_a_second_key(place: Place) -> None:
@@ -135,7 +135,7 @@ def test_mail_that_was_being_sealed_during_a_login_comes_in(
 
     def slow(self: Spool, *arguments: Any) -> None:
         sealing.set()
-        assert logged_in.wait(10)
+        assert logged_in.wait(DEADLINE)
         real(self, *arguments)
 
     monkeypatch.setattr(Spool, "add", slow)
@@ -143,7 +143,7 @@ def test_mail_that_was_being_sealed_during_a_login_comes_in(
     async def check() -> None:
         store = place.store()
         delivery = asyncio.ensure_future(deliver(store, ADA, MESSAGE))
-        await asyncio.to_thread(sealing.wait, 10)
+        await asyncio.to_thread(sealing.wait, DEADLINE)
         assert await inbox(store, place) == []
         logged_in.set()
         await delivery
@@ -280,7 +280,7 @@ def test_the_mail_of_a_former_vault_is_moved_in(place: Place) -> None:
         assert [path.name for path in place.vaults.glob("*.vault")] == ["a" * 32 + ".vault"]
         assert not (place.spool / old.vault).exists()
 
-    run(asyncio.wait_for(check(), 10))
+    run(asyncio.wait_for(check(), 2 * DEADLINE))
 
 
 def test_moving_goes_on_after_a_crash(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -303,7 +303,7 @@ def test_moving_goes_on_after_a_crash(place: Place, monkeypatch: pytest.MonkeyPa
         assert place.directory.emptied == [old.vault]
         await store.close()
 
-    run(asyncio.wait_for(check(), 10))
+    run(asyncio.wait_for(check(), 2 * DEADLINE))
 
 
 # With both services over real sockets
@@ -330,7 +330,7 @@ def test_a_session_gets_what_was_sealed_before_and_what_comes_now(brief: Stack) 
     def locked() -> bool:
         return not list(brief.files.vaults.glob("*-wal"))
 
-    wait_for(locked, what="the vault to be locked", timeout=10, interval=0.02)
+    wait_for(locked, what="the vault to be locked", timeout=DEADLINE, interval=0.02)
     brief.deliver(MESSAGE)
     assert len(list(brief.files.spool.rglob("*.sealed"))) == 1
     with brief.imap() as client:
@@ -368,7 +368,7 @@ def test_key_files_are_taken_over_and_go_when_the_key_is_safe(
     wait_for(
         lambda: key_files.people() == [person_id(CANARY)],
         what="the key file to go",
-        timeout=10,
+        timeout=DEADLINE,
         interval=0.02,
     )
     running.deliver(MESSAGE)

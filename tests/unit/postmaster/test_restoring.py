@@ -34,7 +34,7 @@ def place(tmp_path: Path) -> Place:
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
-    return asyncio.run(asyncio.wait_for(work, 60))
+    return asyncio.run(asyncio.wait_for(work, 5 * DEADLINE))
 
 
 async def login(store: VaultStore, place: Place) -> None:

@@ -39,15 +39,15 @@ def write_page(
 
 def read_page(file: Path) -> str:
     """Its text, one blank between words; what a reader complains of is an error here."""
-    done = run(["pdftotext", "-layout", file, "-"], timeout=60)
+    done = run(["pdftotext", "-layout", file, "-"], timeout=300)
     assert done.stderr == ""
     assert done.stdout.count("\f") == 1, "it is one page"
     return " ".join(done.stdout.split())
 
 
 def scan(file: Path, folder: Path) -> str:
-    run(["pdftoppm", "-r", "100", "-gray", "-singlefile", file, folder / "page"], timeout=60)
-    return run(["zbarimg", "--quiet", "--raw", folder / "page.pgm"], timeout=60).stdout.strip()
+    run(["pdftoppm", "-r", "100", "-gray", "-singlefile", file, folder / "page"], timeout=300)
+    return run(["zbarimg", "--quiet", "--raw", folder / "page.pgm"], timeout=300).stdout.strip()
 
 
 def test_a_reader_finds_all_that_an_owner_needs(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_all_of_it_lies_within_the_margins(places: int, hostname: str, tmp_path:
         for n in range(places)
     ]
     file = write_page(tmp_path, long, hostname)
-    boxes = run(["pdftotext", "-bbox", file, "-"], timeout=60).stdout
+    boxes = run(["pdftotext", "-bbox", file, "-"], timeout=300).stdout
     found = [tuple(map(float, box)) for box in BOX.findall(boxes)]
     assert len(found) > 100
     assert min(left for left, _, _, _ in found) >= 49
@@ -139,7 +139,7 @@ def test_widths_are_those_of_a_reader(font: str, tmp_path: Path) -> None:
         page = Page("widths")
         page.text(20, 100, text, font=font, size=8)
         (tmp_path / "page.pdf").write_bytes(page.dump())
-        boxes = run(["pdftotext", "-bbox", tmp_path / "page.pdf", "-"], timeout=60).stdout
+        boxes = run(["pdftotext", "-bbox", tmp_path / "page.pdf", "-"], timeout=300).stdout
         found = [tuple(map(float, box)) for box in BOX.findall(boxes)]
         assert len(found) == 1
         assert found[0][2] - found[0][0] == pytest.approx(

@@ -17,7 +17,7 @@ from firstboot.certificates.machine import Machine
 from firstboot.certificates.renew import installed_facts, renew
 from firstboot.certificates.status import read_certificate_status
 from firstboot.system.renewalinfo import RenewalInfoError, ask_renewal_window, certificate_number
-from tests.unit.firstboot.certificates.authority import ADVICE, Authority
+from tests.unit.firstboot.certificates.authority import ADVICE, SECONDS, Authority
 from tests.unit.firstboot.certificates.conftest import Clock, of_authority
 
 HOUR, DAY = datetime.timedelta(hours=1), datetime.timedelta(days=1)
@@ -187,7 +187,7 @@ def test_the_advice_of_pebble(machine: Machine, authority: Authority) -> None:
     found = of_authority(machine, authority)
     attempt(found)
     pem = found.installed.read_bytes()
-    offered = requests.get(authority.directory, verify=str(authority.trust), timeout=10).json()
+    offered = requests.get(authority.directory, verify=str(authority.trust), timeout=SECONDS).json()
     window = ask_renewal_window(authority.directory, pem, authority.trust)
     if "renewalInfo" not in offered:
         assert window is None

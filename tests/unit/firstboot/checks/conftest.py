@@ -33,7 +33,7 @@ def bare(paths: Paths) -> Make:
     def make(*addresses: str, **around: Any) -> Bare:
         found = read_bare(paths)
         outgoing = tuple(map(ip_address, addresses))
-        around = {"resolvers": tuple, "timeout": 5.0, **around}
+        around = {"resolvers": tuple, "timeout": 60.0, **around}
         surroundings = Surroundings(outgoing=lambda: outgoing, **around)
         return Bare(paths=paths, stack=found.stack, release=found.release, around=surroundings)
 

@@ -83,14 +83,14 @@ def test_an_ipv6_address_that_somebody_has(neighbours: Neighbours) -> None:
     wait_for(
         lambda: "tentative" not in run(["ip", "-n", neighbours.other, "address"]).stdout,
         what="the other's address",
-        timeout=30,
+        timeout=120,
         interval=0.1,
     )
     neighbours.give(neighbours.machine, f"{IPV6}/64")
     wait_for(
         lambda: inside(neighbours.machine, failed_addresses) == (IPV6,),
         what="the kernel to find out",
-        timeout=30,
+        timeout=120,
         interval=0.1,
     )
     assert neighbours.find(f"{IPV6}/64", "2001:db8::11/64") == (Taken(IPV6),)

@@ -181,11 +181,11 @@ def test_lines_come_from_any_terminal() -> None:
     with open_terminals([Path(os.ttyname(device)) for _, device in pairs]) as terminals:
         assert len(terminals.descriptors) == 2
         os.write(pairs[1][0], b"wrong\x7f\x7f\x7f\x7f\x7fsecond\r")
-        assert terminals.read_line(10) == "second"
+        assert terminals.read_line(60) == "second"
         os.write(pairs[0][0], b"\x04first \xc3\xbc\n")
-        assert (terminals.read_line(10) or "").endswith("first ü")
+        assert (terminals.read_line(60) or "").endswith("first ü")
         os.write(pairs[0][0], b"\xff\n")
-        assert terminals.read_line(10) == "�"
+        assert terminals.read_line(60) == "�"
         assert terminals.read_line(0.01) is None
         terminals.write("héllo\n")
         for screen, _ in pairs:
@@ -204,7 +204,7 @@ def test_a_terminal_that_hangs_up_is_left_out() -> None:
         os.close(screen)
         began = time.monotonic()
         assert terminals.read_line(0.05) is None
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 60
         assert terminals.descriptors == []
         terminals.write("nobody\n")
 
@@ -213,7 +213,7 @@ def test_what_is_typed_can_be_hidden() -> None:
     screen, device = pty.openpty()
     with open_terminals([Path(os.ttyname(device))], echo=False) as terminals:
         os.write(screen, b"hush\n")
-        assert terminals.read_line(10) == "hush"
+        assert terminals.read_line(60) == "hush"
         assert os.read(screen, 4096).strip() == b""
     os.close(screen)
     os.close(device)

@@ -225,7 +225,7 @@ def test_a_conversation(disk: Disk, terminal: Terminal) -> None:
     terminal.type(answer(disk))
     terminal.wait(r"\x1b\[3J\x1b\[2J\x1b\[H")
     terminal.wait("is confirmed")
-    talk.join(10)
+    talk.join(60)
     assert not talk.is_alive()
     assert pending.groups[0] not in terminal.shown
     assert termios.tcgetattr(terminal.device) == before
@@ -240,7 +240,7 @@ def test_a_conversation_ends_when_it_is_confirmed_elsewhere(disk: Disk) -> None:
     new_recovery_key(disk.places)
     talk = run_aside(threading.Thread(target=converse, args=(disk.places, [])))
     assert confirm(disk.places, answer(disk))
-    talk.join(10)
+    talk.join(60)
     assert not talk.is_alive()
 
 
@@ -252,7 +252,7 @@ def test_whoever_needs_the_console_first_gets_it(disk: Disk, terminal: Terminal)
     terminal.wait("or: later")
     terminal.type("Later")
     terminal.wait("the next start shows a recovery key again")
-    talk.join(10)
+    talk.join(60)
     assert not talk.is_alive()
     record = read_record(disk.places)
     assert record is not None
@@ -291,7 +291,7 @@ def test_asking_for_a_passphrase(terminal: Terminal) -> None:
             terminal.type(line)
         terminal.wait(then)
         assert "horse" not in terminal.shown
-    ask.join(10)
+    ask.join(60)
     assert chosen == [PASSPHRASE]
 
 

@@ -100,10 +100,10 @@ def test_a_lock_says_who_holds_it_and_waits() -> None:
         assert holder.stdout.readline() == b"held\n"
         thread = threading.Thread(target=take)
         thread.start()
-        assert waiting.wait(timeout=20)
+        assert waiting.wait(timeout=60)
         assert not done.is_set()
         holder.communicate(b"")
-        assert done.wait(timeout=20)
+        assert done.wait(timeout=60)
         thread.join()
     assert len(lines) == 1
     assert f"process {holder.pid}, doing the other thing" in lines[0]

@@ -16,6 +16,7 @@ from tests.unit.tools.stack.conftest import FakeEngine
 from tools.stack.daemon import Daemon
 
 # Behaves like dockerd as far as we look: it runs until it is asked to end.
+SECONDS = 60.0  # for what happens at once
 RUNS = "import signal; signal.pause()"
 
 
@@ -25,7 +26,7 @@ def _noted(daemon: Daemon, word: str) -> Iterator[subprocess.Popen[bytes]]:
     with subprocess.Popen([sys.executable, "-c", RUNS, word]) as process:
         try:
             line = Path(f"/proc/{process.pid}/cmdline")
-            wait_for(lambda: word.encode() in line.read_bytes(), what="its start", timeout=10)
+            wait_for(lambda: word.encode() in line.read_bytes(), what="its start", timeout=SECONDS)
             daemon.runtime.mkdir()
             (daemon.runtime / "forge.pid").write_text(f"{process.pid}\n")
             yield process
@@ -37,7 +38,7 @@ def test_ends_its_own_process(daemon: Daemon) -> None:
     with _noted(daemon, f"--pidfile={daemon.runtime / 'docker.pid'}") as process:
         assert daemon.running
         daemon.stop()
-        assert process.wait(timeout=10) != 0
+        assert process.wait(timeout=SECONDS) != 0
     assert not daemon.running
     assert not daemon.runtime.exists()
 

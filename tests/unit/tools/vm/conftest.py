@@ -15,6 +15,7 @@ from tools.vm.emulator import PROGRAM
 from tools.vm.firmware import Firmware
 from tools.vm.ledger import Ledger
 
+SECONDS = 60.0  # for what happens at once
 PROGRAMS = Path(__file__).parent / "programs"
 
 
@@ -33,7 +34,8 @@ class FakePrograms:
 
         # It was started, but may not have got so far yet.
         return [
-            json.loads(line) for line in wait_for(lines, what=f"the start of {name}", timeout=10)
+            json.loads(line)
+            for line in wait_for(lines, what=f"the start of {name}", timeout=SECONDS)
         ]
 
     def behave(self, how: str) -> None:

@@ -12,7 +12,7 @@ from firstboot.base.errors import DeadlineError
 from tools.vm.console import Console
 from tools.vm.errors import ConsoleFailureError, MachineDiedError
 
-SECONDS = 10.0
+SECONDS = 60.0
 
 
 @pytest.fixture

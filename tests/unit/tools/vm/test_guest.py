@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from firstboot.base.errors import CommandError, DeadlineError
+from tests.unit.tools.vm.conftest import SECONDS
 from tools.vm.errors import GuestAgentError
 from tools.vm.guest import GuestAgent
 
@@ -110,7 +111,7 @@ def guest(tmp_path: Path, fake: FakeAgent) -> GuestAgent:
 
 
 def test_ready_agent_answers(guest: GuestAgent, fake: FakeAgent) -> None:
-    guest.wait_ready(seconds=10)
+    guest.wait_ready(seconds=SECONDS)
     assert fake.requests == [{"execute": "guest-ping", "arguments": {}}]
 
 
@@ -157,4 +158,4 @@ def test_silent_agent_misses_the_deadline(tmp_path: Path) -> None:
 
 def test_ended_machine_has_no_agent(tmp_path: Path) -> None:
     with pytest.raises(GuestAgentError, match="no connection"):
-        GuestAgent(tmp_path / "agent").wait_ready(seconds=10)
+        GuestAgent(tmp_path / "agent").wait_ready(seconds=SECONDS)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from firstboot.base.errors import DeadlineError
-from tests.unit.tools.vm.conftest import FakePrograms
+from tests.unit.tools.vm.conftest import SECONDS, FakePrograms
 from tools.vm.accelerator import KVM, Accelerator, boots_firmware, find_accelerator
 from tools.vm.disk import Disk
 from tools.vm.errors import MachineDiedError, VirtualMachineError
@@ -42,10 +42,10 @@ def machine(
 def test_machine_knows_its_ports_and_console(machine: Machine) -> None:
     with machine:
         assert machine.ports == {"smtp": 40025, "imaps": 40993}
-        machine.wait_for_console(r"^BdsDxe: loading Boot0001$", seconds=10)
+        machine.wait_for_console(r"^BdsDxe: loading Boot0001$", seconds=SECONDS)
         mark = machine.console.mark()
         machine.reset()
-        machine.wait_for_console("BdsDxe: loading again", seconds=10, after=mark)
+        machine.wait_for_console("BdsDxe: loading again", seconds=SECONDS, after=mark)
 
 
 def test_nothing_is_left_after_the_block(machine: Machine, ledger: Ledger) -> None:
@@ -72,7 +72,7 @@ def test_disk_boots_again_after_a_power_cut(machine: Machine, programs: FakeProg
 
 def test_power_button_waits_for_the_end(machine: Machine) -> None:
     with machine:
-        machine.power_button(seconds=10)
+        machine.power_button(seconds=SECONDS)
         assert not machine.running
 
 
@@ -92,7 +92,7 @@ def test_guest_that_kvm_cannot_run_ends_the_wait(machine: Machine, programs: Fak
     programs.behave("stop")
     # Whether starting or waiting meets the end first is a matter of luck.
     with pytest.raises(MachineDiedError, match="exit code is -9"), machine:
-        machine.wait_for_console("login:", seconds=30)
+        machine.wait_for_console("login:", seconds=SECONDS)
 
 
 def test_refused_command_names_it(machine: Machine) -> None:
@@ -124,7 +124,7 @@ def test_secrets_are_not_in_argv(machine: Machine, programs: FakePrograms) -> No
 
 def test_tpm_inherits_its_socket(machine: Machine, programs: FakePrograms) -> None:
     with machine:
-        machine.wait_for_console("BdsDxe", seconds=10)
+        machine.wait_for_console("BdsDxe", seconds=SECONDS)
         (argv,) = programs.calls("swtpm")
     assert argv[:3] == ["socket", "--tpm2", "--terminate"]
     assert f"dir={machine.disk.tpm}" in argv
@@ -137,7 +137,7 @@ def test_accelerator_works_only_if_firmware_speaks(
     behaviour: str, works: bool, programs: FakePrograms, firmware: Firmware
 ) -> None:
     programs.behave(behaviour)
-    assert boots_firmware(KVM, firmware, seconds=0.5 if behaviour == "silent" else 10) is works
+    assert boots_firmware(KVM, firmware, seconds=0.5 if behaviour == "silent" else SECONDS) is works
 
 
 def test_accelerator_is_remembered_for_this_boot(

@@ -20,7 +20,7 @@ from tools.vm.ledger import Ledger, ProcessIdentity
 from tools.vm.processes import Child, started
 
 ROOT = Path(__file__).parents[4]
-SECONDS = 10.0
+SECONDS = 60.0
 
 # A harness that starts one child from a thread that ends, tells its number, and waits.
 HARNESS = """
@@ -74,7 +74,10 @@ def test_child_dies_when_the_harness_is_killed(tmp_path: Path, ledger: Ledger) -
     assert not left.exists()
 
 
-def test_child_ends_with_its_block(tmp_path: Path, ledger: Ledger) -> None:
+def test_child_ends_with_its_block(
+    tmp_path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tools.vm.processes.GRACE_SECONDS", SECONDS)
     with started("sleep", ["sleep", "600"], log=tmp_path / "log", ledger=ledger) as child:
         assert child.running
         assert os.getsid(child.pid) == child.pid
