@@ -42,7 +42,7 @@ def name_server(
     configuration, said = folder / "knot.conf", "no port is free"
     for port in ports:
         configuration.write_text(CONFIGURATION.format(folder=folder, port=port) + zones)
-        argv = [*within, PROGRAM, "-c", configuration]
+        argv = [*within, PROGRAM, "-c", str(configuration)]
         with started("knotd", argv, log=folder / "log") as server:
             if _serves(server):
                 yield port
