@@ -115,8 +115,8 @@ def emulate(
     words = [str(word) for word in argv]
     process, master = pty.fork()
     if process == 0:
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         os.execvpe(words[0], words, {**os.environ, "TERM": term, **(env or {})})  # noqa: S606
-    fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     emulator = Emulator(process, master, columns or 80, rows or 24)
     try:
         yield emulator

@@ -59,7 +59,8 @@ def _search_for_plaintext(stack: Stack) -> None:
         content = path.read_bytes()
         for word in (*SECRET_WORDS, b"example.com", b"INBOX", b"CREATE TABLE"):
             assert word not in content, f"{word!r} is readable in {path}"
-            assert base64.b64encode(word)[:-4] not in content
+            encoded = base64.b64encode(word)[:-4]
+            assert len(encoded) < 8 or encoded not in content  # four bytes are there by chance
             assert word.decode().encode("utf-16-le") not in content
         assert b"ada" not in path.name.encode()
 

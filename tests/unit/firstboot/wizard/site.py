@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,7 @@ from firstboot.setup import waiting
 from firstboot.setup.boot import boot
 from firstboot.system.console import Console
 from firstboot.wizard.draft import read_draft, write_draft
+from firstboot.wizard.web import server
 from firstboot.wizard.web import service as service_module
 from firstboot.wizard.web.invitation import Invitation, read_invitation
 from firstboot.wizard.web.kit import Kit
@@ -201,6 +203,15 @@ def open_site(
     monkeypatch.setattr(socket, "sethostname", lambda _name: None)
     monkeypatch.setattr(waiting, "POLL_SECONDS", 0.1)
     monkeypatch.setattr(service_module, "TICK_SECONDS", 0.05)
+    configure = server._config
+
+    def patient(app: Any, pair: server.Pair | None) -> Any:
+        """Or a connection might end the moment that a client goes on with it."""
+        made = configure(app, pair)
+        made.timeout_keep_alive = 3600
+        return made
+
+    monkeypatch.setattr(server, "_config", patient)
     surroundings = Surroundings(
         paths,
         Facts(protections=("tpm2", "passphrase", "key-file"), interfaces=("enp1s0",)),

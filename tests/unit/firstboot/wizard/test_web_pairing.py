@@ -168,7 +168,6 @@ def test_a_browser_that_goes_from_page_to_page_keeps_its_connection(
 
     def connection_made(self: Any, transport: Any) -> None:
         real(self, transport)
-        self.timeout_keep_alive = 3600.0
         protocols.append(self)
 
     def let_time_pass() -> None:
