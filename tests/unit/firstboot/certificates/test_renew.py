@@ -73,10 +73,14 @@ def test_a_certificate_is_fetched_and_put_to_use(
 
 def test_bad_nonces_are_got_over(machine: Machine, tmp_path: Path) -> None:
     """RFC 8555, 6.5: whoever gets badNonce tries again with the nonce that came with it."""
-    with running_authority(tmp_path, bad_nonces=30) as authority:
-        assert attempt(of_authority(machine, authority))[0] is True
-        log = (tmp_path / "pebble.log").read_text()
-    assert "badNonce" in log or len(authority.requests) > 9
+    with running_authority(tmp_path, bad_nonces=20) as authority:
+        found = of_authority(machine, authority)
+        for _ in range(20):  # one in five goes without
+            authority.requests.clear()
+            assert attempt(found, by_hand=True, force=True)[0] is True
+            if len(authority.requests) > 10:
+                return
+    raise AssertionError("no nonce was refused")
 
 
 def test_it_is_renewed_when_a_third_of_its_life_is_left(
