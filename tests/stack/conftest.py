@@ -38,7 +38,7 @@ def parts(base: str) -> Parts:
     return build_parts(base, report=say)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(base: str, parts: Parts) -> Iterator[StackUp]:
     """A running stack with EXAMPLE's people."""
     home = Home(cache_folder("tests") / "stack", "mailstead-tests")
@@ -56,7 +56,7 @@ def stack(base: str, parts: Parts) -> Iterator[StackUp]:
             stack_down(home=home)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def mail(stack: StackUp) -> Mail:
     return Mail(stack)
 
@@ -67,7 +67,7 @@ def services() -> Stack:
     return read_stack(CHECKOUT / "compose/services.yaml")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def boxes(stack: StackUp) -> Iterator[Boxes]:
     """The stack's containers."""
     api = docker.APIClient(base_url=stack.engine.host, version="auto", timeout=TIMEOUT_SECONDS)
