@@ -74,8 +74,8 @@ def list_tokens(as_json: bool) -> None:
 def add_token(label: str, scopes: tuple[str, ...], as_json: bool) -> None:
     """Make a token for a program, and show it this once.
 
-    Scopes: status (how the machine is, DNS records), read (people, domains, queue, who changed
-    what), people, domains, queue (to change these).
+    Scopes: status (how the machine is, DNS records), read (people, domains, queue, what became of
+    mail, who changed what), people, domains, queue (to change these).
     """
     from firstboot.base.audit import whoever
 

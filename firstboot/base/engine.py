@@ -196,6 +196,12 @@ class Engine:
             output: bytes = self._api.logs(container.id, tail=lines)
         return output.decode(errors="replace")
 
+    def logs_since(self, container: Container, since: int, *, lines: int) -> str:
+        """The last lines since a time (seconds since 1970), each behind its own (RFC 3339, UTC)."""
+        with self._errors("logs"):
+            output: bytes = self._api.logs(container.id, since=since, tail=lines, timestamps=True)
+        return output.decode(errors="replace")
+
     def execute(self, container: Container, argv: Sequence[str]) -> bytes:
         """Run a program in a running container; its output, which EngineError has when it fails.
 

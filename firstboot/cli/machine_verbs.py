@@ -1,9 +1,10 @@
-"""What the web pages may ask about the machine, its DNS records and its queue, and do to that."""
+"""What the web pages may ask about the machine, its DNS records, mail and queue, and do to that."""
 
 # ruff: noqa: PLC0415 - verbs import what they need when they run, as commands do
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,9 +15,18 @@ from firstboot.base.engine import Engine
 from firstboot.base.paths import Paths
 
 if TYPE_CHECKING:
+    from firstboot.cli.results import FoundJson
     from firstboot.dns.plan import Plan
+    from firstboot.queue.maillog import MailLog
     from firstboot.queue.spool import Spool
     from firstboot.queue.spool import Verb as Deed
+
+
+# An answer has to fit into a line that `admin` reads (machine_link.py: 4 MiB), and nothing that
+# Postfix logs about one recipient is longer than 2 KiB.
+_MOST_RECIPIENTS = 1000
+_MOST_OF_A_MESSAGE = 50
+_DAY = 86_400
 
 
 class Groups(Arguments):
@@ -37,6 +47,15 @@ class Messages(Arguments):
 
     # All of them fit into a body of the API.
     ids: list[Annotated[str, Field(max_length=32)]] = Field(min_length=1, max_length=400)
+
+
+class Search(Arguments):
+    """As of `mailstead log search`; at most so many messages, the newest."""
+
+    sender: str = Field("", alias="from", max_length=254)
+    recipient: str = Field("", alias="to", max_length=254)
+    days: int = Field(7, ge=1, le=31)
+    most: int = Field(100, ge=1, le=500)
 
 
 @dataclass(frozen=True)
@@ -194,6 +213,40 @@ class Queue:
         return Spool(self.engine, PROJECT)
 
 
+@dataclass(frozen=True)
+class Mail:
+    """The verbs about mail that came and went; `log` is where to read of it."""
+
+    log: MailLog
+
+    def search(self, _call: Call, wanted: Search) -> FoundJson:
+        """What became of mail, as `mailstead log search --json`, with bounds."""
+        from firstboot.queue.maillog import find_stories
+        from firstboot.queue.telling import is_for, story_json
+
+        since = int(time.time()) - wanted.days * _DAY
+        found = find_stories(self.log, since, wanted.sender, wanted.recipient)
+        told, recipients = [], 0
+        for story in reversed(found.stories[-wanted.most :]):
+            fates = [fate for fate in story.fates if is_for(fate, wanted.recipient)]
+            fates = fates[:_MOST_OF_A_MESSAGE]
+            recipients += len(fates)
+            if recipients > _MOST_RECIPIENTS:
+                break
+            told.append(story_json(story, fates))
+        told.reverse()
+        return {
+            "messages": told,
+            "earlier": len(found.stories) - len(told),
+            "begins": found.begins or None,
+        }
+
+    def verbs(self) -> dict[str, Verb]:
+        """By their names."""
+        # One at a time: it takes memory and time.
+        return {"log.search": Verb(Search, self.search, Http("GET", "/log", "read"), single=True)}
+
+
 def _look(path: str) -> Http:
     return Http("GET", path, "status")
 
@@ -202,6 +255,6 @@ def _deed(name: str) -> Http:
     return Http("POST", f"/queue/{name}", "queue")
 
 
-def machine_verbs(paths: Paths, engine: Engine) -> dict[str, Verb]:
+def machine_verbs(paths: Paths, engine: Engine, log: MailLog) -> dict[str, Verb]:
     """All of them."""
-    return Machine(paths, engine).verbs() | Queue(paths, engine).verbs()
+    return Machine(paths, engine).verbs() | Queue(paths, engine).verbs() | Mail(log).verbs()

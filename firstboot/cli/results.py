@@ -22,6 +22,7 @@ from firstboot.disk.status import DiskProtection
 from firstboot.dns.check import CheckJson
 from firstboot.dns.plan import PlanJson
 from firstboot.queue.showing import MessageJson
+from firstboot.queue.telling import StoryJson
 from firstboot.update.status import UpdateJson
 
 
@@ -133,6 +134,18 @@ class QueueJson(TypedDict):
     messages: list[MessageJson]
 
 
+class FoundJson(TypedDict):
+    """What became of messages, the newest last; `earlier`: how many more were found before these.
+
+    `begins` is when the part of the log begins that was looked through (RFC 3339, null for an empty
+    one): what came before that is not known.
+    """
+
+    messages: list[StoryJson]
+    earlier: int
+    begins: str | None
+
+
 class AuditJson(TypedDict):
     """Who changed what, the newest last."""
 
@@ -152,6 +165,7 @@ def result_types() -> Mapping[str, Any]:
         "dns.records": PlanJson,
         "dns.check": CheckJson,
         "queue.list": QueueJson,
+        "log.search": FoundJson,
         "backup.status": BackupsJson,
         "update.status": UpdateJson,
         "certificate.status": CertificateJson,

@@ -17,6 +17,7 @@ from firstboot.base.paths import Paths
 
 if TYPE_CHECKING:
     from firstboot.administration.desk import Desk
+    from firstboot.queue.maillog import MailLog
 
 
 class ProjectEngine(Engine):
@@ -39,6 +40,7 @@ def administration(home: Path | None, engine: str | None, project: str) -> None:
     On the appliance systemd gives it the socket. With --home it makes the socket itself, and stays.
     """
     from firstboot.administration.server import Server, inherited, listen
+    from firstboot.queue.maillog import EngineLog
 
     paths = Paths.of_stack(home) if home else Paths()
     docker = ProjectEngine(engine)
@@ -46,11 +48,17 @@ def administration(home: Path | None, engine: str | None, project: str) -> None:
     if home is None:
         Server(make_desk(paths, docker)).serve(inherited())
     else:
-        Server(make_desk(paths, docker), idle=None).serve(listen(paths.administration))
+        desk = make_desk(paths, docker, log=EngineLog(docker))
+        Server(desk, idle=None).serve(listen(paths.administration))
 
 
-def make_desk(paths: Paths, engine: Engine, now: Callable[[], float] = time.monotonic) -> Desk:
-    """What answers, with all its verbs; `now` is CLOCK_MONOTONIC."""
+def make_desk(
+    paths: Paths,
+    engine: Engine,
+    now: Callable[[], float] = time.monotonic,
+    log: MailLog | None = None,
+) -> Desk:
+    """What answers, with all its verbs; `now` is CLOCK_MONOTONIC, `log` by default the journal."""
     from firstboot.administration.desk import Desk
     from firstboot.administration.protocol import Refusals
     from firstboot.administration.sessions import Sessions
@@ -58,9 +66,10 @@ def make_desk(paths: Paths, engine: Engine, now: Callable[[], float] = time.mono
     from firstboot.cli.reporting import unexpected
     from firstboot.cli.verbs import all_verbs
     from firstboot.people.desk import NobodyError, PersonError
+    from firstboot.queue.maillog import JournalLog
     from firstboot.queue.messages import QueueError
 
     sessions, tokens = Sessions(paths, now), Tokens(paths, now)
-    verbs = all_verbs(paths, engine, sessions, tokens)
+    verbs = all_verbs(paths, engine, sessions, tokens, log or JournalLog())
     refusals = Refusals((NobodyError, NoTokenError), (PersonError, QueueError, TokenError))
     return Desk(verbs, sessions, tokens, refusals, unexpected)

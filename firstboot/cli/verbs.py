@@ -25,6 +25,7 @@ from firstboot.cli.own_verbs import Own
 if TYPE_CHECKING:
     from firstboot.cli.results import AliasesJson, DomainsJson, PeopleJson, PersonJson, WhenJson
     from firstboot.people.office import Office
+    from firstboot.queue.maillog import MailLog
 
 _MOST_ENTRIES = 1000
 
@@ -296,11 +297,13 @@ class Programs:
         }
 
 
-def all_verbs(paths: Paths, engine: Engine, sessions: Sessions, tokens: Tokens) -> dict[str, Verb]:
-    """The table."""
+def all_verbs(
+    paths: Paths, engine: Engine, sessions: Sessions, tokens: Tokens, log: MailLog
+) -> dict[str, Verb]:
+    """The table; `log` is where the services' lines about mail are."""
     table = (
         Administrator(paths, sessions).verbs()
-        | machine_verbs(paths, engine)
+        | machine_verbs(paths, engine, log)
         | People(paths, engine).verbs()
         | Own(paths, engine).verbs()
     )

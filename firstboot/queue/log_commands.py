@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 
 import click
 
-_LINES = 200_000  # of the log that are looked through, the newest
 _UNITS = {"m": 60, "h": 3600, "d": 86400}
 _NOT_FOUND = """\
 No such message in the log. If it should have come from elsewhere, it was never brought here, or
@@ -50,17 +49,12 @@ def search(sender: str, recipient: str, since: float, as_json: bool) -> None:
     Also of what was refused, and what waits. The log goes back some weeks, or days where there is
     much mail.
     """
-    from firstboot.base.compose import PROJECT
-    from firstboot.queue.stories import Logged, read_stories
-    from firstboot.queue.telling import matches, story_lines, story_plain
-    from firstboot.system.journal import read_journal
+    from firstboot.queue.maillog import JournalLog, find_stories
+    from firstboot.queue.telling import story_json, story_lines
 
-    services = [f"CONTAINER_NAME={PROJECT}-{name}-1" for name in ("mta", "rspamd")]
-    lines = read_journal([f"--since=@{int(since)}", *services], lines=_LINES)
-    stories = read_stories(Logged(line.time, line.message) for line in lines)
-    found = [story for story in stories if matches(story, sender, recipient)]
+    found = find_stories(JournalLog(), int(since), sender, recipient).stories
     if as_json:
-        shown = {"ok": True, "messages": [story_plain(story) for story in found]}
+        shown = {"ok": True, "messages": [story_json(story) for story in found]}
         click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
         return
     for story in found:

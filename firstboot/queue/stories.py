@@ -67,6 +67,16 @@ class Fate:
     relay: str
     said: str
 
+    @property
+    def is_mailbox(self) -> bool:
+        """Whether it is about a mailbox here."""
+        return self.relay.startswith("mailstore[")
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether it is about a step on the way within this machine."""
+        return self.relay.startswith(_INSIDE)
+
 
 @dataclass(frozen=True)
 class Story:
@@ -94,38 +104,56 @@ class _Passage:
     following: list[str] = field(default_factory=list)
 
 
-def read_stories(lines: Iterable[Logged]) -> tuple[Story, ...]:
-    """Join lines of the services mta and rspamd, in the order of time; others do not matter."""
-    passages: dict[str, _Passage] = {}
-    refused: list[Story] = []
-    for line in lines:
+@dataclass
+class Stories:
+    """Joins lines of the services mta and rspamd, in the order of time; others do not matter."""
+
+    _passages: dict[str, _Passage] = field(default_factory=dict)
+    _refused: list[Story] = field(default_factory=list)
+
+    def add(self, line: Logged) -> None:
+        """Take one more line."""
         if found := _POSTFIX.search(line.message):
             _, name, text = found.groups()
             if name == "NOQUEUE":
-                refused += _refusal(line.time, text)
+                self._refused += _refusal(line.time, text)
             elif name is not None:
-                _note(passages.setdefault(name, _Passage(line.time)), line.time, text)
+                _note(self._passage(name, line), line.time, text)
         elif judged := _RSPAMD.search(line.message):
-            passages.setdefault(judged[1], _Passage(line.time)).verdict = _verdict(judged)
-    later = {name for passage in passages.values() for name in passage.following}
-    told = [
-        _story(name, passages)
-        for name, passage in passages.items()
-        if name not in later and (passage.fates or passage.following)
-    ]
-    return tuple(sorted([*told, *refused], key=lambda story: story.time))
+            self._passage(judged[1], line).verdict = _verdict(judged)
+
+    def told(self) -> tuple[Story, ...]:
+        """All of them, the newest last."""
+        passages = self._passages
+        later = {name for passage in passages.values() for name in passage.following}
+        told = [
+            _story(name, passages)
+            for name, passage in passages.items()
+            if name not in later and (passage.fates or passage.following)
+        ]
+        return tuple(sorted([*told, *self._refused], key=lambda story: story.time))
+
+    def _passage(self, name: str, line: Logged) -> _Passage:
+        return self._passages.setdefault(name, _Passage(line.time))
+
+
+def read_stories(lines: Iterable[Logged]) -> tuple[Story, ...]:
+    """Join lines that are there already."""
+    stories = Stories()
+    for line in lines:
+        stories.add(line)
+    return stories.told()
 
 
 def _note(passage: _Passage, time: str, text: str) -> None:
     """Take what a line says of one passage."""
-    if found := _DELIVERY.match(text):
-        address, asked, relay, status, said = found.groups()
-        following = _NEXT.search(said)
-        if following and relay.startswith(_INSIDE):
+    if fate := _delivery(time, text):
+        following = _NEXT.search(fate.said)
+        if following and fate.is_inside:
             passage.following.append(following[1])
-            passage.fates.pop(address, None)
-            return
-        passage.fates[address] = Fate(address, asked or address, time, status, relay, said)
+            passage.fates.pop(fate.address, None)
+        else:
+            passage.fates[fate.address] = fate
     elif found := _QUEUED.match(text):
         passage.sender, passage.size = found[1], int(found[2])
     elif _EXPIRED.match(text):
@@ -143,6 +171,14 @@ def _note(passage: _Passage, time: str, text: str) -> None:
     elif found := _CLIENT.match(text):
         login = _LOGIN.search(text)
         passage.client = login[1] if login else found[1]
+
+
+def _delivery(time: str, text: str) -> Fate | None:
+    found = _DELIVERY.match(text)
+    if found is None:
+        return None
+    address, asked, relay, status, said = found.groups()
+    return Fate(address, asked or address, time, status, relay, said)
 
 
 def _refusal(time: str, text: str) -> Iterator[Story]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
-from firstboot.queue.codes import Reason
+from typing_extensions import TypedDict
+
 from firstboot.queue.reasons import explain
 from firstboot.queue.stories import DISCARDED, REFUSED, Fate, Story
 
 _NOTHING = "Nothing."
+SEND_AGAIN = "Its sender may send it again."
 # Why this machine itself did not take a message; the first that fits counts.
-_REFUSALS = (
+REFUSALS = (
     (
         r"Relay access denied",
         "It was for somebody elsewhere, and this machine passes on nothing for strangers.",
@@ -59,48 +62,131 @@ _REFUSALS = (
         "Look at `mailstead status`.",
     ),
 )
-_GIVEN_UP = "It was given up, and its sender has a report: "
-_OUTCOMES = {
-    "deferred": "It waits in the queue: ",
-    "expired": f"It waited for too long. {_GIVEN_UP}",
+Outcome = Literal[
+    "delivered",
+    "junk",
+    "delivered-before",
+    "passed-on",
+    "waits",
+    "given-up",
+    "expired",
+    "refused",
+    "discarded",
+]
+# `{server}` took it from here.
+_OUTCOMES: dict[Outcome, str] = {
+    "delivered": "It was delivered.",
+    "junk": "It is in Junk.",
+    "delivered-before": "It had been delivered before.",
+    "passed-on": "The server {server} took it.",
+    "waits": "It waits in the queue:",
+    "given-up": "It was given up, and its sender has a report:",
+    "expired": "It waited for too long. It was given up, and its sender has a report:",
+    "refused": "It was refused.",
+    "discarded": "It ends here:",
 }
 
 
-def fate_reason(fate: Fate) -> Reason:
+class FateJson(TypedDict):
+    """What became of a message for somebody.
+
+    `asked` is the address as the sender wrote it. `status` is Postfix's word, `refused` or
+    `discarded`. `reason` tells it in one sentence or more; `why` is the part of it that is not said
+    by `outcome` and `server` (who took it).
+    """
+
+    address: str
+    asked: str
+    time: str
+    status: str
+    outcome: Outcome
+    server: str
+    why: str
+    reason: str
+    what_to_do: str
+    said: str
+
+
+class StoryJson(TypedDict):
+    """A message on its way. `client` brought it; `size` is in bytes, 0 where it is not known.
+
+    `score` and `because` are Rspamd's; `others` is the number of recipients that are left out.
+    """
+
+    time: str
+    ids: list[str]
+    sender: str
+    client: str
+    size: int
+    score: float | None
+    because: list[str]
+    recipients: list[FateJson]
+    others: int
+
+
+@dataclass(frozen=True)
+class Told:
+    """What became of a message for somebody: in a word, and why; advice may be "Nothing."."""
+
+    outcome: Outcome
+    server: str
+    why: str
+    advice: str
+
+    @property
+    def text(self) -> str:
+        """All of it in sentences."""
+        return " ".join(
+            filter(None, (_OUTCOMES[self.outcome].format(server=self.server), self.why))
+        )
+
+
+def tell(fate: Fate) -> Told:
     """What became of a message for somebody, and what to do."""
     if fate.status == "sent":
-        return Reason(_arrived(fate), _NOTHING)
+        return _arrived(fate)
     if fate.status == DISCARDED:
-        return Reason(f"It ends here: {fate.said}.", _NOTHING)
+        return Told("discarded", "", f"{fate.said}.", _NOTHING)
     if fate.status == REFUSED:
         return _refused(fate.said)
+    outcome: Outcome = "given-up"
+    if fate.status in {"deferred", "expired"}:
+        outcome = "waits" if fate.status == "deferred" else "expired"
     why = explain(fate.said)
-    return Reason(f"{_OUTCOMES.get(fate.status, _GIVEN_UP)}{why.text}", why.advice)
+    # The advice is for what waits.
+    is_over = outcome != "waits" and "tried again" in why.advice
+    return Told(outcome, "", why.text, SEND_AGAIN if is_over else why.advice)
 
 
-def _refused(said: str) -> Reason:
-    for pattern, text, advice in _REFUSALS:
+def _refused(said: str) -> Told:
+    for pattern, text, advice in REFUSALS:
         if re.search(pattern, said):
-            return Reason(f"It was refused. {text}", advice)
-    return Reason("It was refused.", _NOTHING)
+            return Told("refused", "", text, advice)
+    return Told("refused", "", "", _NOTHING)
 
 
-def _arrived(fate: Fate) -> str:
-    if not fate.relay.startswith("mailstore["):
-        return f"The server {fate.relay.partition('[')[0]} took it."
-    if "to Junk" in fate.said:
-        return "It is in Junk."
-    if "before" in fate.said:
-        return "It had been delivered before."
-    return "It was delivered."
+def _arrived(fate: Fate) -> Told:
+    server = fate.relay.partition("[")[0]
+    outcome: Outcome = "passed-on"
+    if fate.is_mailbox:
+        outcome, server = "delivered", ""
+        if "to Junk" in fate.said:
+            outcome = "junk"
+        elif "before" in fate.said:
+            outcome = "delivered-before"
+    return Told(outcome, server, "", _NOTHING)
 
 
 def matches(story: Story, sender: str, recipient: str) -> bool:
     """Whether a story is from and to addresses that contain these, whatever case; "": any."""
-    named = [name.casefold() for fate in story.fates for name in (fate.address, fate.asked)]
     return sender.casefold() in story.sender.casefold() and (
-        not recipient or any(recipient.casefold() in name for name in named)
+        not recipient or any(is_for(fate, recipient) for fate in story.fates)
     )
+
+
+def is_for(fate: Fate, recipient: str) -> bool:
+    """Whether it is about an address that contains this, whatever case."""
+    return any(recipient.casefold() in name.casefold() for name in (fate.address, fate.asked))
 
 
 def story_lines(story: Story) -> Iterator[str]:
@@ -113,17 +199,18 @@ def story_lines(story: Story) -> Iterator[str]:
         )
         yield f"  the filter: {story.verdict.score:g} points{because}"
     for fate in story.fates:
-        reason = fate_reason(fate)
+        told = tell(fate)
         asked = f" (as {fate.asked})" if fate.asked != fate.address else ""
-        yield f"  to {fate.address or 'its recipients'}{asked}: {reason.text}"
-        if reason.advice != _NOTHING:
-            yield f"    {reason.advice}"
+        yield f"  to {fate.address or 'its recipients'}{asked}: {told.text}"
+        if told.advice != _NOTHING:
+            yield f"    {told.advice}"
         yield f"    ({fate.time}: {fate.said})"
 
 
-def story_plain(story: Story) -> dict[str, Any]:
-    """A story as `--json` prints it."""
+def story_json(story: Story, fates: Sequence[Fate] | None = None) -> StoryJson:
+    """A story as `--json` prints it; with `fates`, only those of its recipients."""
     verdict = story.verdict
+    shown = story.fates if fates is None else fates
     return {
         "time": story.time,
         "ids": list(story.ids),
@@ -132,16 +219,22 @@ def story_plain(story: Story) -> dict[str, Any]:
         "size": story.size,
         "score": verdict.score if verdict else None,
         "because": list(verdict.because) if verdict else [],
-        "recipients": [
-            {
-                "address": fate.address,
-                "asked": fate.asked,
-                "time": fate.time,
-                "status": fate.status,
-                "reason": fate_reason(fate).text,
-                "what_to_do": fate_reason(fate).advice,
-                "said": fate.said,
-            }
-            for fate in story.fates
-        ],
+        "recipients": [_fate_json(fate) for fate in shown],
+        "others": len(story.fates) - len(shown),
+    }
+
+
+def _fate_json(fate: Fate) -> FateJson:
+    told = tell(fate)
+    return {
+        "address": fate.address,
+        "asked": fate.asked,
+        "time": fate.time,
+        "status": fate.status,
+        "outcome": told.outcome,
+        "server": told.server,
+        "why": told.why,
+        "reason": told.text,
+        "what_to_do": told.advice,
+        "said": fate.said,
     }

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from firstboot.base.run import run
+from firstboot.base.errors import CommandError
+from firstboot.base.run import run_lines
+
+_SECONDS = 120.0
+_FIELDS = ("MESSAGE", "CONTAINER_NAME", "SYSLOG_IDENTIFIER", "PRIORITY")
 
 
 @dataclass(frozen=True)
@@ -26,25 +31,57 @@ def read_journal(matches: Sequence[str], *, lines: int, this_start: bool = False
 
     CommandError when journalctl fails. What is no message of text is left out.
     """
+    found: list[Line] = []
+    scan_journal(matches, found.append, lines=lines, this_start=this_start)
+    return found
+
+
+def scan_journal(
+    matches: Sequence[str],
+    take: Callable[[Line], None],
+    *,
+    lines: int,
+    this_start: bool = False,
+    words: Sequence[str] = (),
+) -> None:
+    """The same one by one, so that never all of it is in memory.
+
+    With `words` only messages that contain one of these come, which saves looking closer at others,
+    and the first one: from when on there are any.
+    """
     argv = [
         "journalctl",
         "--quiet",
         "--no-pager",
         "--output=json",
+        f"--output-fields={','.join(_FIELDS)}",
         "--all",
         f"--lines={lines}",
         *matches,
     ]
     if this_start:
         argv.append("--boot")
-    listed = run(argv, timeout=120).stdout
-    found = []
-    for text in listed.splitlines():
+    end = time.monotonic() + _SECONDS
+    is_first = True
+
+    def look(text: str) -> None:
+        nonlocal is_first
+        if time.monotonic() > end:
+            raise CommandError(f"the journal was not read within {_SECONDS:g} s")
+        if words and not is_first and not any(word in text for word in words):
+            return
         try:
-            found.append(_line(json.loads(text)))
+            line = _line(json.loads(text))
         except (ValueError, KeyError, TypeError):
-            continue
-    return found
+            return
+        is_first = False
+        take(line)
+
+    done = run_lines(argv, look)
+    if done.returncode != 0:
+        raise CommandError(
+            f"the journal cannot be read: {done.stderr.strip() or 'no reason given'}"
+        )
 
 
 def _line(entry: dict[str, Any]) -> Line:

@@ -9,7 +9,7 @@ import pytest
 
 from firstboot.base.waiting import wait_for
 from firstboot.queue.stories import Logged, Story, read_stories
-from firstboot.queue.telling import fate_reason, matches
+from firstboot.queue.telling import matches, tell
 from tests.stack.boxes import Boxes
 from tests.stack.mail import Mail
 from tests.stack.messages import likely_spam, new_mark, ordinary
@@ -30,7 +30,7 @@ def story_of(boxes: Boxes, sender: str, outcome: str) -> Story:
 
     def look() -> Story | None:
         for story in stories(boxes, sender):
-            told = [fate_reason(fate).text for fate in story.fates]
+            told = [tell(fate).text for fate in story.fates]
             if told and all(outcome in text for text in told):
                 return story
         return None
@@ -65,7 +65,7 @@ def test_what_was_refused(mail: Mail, boxes: Boxes) -> None:
             mail.receive([recipient], ordinary(new_mark()), sender=sender)
 
     def look() -> list[str] | None:
-        told = [fate_reason(fate).text for one in stories(boxes, sender) for fate in one.fates]
+        told = [tell(fate).text for one in stories(boxes, sender) for fate in one.fates]
         return told if len(told) == 2 else None
 
     # The answer comes before its line in the log.

@@ -1,7 +1,7 @@
 """The catalogue: every text of the pages in every language, from `texts/*.yaml`.
 
 A key is `FILE.NAME`; its texts stand side by side, so that none is forgotten, and `{name}` in them
-takes a value.
+takes a value. What the machine says of mail is in English; `sentences.yaml` has it in the others.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from types import MappingProxyType
 from postmaster.yamlfiles import read_yaml
 
 HERE = Path(__file__).parent / "texts"
+SENTENCES = Path(__file__).parent / "sentences.yaml"
 
 # By the tag that a browser asks for, primary subtag only: what people call it, and its tag in HTML.
 LANGUAGES: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -25,21 +26,26 @@ MOST_WISHES = 20  # of a browser's list; the rest is not read
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Texts by key, then by language."""
+    """Texts by key, and the machine's sentences as it says them, each then by language."""
 
     texts: Mapping[str, Mapping[str, str]]
+    sentences: Mapping[str, Mapping[str, str]]
 
     def text(self, language: str, key: str, **values: object) -> str:
         """Return a text with its values. Raises KeyError for what is in no file."""
         return self.texts[key][language].format(**values)
 
+    def sentence(self, language: str, words: str) -> str | None:
+        """Return what the machine says in another language, None when that is not known."""
+        return self.sentences.get(words, {}).get(language)
+
 
 def read_catalogue(folder: Path = HERE) -> Catalogue:
-    """Read all files of a folder."""
+    """Read all files of a folder, and the machine's sentences."""
     texts: dict[str, Mapping[str, str]] = {}
     for path in sorted(folder.glob("*.yaml")):
         texts |= {f"{path.stem}.{name}": text for name, text in read_yaml(path).items()}
-    return Catalogue(MappingProxyType(texts))
+    return Catalogue(MappingProxyType(texts), MappingProxyType(read_yaml(SENTENCES)))
 
 
 def choose_language(wanted: str, accepted: str) -> str:

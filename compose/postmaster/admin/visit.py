@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -12,7 +13,7 @@ from postmaster.admin.directory import PersonState
 from postmaster.admin.forms import NO_FORM, Form
 from postmaster.admin.languages import LANGUAGES, choose_language
 from postmaster.admin.machine_link import MachineError
-from postmaster.admin.rendering import finished, render
+from postmaster.admin.rendering import finished, render, with_code
 from postmaster.admin.sessions import Session
 from postmaster.admin.site import Site
 
@@ -86,6 +87,13 @@ class Visit:
         """Return a text of the catalogue in the language of the page."""
         return self.site.catalogue.text(self.language, key, **values)
 
+    def say(self, words: str) -> Markup:
+        """Return what the machine says, in the language of the page or else marked as English."""
+        known = self.site.catalogue.sentence(self.language, words)
+        if known is not None:
+            return with_code(known)
+        return Markup('<span lang="en">{}</span>').format(with_code(words))
+
     def page(self, name: str, *, status: int = 200, **values: Any) -> Response:
         """Return the page that a template makes of `values` and of what every page has."""
         notice = ""
@@ -95,6 +103,7 @@ class Visit:
             notice = self._done
         shared = {
             "t": self.text,
+            "say": self.say,
             "language": self.language,
             "lang": LANGUAGES[self.language][1],
             "languages": LANGUAGES,

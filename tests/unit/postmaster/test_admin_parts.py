@@ -13,6 +13,10 @@ from firstboot.administration.tokens import Tokens
 from firstboot.base.engine import Engine
 from firstboot.base.paths import Paths
 from firstboot.cli.verbs import all_verbs
+from firstboot.queue.codes import CODES
+from firstboot.queue.maillog import JournalLog
+from firstboot.queue.reasons import PHRASES, UNKNOWN, UNTRIED
+from firstboot.queue.telling import REFUSALS, SEND_AGAIN
 from postmaster.admin import languages, pages, rendering
 from postmaster.admin.browsers import browser_of
 from postmaster.admin.forms import FormError, FormTokens
@@ -31,11 +35,12 @@ _MADE = re.compile(
     r"refusal\.(form|gone|away|defect)-(heading|text)|apps\.(mail|send|dav)(-help)?"
     r"|administrator\.(backup|certificate)-[a-z-]+|domains\.state-[a-z]+"
     r"|queue\.(retry|hold|release|delete)(-done)?"
+    r"|mail-log\.outcome-[a-z-]+"
     r"|tokens\.(status|read|people|domains|queue)(-help)?"
 )
 # What the machine is asked, which looks like a key.
 _VERBS = frozenset(
-    all_verbs(Paths(), Engine(), machine_sessions.Sessions(Paths()), Tokens(Paths()))
+    all_verbs(Paths(), Engine(), machine_sessions.Sessions(Paths()), Tokens(Paths()), JournalLog())
 )
 
 
@@ -67,6 +72,20 @@ def test_chinese_texts_are_chinese() -> None:
         bare = re.sub(r"\{\w+\}", "", text["zh"])
         assert re.search(r"[\u4e00-\u9fff]", bare) or key in same, key
         assert not re.search(r"[\u4e00-\u9fff]", text["en"]), key
+
+
+def test_what_the_machine_says_of_mail_is_in_every_language() -> None:
+    reasons = [*(phrase.reason for phrase in PHRASES), UNTRIED, UNKNOWN, *CODES.values()]
+    said = {words for reason in reasons for words in (reason.text, reason.advice)}
+    said |= {words for _, text, advice in REFUSALS for words in (text, advice)}
+    # The words of main.cf's header_checks, as a sentence.
+    said |= {SEND_AGAIN, "spam is not forwarded."}
+    catalogue = read_catalogue()
+    assert set(catalogue.sentences) == said
+    for words, others in catalogue.sentences.items():
+        assert set(others) == set(LANGUAGES) - {"en"}, words
+        assert re.search(r"[\u4e00-\u9fff]", others["zh"]), words
+        assert others["zh"].count("`") == words.count("`"), words
 
 
 def test_texts_are_those_that_are_used() -> None:

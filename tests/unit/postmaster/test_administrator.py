@@ -24,7 +24,7 @@ from firstboot.base.settings import require_settings
 from firstboot.cli.serving import make_desk
 from postmaster.admin.machine_link import MachineError, MachineLink
 from postmaster.cli import cli
-from tests.unit.firstboot.people.running import NotingEngine, set_up
+from tests.unit.firstboot.people.running import MadeLog, NotingEngine, set_up
 from tests.unit.firstboot.samples import SETTINGS, write_share
 from tests.unit.postmaster.harness import ADA, DEADLINE, Files, Stack
 from tests.unit.postmaster.harness import PASSWORD as THEIRS
@@ -40,6 +40,30 @@ QUEUE = (
     Path(__file__).parents[1].joinpath("firstboot/queue/postqueue.jsonl").read_bytes()
 )  # what Postfix has listed once
 WAITING = "5271E2120E4"
+LOG = [
+    (90_000, "postfix/smtpd[1]: connect from mx.example.org[192.0.2.7]"),
+    (3600, "postfix/smtpd[1]: 4bYx1Q2dzJz1: client=mx.example.org[192.0.2.7]"),
+    (
+        3600,
+        "postfix/qmgr[2]: 4bYx1Q2dzJz1: from=<eve@example.org>, size=1234, nrcpt=1 (queue active)",
+    ),
+    (
+        3599,
+        "postfix/lmtp[3]: 4bYx1Q2dzJz1: to=<ada@example.com>, relay=mailstore[172.18.0.4]:24, "
+        "delay=0.3, delays=0.2/0/0/0.1, dsn=2.0.0, status=sent (250 2.0.0 Delivered to Junk)",
+    ),
+    (
+        600,
+        "postfix/smtpd[5]: NOQUEUE: reject: RCPT from mx.example.org[192.0.2.7]: 550 5.1.1 "
+        "<b&<i@example.com>: User unknown; from=<eve@example.org> to=<b&<i@example.com> helo=<x>",
+    ),
+    (
+        60,
+        "postfix/smtp[6]: 4bYx1Q2dzJz2: to=<bob@far.example>, relay=mx.far.example[192.0.2.9]:25, "
+        "delay=1, delays=0/0/1/0, dsn=4.2.2, status=deferred (host mx.far.example[192.0.2.9] said: "
+        "452 4.2.2 full (in reply to RCPT TO command))",
+    ),
+]
 PATHS = (
     "/admin",
     "/admin/people",
@@ -48,6 +72,9 @@ PATHS = (
     "/admin/domains",
     "/admin/domains/records?domain=example.com",
     "/admin/queue",
+    "/admin/log",
+    "/admin/log?to=ada&from=&days=7",
+    "/admin/log?to=nobody&from=&days=31",
     "/admin/audit",
     "/admin/tokens",
 )
@@ -78,6 +105,7 @@ class Machine:
     browser: PageClient
     stack: Stack
     socket: Path
+    log: MadeLog
 
     def sign_in(self, password: str = PASSWORD) -> str:
         return self.browser.send("/admin/sign-in", {"password": password}).words
@@ -93,14 +121,15 @@ def machine(files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     set_up(paths, SETTINGS + MORE)
     engine = ProvingEngine(("directory", "rspamd", "mta"), queue=QUEUE, control=files.control)
     listener = listen(tmp_path / "s/socket", os.getuid())
+    log = MadeLog(list(LOG))
     # Time stands still: what is told of a delay does not depend on how long the test takes.
-    desk = make_desk(paths, engine, lambda: 1000.0)  # type: ignore[arg-type]
+    desk = make_desk(paths, engine, lambda: 1000.0, log=log)  # type: ignore[arg-type]
     server = Server(desk, os.getuid(), None)
     thread = threading.Thread(target=server.serve, args=(listener,), daemon=True)
     thread.start()
     stack = Stack(files, grace=0.05)
     path = tmp_path / "s/socket"
-    yield Machine(paths, engine, PageClient(stack.start_admin(path)), stack, path)
+    yield Machine(paths, engine, PageClient(stack.start_admin(path)), stack, path, log)
     stack.stop()
     listener.shutdown(socket.SHUT_RDWR)
     thread.join(DEADLINE)
@@ -275,6 +304,62 @@ def test_the_queue(machine: Machine) -> None:
     assert ran[2] == ("mta", "postsuper", "-d", WAITING)
     reply = browser.send("/admin/queue", {"id": "ALL", "deed": "delete", "sure": "yes"})
     assert (reply.status, len(ran)) == (422, 3)
+
+
+def test_why_mail_did_not_arrive(machine: Machine) -> None:
+    machine.sign_in()
+    browser = machine.browser
+    assert "Found" not in browser.open("/admin/log").words
+    reply = browser.open("/admin/log?to=&from=EVE&days=1")
+    assert "Found: 2" in reply.words
+    assert "refused to b&<i@example.com Nobody here has this address." in reply.words
+    assert "in Junk to ada@example.com" in reply.words
+    assert reply.words.index("refused to") < reply.words.index("in Junk to")  # the newest first
+    assert "250 2.0.0 Delivered to Junk" in reply.words
+    assert "b&amp;&lt;i@example.com" in reply.text
+    assert "The log goes back to" in reply.words
+    words = browser.open("/admin/log?to=bob@far&from=&days=31").words
+    assert "waits to bob@far.example The recipient's mailbox is full." in words
+    assert "ada@example.com" not in words
+    words = browser.open("/admin/log?to=nobody&from=&days=1").words
+    assert "Nothing was found" in words
+    assert "mailstead check" in words
+    browser.headers["Accept-Language"] = "zh"
+    words = browser.open("/admin/log?to=bob@far&from=&days=1").words
+    assert re.search("等待中 收件人.bob@far.example 收件人的邮箱已满", words)
+    assert read_audit(machine.paths.audit)[-1].verb == "administrator.login"
+
+
+@pytest.mark.parametrize(
+    "query", ["days=0", "days=-1", "days=x", "days=%00", "days=9999&to=a&to=b"]
+)
+def test_an_odd_search_is_none(machine: Machine, query: str) -> None:
+    machine.sign_in()
+    reply = machine.browser.open(f"/admin/log?{query}&from={'x' * 3000}%ff%00")
+    assert (reply.status, "Found" in reply.words) == (200, False)
+
+
+def test_an_odd_name_is_searched_for(machine: Machine) -> None:
+    machine.sign_in()
+    reply = machine.browser.open(f"/admin/log?days=7&from={'x' * 3000}&to=%ff%00%22%3E")
+    assert (reply.status, "Nothing was found" in reply.words) == (200, True)
+
+
+def test_what_is_too_much_is_left_out_and_told(machine: Machine) -> None:
+    to = "to=<r{}@far.example>, relay=mx[192.0.2.9]:25, delay=1, status=sent (250 ok)"
+    machine.log.lines = [
+        (60, f"postfix/smtp[6]: 4bYx1Q2dzJ{message:02}: {to.format(number)}")
+        for message in range(60)
+        for number in range(70 if message == 59 else 1)
+    ]
+    machine.sign_in()
+    words = machine.browser.open("/admin/log?days=1").words
+    assert "Found: 50" in words
+    assert "10 earlier ones are not shown" in words
+    assert "and 20 more recipients" in words
+    words = machine.browser.open("/admin/log?days=1&to=r69@").words
+    assert "taken by mx to r69@far.example" in words
+    assert "and 69 more recipients" in words
 
 
 @pytest.mark.parametrize("language", ["en", "zh-CN"])

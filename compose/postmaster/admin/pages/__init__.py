@@ -11,6 +11,7 @@ from postmaster.admin.pages import (
     forgotten,
     forwarding,
     language,
+    mail_log,
     overview,
     password,
     people,
@@ -41,6 +42,7 @@ PAGES: tuple[Page, ...] = (
     *people.PAGES,
     *domains.PAGES,
     *queue.PAGES,
+    *mail_log.PAGES,
     *audit.PAGES,
     *tokens.PAGES,
 )

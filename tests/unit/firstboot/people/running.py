@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from firstboot.base.compose import StackOptions
 from firstboot.base.engine import Container
@@ -13,6 +15,7 @@ from firstboot.base.paths import Paths
 from firstboot.base.services import read_stack
 from firstboot.base.settings import require_settings
 from firstboot.base.stack import write_stack
+from firstboot.queue.stories import Logged
 from tests.unit.firstboot.samples import RELEASE, SETTINGS
 
 SERVICES = """\
@@ -72,6 +75,29 @@ class NotingEngine:
             raise EngineError("it has gone")
         self.ran.append((container.service, *argv))
         return 0, json.dumps(self.answer).encode()
+
+
+@dataclass
+class MadeLog:
+    """A log of mail with these lines, each with its age in seconds."""
+
+    lines: list[tuple[int, str]] = field(default_factory=list)
+
+    def scan(
+        self,
+        since: int,
+        take: Callable[[Logged], None],
+        *,
+        words: Sequence[str] = (),
+        lines: int = 1000,
+    ) -> None:
+        """See MailLog."""
+        now = int(time.time())
+        found = [(now - age, text) for age, text in self.lines if now - age >= since]
+        for number, (when, text) in enumerate(found[-lines:]):
+            if not words or number == 0 or any(word in text for word in words):
+                stamp = datetime.fromtimestamp(when, UTC).isoformat().replace("+00:00", "Z")
+                take(Logged(stamp, text))
 
 
 def set_up(paths: Paths, settings: str = SETTINGS) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from firstboot.base.engine import Container
+from firstboot.base.errors import CommandError
 from firstboot.queue import log_commands
+from firstboot.queue.maillog import EngineLog, JournalLog, find_stories
 from firstboot.queue.stories import Logged, Story, read_stories
-from firstboot.queue.telling import fate_reason, matches, story_lines, story_plain
-from firstboot.system.journal import Line
+from firstboot.queue.telling import matches, story_json, story_lines, tell
+from tests.unit.firstboot.conftest import FakePrograms
 
 INBOUND = """
 smtpd[101]: connect from mx.example.org[192.0.2.7]
@@ -74,7 +76,7 @@ def logged(*texts: str) -> list[Logged]:
 
 
 def told(story: Story) -> list[str]:
-    return [f"{fate.address}: {fate_reason(fate).text}" for fate in story.fates]
+    return [f"{fate.address}: {tell(fate).text}" for fate in story.fates]
 
 
 def test_a_message_that_came_in() -> None:
@@ -108,6 +110,7 @@ def test_a_message_that_was_signed_is_one_story() -> None:
     assert (story.sender, story.client) == ("ada@example.com", "ada@example.com")
     (fate,) = told(story)
     assert fate.startswith("bob@example.net: It was given up, and its sender has a report: ")
+    assert tell(story.fates[0]).outcome == "given-up"
 
 
 def test_what_was_refused_says_why() -> None:
@@ -134,6 +137,7 @@ def test_what_waited_for_too_long_was_given_up() -> None:
     (story,) = read_stories(logged(waiting, line))
     assert [fate.status for fate in story.fates] == ["expired", "expired"]
     assert "waited for too long" in told(story)[1]
+    assert not any("tried again" in line for line in story_lines(story))
 
 
 @pytest.mark.parametrize(
@@ -169,39 +173,95 @@ def test_search(sender: str, recipient: str, found: bool) -> None:
 def test_odd_lines_do_no_harm(line: str) -> None:
     for story in read_stories([Logged("t", line)] * 2):
         assert list(story_lines(story))
-        json.dumps(story_plain(story))
+        json.dumps(story_json(story))
 
 
-def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> tuple[int, str, list[str]]:
-    asked: list[str] = []
+def entry(number: int, message: str, container: str = "mta") -> str:
+    """A line of the journal as journalctl prints it."""
+    return json.dumps(
+        {
+            "__REALTIME_TIMESTAMP": str(1_796_080_201_000_000 + number * 1_000_000),
+            "CONTAINER_NAME": f"mailstead-{container}-1",
+            "MESSAGE": message,
+        }
+    )
 
-    def journal(matches: Sequence[str], *, lines: int) -> list[Line]:
-        assert lines > 0
-        asked.extend(matches)
-        return [Line(one.time, "mailstead-mta-1", 6, one.message) for one in logged(INBOUND)]
 
-    monkeypatch.setattr("firstboot.system.journal.read_journal", journal)
+def journal(programs: FakePrograms, *texts: str) -> None:
+    """A journalctl that prints these lines."""
+    path = programs.directory / "journal"
+    lines = [entry(number, one.message) for number, one in enumerate(logged(*texts))]
+    path.write_text("".join(f"{line}\n" for line in lines))
+    programs.add("journalctl", f"cat {path}")
+
+
+def search(*words: str) -> tuple[int, str]:
     done = CliRunner().invoke(log_commands.log, ["search", *words])
-    return done.exit_code, done.output, asked
+    return done.exit_code, done.output
 
 
-def test_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    code, out, asked = run(monkeypatch, "--to", "countess", "--since", "2026-11-30")
+def test_command(programs: FakePrograms) -> None:
+    journal(programs, INBOUND)
+    code, out = search("--to", "countess", "--since", "2026-11-30")
     assert code == 0
     assert "  to ada@example.com (as countess@example.com): It is in Junk.\n" in out
-    assert asked[0] == "--since=@1795996800"
-    assert "CONTAINER_NAME=mailstead-rspamd-1" in asked
-    code, out, _ = run(monkeypatch, "--from", "eve@", "--json")
+    assert "--since=@1795996800" in programs.calls[0]
+    assert "CONTAINER_NAME=mailstead-rspamd-1" in programs.calls[0]
+    code, out = search("--from", "eve@", "--json")
     found: dict[str, Any] = json.loads(out)
     assert [one["reason"] for one in found["messages"][0]["recipients"]] == [
         "It is in Junk.",
         "It was delivered.",
     ]
-    assert "never brought here" in run(monkeypatch, "--to", "nobody")[1]
+    assert [one["outcome"] for one in found["messages"][0]["recipients"]] == ["junk", "delivered"]
+    assert "never brought here" in search("--to", "nobody")[1]
+
+
+def test_a_log_that_cannot_be_read_is_no_empty_one(programs: FakePrograms) -> None:
+    programs.add("journalctl", "echo 'no such journal' >&2; exit 1")
+    with pytest.raises(CommandError, match="no such journal"):
+        find_stories(JournalLog(), 0, "", "")
+
+
+def test_only_lines_with_these_words_and_where_the_log_begins(programs: FakePrograms) -> None:
+    journal(programs, INBOUND, OUTBOUND)
+    found: list[Logged] = []
+    JournalLog().scan(7, found.append, words=("status=bounced", "status=deferred"), lines=10)
+    assert ["connect from" in found[0].message, len(found)] == [True, 3]
+    assert found[0].time == "2026-11-30T23:10:01Z"
+    assert {"--since=@7", "--lines=10"} <= set(programs.calls[0])
+
+
+class SmallEngine:
+    """An engine whose containers have logged these lines."""
+
+    def __init__(self, **lines: str) -> None:
+        self.lines = lines
+
+    def containers(self, _project: str) -> tuple[Container, ...]:
+        return tuple(Container(name, name, "", "", "running", "", 0, 0) for name in self.lines)
+
+    def logs_since(self, container: Container, since: int, *, lines: int) -> str:
+        assert (since, lines) == (7, 2)
+        return self.lines[container.service]
+
+
+def test_without_a_machine_it_is_the_engines_log() -> None:
+    engine = SmallEngine(
+        mta="2026-11-30T23:10:01.5Z a\n2026-11-30T23:10:03.5Z c\x1b[2J\nodd\n",
+        rspamd="2026-11-30T23:10:02.5Z b\n",
+        admin="2026-11-30T23:10:02.5Z no mail\n",
+    )
+    found: list[Logged] = []
+    log = EngineLog(engine)  # type: ignore[arg-type]
+    log.scan(7, found.append, lines=2)
+    assert found == [("2026-11-30T23:10:02Z", "b"), ("2026-11-30T23:10:03Z", "c [2J")]
+    log.scan(7, found.append, words=("no such",), lines=2)
+    assert found[2:] == [("2026-11-30T23:10:02Z", "b")]
 
 
 @pytest.mark.parametrize("since", ["", "7", "7w", "-1d", "2026-13-01", "tomorrow", "9" * 9 + "d"])
-def test_a_wrong_time_is_refused(monkeypatch: pytest.MonkeyPatch, since: str) -> None:
-    code, out, asked = run(monkeypatch, "--since", since)
-    assert (code, asked) == (2, [])
+def test_a_wrong_time_is_refused(programs: FakePrograms, since: str) -> None:
+    code, out = search("--since", since)
+    assert (code, programs.calls) == (2, [])
     assert "expected such as 90m" in out
