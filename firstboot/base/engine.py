@@ -196,10 +196,10 @@ class Engine:
             output: bytes = self._api.logs(container.id, tail=lines)
         return output.decode(errors="replace")
 
-    def logs_since(self, container: Container, since: int, *, lines: int) -> str:
-        """The last lines since a time (seconds since 1970), each behind its own (RFC 3339, UTC)."""
+    def logs_since(self, container: Container, since: int) -> str:
+        """The lines since a time (seconds since 1970), each behind its own (RFC 3339, UTC)."""
         with self._errors("logs"):
-            output: bytes = self._api.logs(container.id, since=since, tail=lines, timestamps=True)
+            output: bytes = self._api.logs(container.id, since=since, timestamps=True)
         return output.decode(errors="replace")
 
     def execute(self, container: Container, argv: Sequence[str]) -> bytes:

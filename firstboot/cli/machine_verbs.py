@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from firstboot.cli.results import FoundJson
     from firstboot.dns.plan import Plan
     from firstboot.queue.maillog import MailLog
+    from firstboot.queue.rates import RatesJson
     from firstboot.queue.spool import Spool
     from firstboot.queue.spool import Verb as Deed
 
@@ -56,6 +57,12 @@ class Search(Arguments):
     recipient: str = Field("", alias="to", max_length=254)
     days: int = Field(7, ge=1, le=31)
     most: int = Field(100, ge=1, le=500)
+
+
+class Steps(Arguments):
+    """The last 24 hours, or the last 28 days."""
+
+    per: Literal["hour", "day"] = "hour"
 
 
 @dataclass(frozen=True)
@@ -217,6 +224,7 @@ class Queue:
 class Mail:
     """The verbs about mail that came and went; `log` is where to read of it."""
 
+    paths: Paths
     log: MailLog
 
     def search(self, _call: Call, wanted: Search) -> FoundJson:
@@ -241,10 +249,23 @@ class Mail:
             "begins": found.begins or None,
         }
 
+    def rates(self, _call: Call, steps: Steps) -> RatesJson:
+        """How much mail came and went, by hours or days."""
+        from datetime import UTC, datetime
+
+        from firstboot.base.settings import require_settings
+        from firstboot.queue.rates import count_mail
+
+        canary = require_settings(self.paths.settings).canary
+        return count_mail(self.log, steps.per, datetime.now(UTC), canary)
+
     def verbs(self) -> dict[str, Verb]:
         """By their names."""
-        # One at a time: it takes memory and time.
-        return {"log.search": Verb(Search, self.search, Http("GET", "/log", "read"), single=True)}
+        return {
+            # One at a time: it takes memory and time.
+            "log.search": Verb(Search, self.search, Http("GET", "/log", "read"), single=True),
+            "mail.rates": Verb(Steps, self.rates, _look("/rates")),
+        }
 
 
 def _look(path: str) -> Http:
@@ -257,4 +278,4 @@ def _deed(name: str) -> Http:
 
 def machine_verbs(paths: Paths, engine: Engine, log: MailLog) -> dict[str, Verb]:
     """All of them."""
-    return Machine(paths, engine).verbs() | Queue(paths, engine).verbs() | Mail(log).verbs()
+    return Machine(paths, engine).verbs() | Queue(paths, engine).verbs() | Mail(paths, log).verbs()

@@ -21,6 +21,7 @@ from firstboot.checks.status import Status
 from firstboot.disk.status import DiskProtection
 from firstboot.dns.check import CheckJson
 from firstboot.dns.plan import PlanJson
+from firstboot.queue.rates import RatesJson
 from firstboot.queue.showing import MessageJson
 from firstboot.queue.telling import StoryJson
 from firstboot.update.status import UpdateJson
@@ -166,6 +167,7 @@ def result_types() -> Mapping[str, Any]:
         "dns.check": CheckJson,
         "queue.list": QueueJson,
         "log.search": FoundJson,
+        "mail.rates": RatesJson,
         "backup.status": BackupsJson,
         "update.status": UpdateJson,
         "certificate.status": CertificateJson,

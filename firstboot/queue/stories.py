@@ -43,7 +43,7 @@ class Logged(NamedTuple):
     message: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What Rspamd found: points, what it wanted done, and the rules that gave the most points."""
 
@@ -52,7 +52,7 @@ class Verdict:
     because: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Fate:
     """What became of a message for one recipient, by the last line about it.
 
@@ -78,7 +78,7 @@ class Fate:
         return self.relay.startswith(_INSIDE)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Story:
     """A message on all its ways; `ids` are those of Postfix's queue, none for what was refused."""
 
@@ -91,7 +91,7 @@ class Story:
     fates: tuple[Fate, ...]
 
 
-@dataclass
+@dataclass(slots=True)
 class _Passage:
     """One way through the queue."""
 
@@ -108,11 +108,15 @@ class _Passage:
 class Stories:
     """Joins lines of the services mta and rspamd, in the order of time; others do not matter."""
 
+    first: str = ""  # the time of the first line
+    lines: int = 0
     _passages: dict[str, _Passage] = field(default_factory=dict)
     _refused: list[Story] = field(default_factory=list)
 
     def add(self, line: Logged) -> None:
         """Take one more line."""
+        self.first = self.first or line.time
+        self.lines += 1
         if found := _POSTFIX.search(line.message):
             _, name, text = found.groups()
             if name == "NOQUEUE":
@@ -171,6 +175,17 @@ def _note(passage: _Passage, time: str, text: str) -> None:
     elif found := _CLIENT.match(text):
         login = _LOGIN.search(text)
         passage.client = login[1] if login else found[1]
+
+
+def parse_fate(line: Logged) -> Fate | None:
+    """What this one line says of how a message, or one on its way, ended for somebody."""
+    found = _POSTFIX.search(line.message)
+    if found is None or found[2] is None:
+        return None
+    if fate := _delivery(line.time, found[3]):
+        return fate
+    refused = next(_refusal(line.time, found[3]), None)
+    return refused.fates[0] if refused else None
 
 
 def _delivery(time: str, text: str) -> Fate | None:

@@ -40,14 +40,13 @@ def scan_journal(
     matches: Sequence[str],
     take: Callable[[Line], None],
     *,
-    lines: int,
+    lines: int | None = None,
     this_start: bool = False,
     words: Sequence[str] = (),
 ) -> None:
-    """The same one by one, so that never all of it is in memory.
+    """The same one by one, so that never all of it is in memory; without `lines` all that there is.
 
-    With `words` only messages that contain one of these come, which saves looking closer at others,
-    and the first one: from when on there are any.
+    With `words` only messages that contain one of these come, which saves looking closer at others.
     """
     argv = [
         "journalctl",
@@ -56,25 +55,22 @@ def scan_journal(
         "--output=json",
         f"--output-fields={','.join(_FIELDS)}",
         "--all",
-        f"--lines={lines}",
+        *(() if lines is None else (f"--lines={lines}",)),
         *matches,
     ]
     if this_start:
         argv.append("--boot")
     end = time.monotonic() + _SECONDS
-    is_first = True
 
     def look(text: str) -> None:
-        nonlocal is_first
         if time.monotonic() > end:
             raise CommandError(f"the journal was not read within {_SECONDS:g} s")
-        if words and not is_first and not any(word in text for word in words):
+        if words and not any(word in text for word in words):
             return
         try:
             line = _line(json.loads(text))
         except (ValueError, KeyError, TypeError):
             return
-        is_first = False
         take(line)
 
     done = run_lines(argv, look)

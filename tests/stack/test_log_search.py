@@ -6,6 +6,7 @@ import smtplib
 from collections.abc import Sequence
 
 import pytest
+from selenium.webdriver.common.by import By
 
 from firstboot.base.waiting import wait_for
 from firstboot.queue.stories import Logged, Story, read_stories
@@ -14,7 +15,9 @@ from tests.stack.boxes import Boxes
 from tests.stack.mail import Mail
 from tests.stack.messages import likely_spam, new_mark, ordinary
 from tests.stack.people import EXAMPLE, GRACE
-from tools.stack.example import ADA
+from tests.web.browser import Browser
+from tools.stack.example import ADA, ADMINISTRATOR
+from tools.stack.lifecycle import StackUp
 
 
 def stories(boxes: Boxes, sender: str) -> Sequence[Story]:
@@ -25,11 +28,15 @@ def stories(boxes: Boxes, sender: str) -> Sequence[Story]:
     return [story for story in read_stories(sorted(lines)) if matches(story, sender, "")]
 
 
-def story_of(boxes: Boxes, sender: str, outcome: str) -> Story:
-    """The story of the one message of a sender, once all its recipients have this outcome."""
+def story_of(boxes: Boxes, sender: str, outcome: str, *, least: int = 1) -> Story:
+    """The story of a sender's message, once all its recipients have this outcome.
+
+    `least`: how many messages of this sender there are then.
+    """
 
     def look() -> Story | None:
-        for story in stories(boxes, sender):
+        found = stories(boxes, sender)
+        for story in found if len(found) >= least else ():
             told = [tell(fate).text for fate in story.fates]
             if told and all(outcome in text for text in told):
                 return story
@@ -72,3 +79,55 @@ def test_what_was_refused(mail: Mail, boxes: Boxes) -> None:
     told = wait_for(look, what="two refusals in the log", timeout=120)
     assert "Nobody here" in told[0]
     assert "somebody elsewhere" in told[1]
+
+
+def test_in_a_browser_as_who_runs_the_machine(
+    mail: Mail, stack: StackUp, browser: Browser, boxes: Boxes
+) -> None:
+    """From the page over the machine's socket to the log, in both themes and languages."""
+    sender = f"{new_mark()}@example.org"
+    mail.receive([ADA.address], likely_spam(new_mark()), sender=sender)
+    with pytest.raises(smtplib.SMTPRecipientsRefused):
+        mail.receive([f"nobody@{EXAMPLE.domain}"], ordinary(new_mark()), sender=sender)
+    story_of(boxes, sender, "in Junk", least=2)
+
+    home = f"https://{mail.stack.hostname}:{mail.stack.ports['https']}/admin"
+    browser.open(home)
+    browser.fill("password", stack.home.password_file(ADMINISTRATOR).read_text())
+    browser.click("main button")
+    assert browser.driver.find_elements(By.CSS_SELECTOR, "svg .bar[height='48']")
+    assert int(browser.find(".junk strong").text) >= 1
+    assert int(browser.find(".refused strong").text) >= 1
+    _pictures(browser, "administrator-mail")
+    browser.click('main a[href="/admin?mail=day#mail"]')
+    browser.find("main summary").click()
+    assert browser.find("main tbody td").is_displayed()
+    _pictures(browser, "administrator-mail-days")
+
+    browser.click('nav a[href="/admin/log"]')
+    browser.fill("from", sender)
+    _pictures(browser, "mail-log-form")
+    browser.click("main button")
+    assert "Found: 2" in browser.text
+    assert "in Junk to ada@example.com" in browser.text
+    assert "Nobody here has this address." in browser.text
+    browser.find("main summary").click()
+    _pictures(browser, "mail-log-found")
+    browser.click('footer button[value="zh"]')
+    browser.fill("from", sender)
+    browser.click("main button")
+    assert "本机没有这个地址" in browser.text
+    _pictures(browser, "mail-log-found-zh")
+    browser.fill("to", "nobody-at-all")
+    browser.click("main button")
+    assert "没有查到" in browser.text
+    _pictures(browser, "mail-log-none-zh")
+    assert browser.console_errors() == []
+
+
+def _pictures(browser: Browser, name: str) -> None:
+    for dark in (False, True):
+        browser.darken(dark=dark)
+        browser.picture(f"{name}-{'dark' if dark else 'light'}")
+        assert browser.contrast_problems() == []
+    browser.darken(dark=False)

@@ -30,7 +30,8 @@ HEIGHTS = {PHONE_WIDTH: 844}
 # 4.1.2), each page one main heading, and no page may be wider than the window (1.4.10).
 _FAULTS = """
 const faults = [];
-for (const field of document.querySelectorAll("input:not([type=hidden]), button, a, progress")) {
+const named = "input:not([type=hidden]), select, button, a, progress, svg[role=img]";
+for (const field of document.querySelectorAll(named)) {
   const said = [...(field.labels ?? [])].map(label => label.textContent).join(" ")
     || field.getAttribute("aria-label") || field.textContent
     || (field.getAttribute("aria-labelledby") ?? "").split(" ")

@@ -35,6 +35,7 @@ _MADE = re.compile(
     r"refusal\.(form|gone|away|defect)-(heading|text)|apps\.(mail|send|dav)(-help)?"
     r"|administrator\.(backup|certificate)-[a-z-]+|domains\.state-[a-z]+"
     r"|queue\.(retry|hold|release|delete)(-done)?"
+    r"|administrator\.mail-(received|junk|refused|sent|(from|most)-(hour|day))"
     r"|mail-log\.outcome-[a-z-]+"
     r"|tokens\.(status|read|people|domains|queue)(-help)?"
 )

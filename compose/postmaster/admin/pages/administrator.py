@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import datetime
 import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.responses import Response
 
+from postmaster.admin.charts import make_chart
 from postmaster.admin.machine_link import MachineError
 from postmaster.admin.page import Page
 from postmaster.admin.sizes import ago, size_of
@@ -21,6 +23,12 @@ from postmaster.admin.visit import (
 )
 
 HOME = "/admin"
+KINDS = ("received", "junk", "refused", "sent")
+# How many bars a graph has, and what stands for the time of each.
+PLACES: Mapping[str, tuple[int, Callable[[str], str]]] = {
+    "hour": (24, lambda start: f"{start[5:10]} {start[11:16]} UTC"),
+    "day": (28, lambda start: start[:10]),
+}
 
 
 async def show_form(visit: Visit) -> Response:
@@ -51,7 +59,10 @@ async def leave(visit: Visit) -> Response:
 
 async def show(visit: Visit) -> Response:
     """How the machine is."""
-    status, queue = await asyncio.gather(visit.ask("status"), _messages(visit))
+    per = "day" if visit.request.query_params.get("mail") == "day" else "hour"
+    status, queue, rates = await asyncio.gather(
+        visit.ask("status"), _messages(visit), _rates(visit, per)
+    )
     services = status["containers"]
     ill = [one["name"] for one in services if not _is_well(one)]
     problems = [str(problem) for problem in status["problems"]]
@@ -69,6 +80,8 @@ async def show(visit: Visit) -> Response:
         upgrade=status.get("upgrade"),
         uptime=_duration(float(status["uptime"])),
         queue=queue,
+        per=per,
+        rates=_graphs(visit, rates) if rates else None,
     )
 
 
@@ -94,6 +107,37 @@ async def _messages(visit: Visit) -> int | None:
         if error.kind == "denied":
             raise
         return None
+
+
+async def _rates(visit: Visit, per: str) -> dict[str, Any] | None:
+    """How much mail came and went; None when that cannot be known."""
+    try:
+        return await visit.ask("mail.rates", per=per)
+    except MachineError as error:
+        if error.kind == "denied":
+            raise
+        return None
+
+
+def _graphs(visit: Visit, found: dict[str, Any]) -> dict[str, Any]:
+    """A graph for each kind, and the numbers for a table, the newest first."""
+    places, shown = PLACES[found["per"]]
+    rows = [{**rate, "when": shown(rate["start"])} for rate in found["rates"]]
+    graphs = []
+    for kind in KINDS:
+        drawn = make_chart([(row["when"], row[kind]) for row in rows], places)
+        name = visit.text(f"administrator.mail-{kind}")
+        label = visit.text(
+            "administrator.mail-graph", name=name, total=drawn.total, most=drawn.most
+        )
+        graphs.append({"kind": kind, "name": name, "drawn": drawn, "label": label})
+    begins = found["begins"]
+    late = len(rows) < places and begins
+    return {
+        "graphs": graphs,
+        "rows": rows[::-1],
+        "begins": f"{begins[:10]} {begins[11:16]} UTC" if late else "",
+    }
 
 
 def _is_well(container: dict[str, Any]) -> bool:

@@ -89,15 +89,22 @@ class MadeLog:
         take: Callable[[Logged], None],
         *,
         words: Sequence[str] = (),
-        lines: int = 1000,
+        lines: int | None = None,
     ) -> None:
         """See MailLog."""
         now = int(time.time())
         found = [(now - age, text) for age, text in self.lines if now - age >= since]
-        for number, (when, text) in enumerate(found[-lines:]):
-            if not words or number == 0 or any(word in text for word in words):
-                stamp = datetime.fromtimestamp(when, UTC).isoformat().replace("+00:00", "Z")
-                take(Logged(stamp, text))
+        for when, text in found[-(lines or 0) :]:
+            if not words or any(word in text for word in words):
+                take(Logged(self._stamp(when), text))
+
+    def begins(self) -> str:
+        """See MailLog."""
+        ages = [age for age, _ in self.lines]
+        return self._stamp(int(time.time()) - max(ages)) if ages else ""
+
+    def _stamp(self, when: int) -> str:
+        return datetime.fromtimestamp(when, UTC).isoformat().replace("+00:00", "Z")
 
 
 def set_up(paths: Paths, settings: str = SETTINGS) -> None:

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from firstboot.base.engine import Container
 from firstboot.base.errors import CommandError
-from firstboot.queue import log_commands
+from firstboot.queue import log_commands, maillog
 from firstboot.queue.maillog import EngineLog, JournalLog, find_stories
 from firstboot.queue.stories import Logged, Story, read_stories
 from firstboot.queue.telling import matches, story_json, story_lines, tell
@@ -226,10 +226,24 @@ def test_a_log_that_cannot_be_read_is_no_empty_one(programs: FakePrograms) -> No
 def test_only_lines_with_these_words_and_where_the_log_begins(programs: FakePrograms) -> None:
     journal(programs, INBOUND, OUTBOUND)
     found: list[Logged] = []
-    JournalLog().scan(7, found.append, words=("status=bounced", "status=deferred"), lines=10)
-    assert ["connect from" in found[0].message, len(found)] == [True, 3]
-    assert found[0].time == "2026-11-30T23:10:01Z"
+    log = JournalLog()
+    log.scan(7, found.append, words=("status=bounced", "status=deferred"), lines=10)
+    assert len(found) == 2
     assert {"--since=@7", "--lines=10"} <= set(programs.calls[0])
+    assert log.begins() == "2026-11-30T23:10:01Z"
+    assert "--lines=+1" in programs.calls[1]
+    journal(programs)
+    assert log.begins() == ""
+
+
+def test_a_search_that_was_cut_says_from_where(
+    programs: FakePrograms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal(programs, INBOUND)
+    monkeypatch.setattr(JournalLog, "begins", lambda _log: "earlier")
+    assert find_stories(JournalLog(), 0, "", "").begins == "earlier"
+    monkeypatch.setattr(maillog, "MOST_LINES", len(logged(INBOUND)))
+    assert find_stories(JournalLog(), 0, "", "").begins == "2026-11-30T23:10:01Z"
 
 
 class SmallEngine:
@@ -241,8 +255,8 @@ class SmallEngine:
     def containers(self, _project: str) -> tuple[Container, ...]:
         return tuple(Container(name, name, "", "", "running", "", 0, 0) for name in self.lines)
 
-    def logs_since(self, container: Container, since: int, *, lines: int) -> str:
-        assert (since, lines) == (7, 2)
+    def logs_since(self, container: Container, since: int) -> str:
+        assert since in {0, 7}
         return self.lines[container.service]
 
 
@@ -256,8 +270,9 @@ def test_without_a_machine_it_is_the_engines_log() -> None:
     log = EngineLog(engine)  # type: ignore[arg-type]
     log.scan(7, found.append, lines=2)
     assert found == [("2026-11-30T23:10:02Z", "b"), ("2026-11-30T23:10:03Z", "c [2J")]
-    log.scan(7, found.append, words=("no such",), lines=2)
-    assert found[2:] == [("2026-11-30T23:10:02Z", "b")]
+    log.scan(7, found.append, words=("a", "c"))
+    assert [line.message for line in found[2:]] == ["a", "c [2J"]
+    assert log.begins() == "2026-11-30T23:10:01Z"
 
 
 @pytest.mark.parametrize("since", ["", "7", "7w", "-1d", "2026-13-01", "tomorrow", "9" * 9 + "d"])
