@@ -6,12 +6,22 @@ So nobody in between, whose answers may be old or made up, has a say in what a z
 from __future__ import annotations
 
 import ipaddress
+import queue
 import random
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from firstboot.system.dnsclient import TRY_SECONDS, Answer, NoAnswerError, Referral, Server, ask
+from firstboot.system.dnsclient import (
+    TRIES,
+    TRY_SECONDS,
+    Answer,
+    NoAnswerError,
+    Referral,
+    Server,
+    SilentError,
+    ask,
+)
 from firstboot.system.outgoing import outgoing_address
 
 # The root servers' addresses (IANA, named.root): where everybody begins.
@@ -33,6 +43,7 @@ MOST_ALIASES = 5
 # Of a zone's servers, and of those of them that do not answer before it is given up.
 MOST_SERVERS = 8
 MOST_SILENT = 3
+AT_A_TIME = 3
 
 
 @dataclass(frozen=True)
@@ -70,6 +81,7 @@ class Authorities:
     port: int = 53
     timeout: float = TRY_SECONDS
     _zones: dict[str, Zone] = field(default_factory=dict, init=False)
+    _unreachable: dict[str, str] = field(default_factory=dict, init=False)  # why, by zone
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False)
 
     def zone_of(self, name: str) -> Zone:
@@ -102,25 +114,56 @@ class Authorities:
         return max(known, key=lambda zone: len(zone.name), default=Zone(".", self.roots))
 
     def _first(self, zone: Zone, name: str, kind: str) -> Answer:
-        """The first answer to make use of: authoritative, or a delegation further down."""
+        """The first answer to make use of: authoritative, or a delegation further down.
+
+        A zone whose servers are out of reach is not asked again: nobody waits for it twice.
+        """
+        if zone.name in self._unreachable:
+            raise NoAnswerError(self._unreachable[zone.name])
         problems: list[str] = []
-        for server in zone.servers:
-            try:
-                answer = ask(server, name, kind, recursive=False, timeout=self.timeout)
-            except NoAnswerError as error:
-                problems.append(error.message)
-                if len(problems) == MOST_SILENT:
-                    break
+        silent, erring = 0, False
+        for server, said in self._said(zone, name, kind):
+            if isinstance(said, Answer):
+                if _is_useful(said, name, zone):
+                    return said
+                problems.append(_strange(server, zone))
                 continue
-            down = answer.referral
-            if down is not None and down.zone != zone.name and is_within(down.zone, zone.name):
-                if is_within(name, down.zone):
-                    return answer
-            elif answer.authoritative and down is None:
-                return answer
-            problems.append(f"{server} does not know the zone {zone.name}")
+            if not isinstance(said, NoAnswerError):
+                raise said
+            problems.append(said.message)
+            if not isinstance(said, SilentError):
+                erring = True
+                continue
+            silent += 1
+            if silent == MOST_SILENT:
+                break
         shown = "; ".join(problems) or "it has no name servers that can be reached"
-        raise NoAnswerError(f"zone {zone.name}: {shown}")
+        message = f"zone {zone.name}: {shown}"
+        if not erring:
+            self._unreachable[zone.name] = message
+        raise NoAnswerError(message)
+
+    def _said(
+        self, zone: Zone, name: str, kind: str
+    ) -> Iterator[tuple[Server, Answer | Exception]]:
+        """What the servers of a zone say, as it comes; some are asked at once."""
+        tries = TRIES if len(zone.servers) == 1 else 1
+        said: queue.SimpleQueue[tuple[Server, Answer | Exception]] = queue.SimpleQueue()
+
+        def question(server: Server) -> None:
+            try:
+                answer = ask(server, name, kind, recursive=False, timeout=self.timeout, tries=tries)
+                said.put((server, answer))
+            except Exception as error:
+                # Whatever it is, somebody waits for it.
+                said.put((server, error))
+
+        for first in range(0, len(zone.servers), AT_A_TIME):
+            some = zone.servers[first : first + AT_A_TIME]
+            for server in some:
+                threading.Thread(target=question, args=(server,), daemon=True).start()
+            for _ in some:
+                yield said.get()
 
     def _delegated(self, referral: Referral, depth: int) -> Zone:
         # Addresses count only from whoever is responsible for the names that they belong to.
@@ -159,6 +202,21 @@ class Authorities:
                 return answer
             name = answer.alias
         raise NoAnswerError(f"{name} is an alias of too many others")
+
+
+def _is_useful(answer: Answer, name: str, zone: Zone) -> bool:
+    """Whether it is authoritative, or a delegation further down that leads to the name."""
+    down = answer.referral
+    if down is not None and down.zone != zone.name and is_within(down.zone, zone.name):
+        return is_within(name, down.zone)
+    return answer.authoritative and down is None
+
+
+def _strange(server: Server, zone: Zone) -> str:
+    """An answer by which nobody is led further."""
+    if zone.name == ".":
+        return f"{server} did not answer itself: something on the way did so in its place"
+    return f"{server} does not know the zone {zone.name}"
 
 
 def is_within(name: str, zone: str) -> bool:

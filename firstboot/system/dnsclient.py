@@ -33,6 +33,10 @@ class NoAnswerError(CheckError):
     """A server did not give a usable answer; the message says which one and why."""
 
 
+class SilentError(NoAnswerError):
+    """It said nothing at all, or could not be asked."""
+
+
 @dataclass(frozen=True)
 class Server:
     """Where to ask. `name` is how people know it, "" when it has none."""
@@ -85,8 +89,8 @@ def ask(
 ) -> Answer:
     """Ask a server for records of a type; that there are none is an answer, too.
 
-    `timeout` is in seconds for each try. Raises NoAnswerError when the server does not answer, or
-    answers with an error such as SERVFAIL or REFUSED.
+    `timeout` is in seconds for each try. Raises SilentError when the server does not answer, and
+    NoAnswerError when it answers with an error such as SERVFAIL or REFUSED.
     """
     try:
         query = dns.message.make_query(name, kind, use_edns=0, payload=PAYLOAD)
@@ -109,7 +113,7 @@ def ask(
 def _exchange(
     query: dns.message.Message, server: Server, what: str, timeout: float, tries: int
 ) -> dns.message.Message:
-    reason = "did not answer"
+    reason, error_type = "did not answer", NoAnswerError
     started = time.monotonic()
     for _ in range(tries):
         try:
@@ -123,13 +127,16 @@ def _exchange(
             )
             return response
         except dns.exception.Timeout:
+            error_type = SilentError
             seconds = time.monotonic() - started
             reason = f"did not answer for {what} within {seconds:.1f} s"
         except OSError as error:
+            error_type = SilentError
             reason = f"could not be asked: {error.strerror or error}"
         except (dns.exception.DNSException, EOFError) as error:
+            error_type = NoAnswerError
             reason = f"gave an answer that cannot be read: {error or type(error).__name__}"
-    raise NoAnswerError(f"{server} {reason}")
+    raise error_type(f"{server} {reason}")
 
 
 def _answer(response: dns.message.Message, kind: dns.rdatatype.RdataType) -> Answer:

@@ -23,6 +23,7 @@ from firstboot.base.errors import CommandError
 from firstboot.base.paths import Paths
 from firstboot.base.settings import require_settings
 from firstboot.cli.serving import make_desk
+from firstboot.dns import plan
 from postmaster.admin.machine_link import MachineError, MachineLink
 from postmaster.cli import cli
 from tests.unit.firstboot.people.running import MadeLog, NotingEngine, set_up
@@ -323,6 +324,17 @@ def test_domains_and_their_records(machine: Machine) -> None:
     assert "Removed." in browser.send("/admin/domains", fields, to="/admin/domains/remove").words
 
 
+def test_an_address_that_is_not_known_is_told(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "outgoing_addresses", tuple)
+    settings = machine.paths.settings
+    settings.write_text(settings.read_text().replace("dns: {addresses: [93.184.216.34]}", ""))
+    machine.sign_in()
+    words = machine.browser.open("/admin/domains/records?domain=example.com").words
+    assert "This machine has no public address." in words
+
+
 def test_the_queue(machine: Machine) -> None:
     machine.sign_in()
     browser, ran = machine.browser, machine.engine.ran
@@ -388,7 +400,8 @@ def test_what_is_too_much_is_left_out_and_told(machine: Machine) -> None:
     ]
     machine.sign_in()
     words = machine.browser.open("/admin/log?days=1").words
-    assert "Found: 60 The newest 50 are shown" in words
+    assert "Found: 60" in words
+    assert "The newest 50 are shown" in words
     assert "and 20 more recipients" in words
     words = machine.browser.open("/admin/log?days=1&to=r69@").words
     assert "taken by mx to r69@far.example" in words

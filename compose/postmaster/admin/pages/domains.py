@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.responses import Response
 
 from postmaster.admin.machine_link import MachineError
@@ -42,7 +44,7 @@ async def show_records(visit: Visit) -> Response:
         found = await visit.ask("dns.records", domain=domain)
     except MachineError as error:
         return await _list(visit, "", error)
-    return visit.page("records", domain=domain, records=found["records"], checked=False)
+    return _records(visit, domain, found, checked=False)
 
 
 async def check_records(visit: Visit) -> Response:
@@ -52,7 +54,14 @@ async def check_records(visit: Visit) -> Response:
         found = await visit.ask("dns.check", domain=domain)
     except MachineError as error:
         return await _list(visit, "", error)
-    return visit.page("records", domain=domain, records=found["records"], checked=True)
+    return _records(visit, domain, found, checked=True)
+
+
+def _records(visit: Visit, domain: str, found: dict[str, Any], *, checked: bool) -> Response:
+    note = found["addresses"]["note"]
+    return visit.page(
+        "records", domain=domain, records=found["records"], note=note, checked=checked
+    )
 
 
 async def _list(visit: Visit, name: str = "", problem: MachineError | None = None) -> Response:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from firstboot.system.authority import MOST_SILENT
 from firstboot.system.dnsclient import NoAnswerError, Server, ask
-from tests.unit.firstboot.dnsserver import FIRST, Internet, Mood
+from tests.unit.firstboot.dnsserver import FIRST, RESOLVER, Internet, Mood
 from tests.unit.firstboot.ports import free_port
 
 SECONDS = 30.0  # for an answer, which comes at once
@@ -137,6 +138,46 @@ def test_a_silent_server_is_passed_over(filled: Internet) -> None:
         filled.authorities().lookup("mail.example.com", "A")
     assert "ns1.example.net (127.0.0.2) did not answer" in caught.value.message
     assert "ns2.example.com (127.0.0.3) does not know the zone example.com" in caught.value.message
+
+
+def test_nobody_waits_twice_for_what_is_out_of_reach(filled: Internet) -> None:
+    filled.patience = 0.3
+    filled.first.mood = filled.second.mood = "silent"
+    authorities = filled.authorities()
+    for name in ("mail.example.com", "www.example.com"):
+        with pytest.raises(NoAnswerError, match=r"ns1\.example\.net \(127\.0\.0\.2\) did not"):
+            authorities.lookup(name, "A")
+    # Each of them was asked once, and both at the same time.
+    assert [len(server.asked) for server in (filled.first, filled.second)] == [1, 1]
+    filled.first.mood = "honest"
+    assert filled.authorities().lookup("mail.example.com", "A").values == ("192.0.2.10",)
+
+
+def test_an_error_about_one_name_says_nothing_about_others(filled: Internet) -> None:
+    filled.first.mood = filled.second.mood = "servfail"
+    authorities = filled.authorities()
+    with pytest.raises(NoAnswerError, match="SERVFAIL"):
+        authorities.lookup("mail.example.com", "A")
+    filled.second.mood = "honest"
+    assert authorities.lookup("www.example.com", "A").values == ("192.0.2.10",)
+
+
+def test_roots_that_somebody_else_answers_for(filled: Internet) -> None:
+    """As where a router answers all questions itself, by IPv4, and IPv6 leads nowhere."""
+    filled.patience = 0.3
+    filled.first.mood = "silent"
+    authorities = filled.authorities()
+    port = filled.root.server.port
+    silent = [Server(FIRST, f"{number}.silent", port) for number in range(9)]
+    others = [Server(RESOLVER, f"{number}.other", port) for number in range(9)]
+    authorities.roots = tuple(one for pair in zip(others, silent, strict=True) for one in pair)
+    with pytest.raises(NoAnswerError, match="something on the way did so in its place"):
+        authorities.lookup("mail.example.com", "A")
+    assert len(filled.first.asked) <= 2 * MOST_SILENT
+    before = len(filled.resolver.asked)
+    with pytest.raises(NoAnswerError, match="in its place"):
+        authorities.lookup("www.example.com", "A")
+    assert len(filled.resolver.asked) == before
 
 
 def test_addresses_of_strangers_are_not_taken_from_a_delegation(filled: Internet) -> None:
