@@ -119,6 +119,7 @@ def directory(
 @click.option("--imap-port", default=ports.IMAPS, show_default=True)
 @click.option("--pop3-port", default=ports.POP3S, show_default=True)
 @click.option("--dav-port", default=ports.DESK, show_default=True)
+@click.option("--export-port", default=ports.EXPORT, show_default=True)
 @click.option(
     "--message-size-limit", default=50 * 1024 * 1024, show_default=True, help="Bytes of a message."
 )
@@ -138,6 +139,7 @@ def mailstore(
     imap_port: int,
     pop3_port: int,
     dav_port: int,
+    export_port: int,
     message_size_limit: int,
 ) -> None:
     """Keep everybody's mail: take it by LMTP, serve it by IMAP and POP3. Keep what `dav` serves."""
@@ -162,6 +164,7 @@ def mailstore(
         imap_port=imap_port,
         pop3_port=pop3_port,
         dav_port=dav_port,
+        export_port=export_port,
         message_size_limit=message_size_limit,
     )
     _serve(lambda: _until_stopped(serving_mailstore(options)))
@@ -188,15 +191,20 @@ def dav(*, mailstore: str, listen: str, port: int) -> None:
 
 @cli.command()
 @click.option("--directory", default="directory:4005", metavar="HOST:PORT", show_default=True)
+@click.option("--mailstore", default="mailstore:4006", metavar="HOST:PORT", show_default=True)
 @click.option("--token", type=_path, default=SECRETS / "admin_token", show_default=True)
 @click.option("--machine", type=_path, default=MACHINE, show_default=True, help="What is shown.")
 @click.option("--listen", default="", help="Address to listen on.  [default: every IPv4 address]")
 @click.option("--port", default=ports.ADMIN, show_default=True)
-def admin(*, directory: str, token: Path, machine: Path, listen: str, port: int) -> None:
+def admin(
+    *, directory: str, mailstore: str, token: Path, machine: Path, listen: str, port: int
+) -> None:
     """Serve the web pages on which people look after themselves, to the proxy."""
     from postmaster.admin.server import AdminOptions, serving_admin  # noqa: PLC0415
 
-    options = AdminOptions(*_host_port(directory), token, machine, listen, port)
+    options = AdminOptions(
+        *_host_port(directory), *_host_port(mailstore), token, machine, listen, port
+    )
     _serve(lambda: _until_stopped(serving_admin(options)))
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from postmaster.crypto import FileKeyStore
 from postmaster.dav.desk import desk_handler
 from postmaster.errors import StartError
+from postmaster.export.desk import ExportDesk
+from postmaster.export.protocol import QUESTION_BYTES
 from postmaster.imap.reader import LINE_LIMIT
 from postmaster.imap.server import imap_handler
 from postmaster.judging import Judge
@@ -50,6 +52,7 @@ class MailstoreOptions:
     imap_port: int
     pop3_port: int
     dav_port: int
+    export_port: int
     message_size_limit: int  # bytes
     grace: float = GRACE_SECONDS  # that a vault stays open after its last use
 
@@ -62,6 +65,7 @@ class MailstorePorts:
     imap: int
     pop3: int
     dav: int
+    export: int
 
 
 @asynccontextmanager
@@ -137,4 +141,14 @@ async def serving_mailstore(options: MailstoreOptions) -> AsyncIterator[Mailstor
                 limits=ConnectionLimits(),
             )
         )
-        yield MailstorePorts(lmtp, imap, pop3, dav)
+        export = await stack.enter_async_context(
+            listening(
+                "export",
+                ExportDesk(store, collections, client).handler(),
+                host=options.listen,
+                port=options.export_port,
+                limits=ConnectionLimits(total=64, per_address=64),
+                line_limit=QUESTION_BYTES,
+            )
+        )
+        yield MailstorePorts(lmtp, imap, pop3, dav, export)

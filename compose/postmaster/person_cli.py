@@ -166,6 +166,21 @@ def prove(desk: _Desk, address: str, client: str) -> None:
     desk.tell(found, str(found["verdict"]))
 
 
+@person.command("open")
+@click.argument("address")
+@click.option("--from", "client", required=True, help="The IP address of who says so.")
+@click.option("--for", "purpose", type=click.Choice(["count", "export"]), required=True)
+@click.pass_obj
+def open_vault(desk: _Desk, address: str, client: str, purpose: str) -> None:
+    """Make a pass with which the mail store opens the person's vault, once and soon.
+
+    With the limits of a login. Standard input: the person's own password.
+    """
+    secret = _secrets(1)[0]
+    found = desk.ask(op="open", person=address, secret=secret, address=client, purpose=purpose)
+    desk.tell(found, str(found["pass"] or found["verdict"]))
+
+
 @person.command()
 @click.pass_obj
 def reread(desk: _Desk) -> None:

@@ -8,9 +8,10 @@
 | `recipient` | `person` | `vault`, `public_key` |
 | `adopt` | `id`, `key` | `adopted` |
 | `moved` | `person`, `vault` | `destroyed` |
+| `redeem` | `pass` | `purpose`, `person`, `unlock`; or nulls |
 
 Or `{"error": text}`. Whoever shows the mail store's token (`token`) gets keys with a verdict; only
-with it are the last three answered. Bytes are base64. A connection may carry several requests, one
+with it are the last four answered. Bytes are base64. A connection may carry several requests, one
 after the other.
 """
 
@@ -52,6 +53,11 @@ class Unlock:
     key: DataKey = field(repr=False)
     former: tuple[tuple[str, DataKey], ...] = field(default=(), repr=False)
 
+    def wipe(self) -> None:
+        """Wipe the keys."""
+        for key in (self.key, *(key for _, key in self.former)):
+            key.wipe()
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -68,6 +74,15 @@ class RecipientVault:
 
     vault: str  # 32 hexadecimal digits
     public_key: PublicKey
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What a person wants with the own vault, and what opens it (`directory.passes`)."""
+
+    purpose: str
+    person: str  # main address
+    unlock: Unlock = field(repr=False)
 
 
 class Adoption(Enum):
@@ -108,7 +123,14 @@ class KeyQueries(Protocol):
         """Tell that a former vault is empty: its keys are destroyed."""
 
 
-class DirectoryAnswers(KeyQueries, QuotaQueries, Protocol):
+class PassQueries(Protocol):
+    """What the mail store asks for the web pages. Raises DirectoryUnavailableError."""
+
+    async def redeem(self, text: str) -> Pass | None:
+        """Return what a pass is for, None for one that is not good, or not any more."""
+
+
+class DirectoryAnswers(KeyQueries, QuotaQueries, PassQueries, Protocol):
     """All that the directory answers, on its side."""
 
     async def authenticate(
@@ -183,6 +205,17 @@ class DirectoryClient:
         """See `KeyQueries.moved`."""
         await self._ask(op="moved", person=person, vault=vault)
 
+    async def redeem(self, text: str) -> Pass | None:
+        """See `PassQueries.redeem`."""
+        answer = await self._ask(**{"op": "redeem", "pass": text})
+        try:
+            unlock = _read_unlock(answer["unlock"])
+            if unlock is None:
+                return None
+            return Pass(text_of(answer, "purpose"), text_of(answer, "person"), unlock)
+        except (KeyError, TypeError, ValueError) as error:
+            raise DirectoryUnavailableError("the directory did not say what a pass is") from error
+
     async def _ask(self, **request: str) -> dict[str, Any]:
         if self._token:
             request["token"] = self._token
@@ -224,16 +257,19 @@ async def _authenticate(answers: DirectoryAnswers, request: Any, trusted: bool) 
     verdict = await answers.authenticate(*fields, keys=trusted)
     answer: dict[str, Any] = {"verdict": verdict.kind.value, "person": verdict.person}
     if trusted and verdict.unlock is not None:
-        unlock = verdict.unlock
-        former = {vault: _base64(key.secret) for vault, key in unlock.former}
-        answer["unlock"] = {
-            "vault": unlock.vault,
-            "key": _base64(unlock.key.secret),
-            "former": former,
-        }
-        for key in (unlock.key, *(key for _, key in unlock.former)):
-            key.wipe()
+        answer["unlock"] = _handed_out(verdict.unlock)
     return answer
+
+
+def _handed_out(unlock: Unlock) -> dict[str, Any]:
+    """What a login opens, as it is sent; here the keys are wiped."""
+    found = {
+        "vault": unlock.vault,
+        "key": _base64(unlock.key.secret),
+        "former": {vault: _base64(key.secret) for vault, key in unlock.former},
+    }
+    unlock.wipe()
+    return found
 
 
 async def _resolve(answers: DirectoryAnswers, request: Any, _trusted: bool) -> dict[str, Any]:
@@ -260,6 +296,14 @@ async def _moved(answers: DirectoryAnswers, request: Any, _trusted: bool) -> dic
     return {}
 
 
+async def _redeem(answers: DirectoryAnswers, request: Any, _trusted: bool) -> dict[str, Any]:
+    found = await answers.redeem(text_of(request, "pass"))
+    if found is None:
+        return {"purpose": None, "person": None, "unlock": None}
+    unlock = _handed_out(found.unlock)
+    return {"purpose": found.purpose, "person": found.person, "unlock": unlock}
+
+
 _Operation = Callable[[DirectoryAnswers, Any, bool], Awaitable[dict[str, Any]]]
 _OPERATIONS: Mapping[str, _Operation] = {
     "authenticate": _authenticate,
@@ -268,6 +312,7 @@ _OPERATIONS: Mapping[str, _Operation] = {
     "recipient": _recipient,
     "adopt": _adopt,
     "moved": _moved,
+    "redeem": _redeem,
 }
 _FOR_EVERYBODY = frozenset({_authenticate, _resolve, _quota})
 

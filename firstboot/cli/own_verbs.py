@@ -9,7 +9,9 @@ change nothing for somebody whose password he does not have.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -25,13 +27,24 @@ from firstboot.base.engine import Engine
 from firstboot.base.paths import Paths
 
 
-class OwnForwards(Arguments):
-    """As of `mailstead user forward`; `from` is the browser's address, as the proxy sees it."""
+class OwnArguments(Arguments):
+    """Who it is; `from` is the browser's address, as the proxy sees it."""
 
     address: str = Field(max_length=254)
     password: str = Field(max_length=1024, repr=False)
-    forward_to: list[str] = Field(max_length=100)
     client: str = Field(alias="from", max_length=64)
+
+
+class OwnForwards(OwnArguments):
+    """As of `mailstead user forward`."""
+
+    forward_to: list[str] = Field(max_length=100)
+
+
+class OwnVault(OwnArguments):
+    """What for."""
+
+    purpose: Literal["count", "export"]
 
 
 @dataclass(frozen=True)
@@ -45,23 +58,39 @@ class Own:
         """Send copies of one's own mail elsewhere, or no more."""
         from firstboot.people.office import Office
 
-        person = self._proven(wanted.address, wanted.password, wanted.client)
+        person = str(self._proven(wanted, ("prove",))["person"])
         office = Office(self.paths, self.engine, who=f"{person} {wanted.client}")
         return {"when": office.forward(person, wanted.forward_to)}
 
-    def _proven(self, login: str, password: str, client: str) -> str:
-        """The main address of whom a login and a password belong to."""
+    def open(self, _call: Call, wanted: OwnVault) -> Result:
+        """Make a pass for the mail store, with which the pages get what is in one's own vault.
+
+        There is no pass but from here, so whatever is taken out is noted.
+        """
+        from firstboot.base.audit import note
+
+        found = self._proven(wanted, ("open", "--for", wanted.purpose))
+        if wanted.purpose == "export":
+            person = str(found["person"])
+            note(self.paths, f"{person} {wanted.client}", "people.export", person)
+        return {"pass": str(found["pass"])}
+
+    def _proven(self, wanted: OwnArguments, words: Sequence[str]) -> Mapping[str, Any]:
+        """What the directory answers, once the password is right; its `person` is whose it is."""
         from firstboot.base.compose import PROJECT
         from firstboot.people.desk import ContainerDesk
 
-        words = ("prove", "--from", client, "--", login)
-        found = ContainerDesk(self.engine, PROJECT).ask(words, (password,))
+        argv = (*words, "--from", wanted.client, "--", wanted.address)
+        found = ContainerDesk(self.engine, PROJECT).ask(argv, (wanted.password,))
         if found["verdict"] == "accepted":
-            return str(found["person"])
+            return found
         if found["verdict"] == "rejected":
             raise DeniedError("this is not the password")
         raise BusyError("there were too many wrong passwords, or too much is to be done")
 
     def verbs(self) -> dict[str, Verb]:
         """By their names."""
-        return {"own.forward": Verb(OwnForwards, self.forward, open=True)}
+        return {
+            "own.forward": Verb(OwnForwards, self.forward, open=True),
+            "own.open": Verb(OwnVault, self.open, open=True),
+        }

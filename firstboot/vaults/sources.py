@@ -81,7 +81,10 @@ def _read_mbox(path: Path, name: str, folder: str) -> Iterator[Item]:
     lines: list[bytes] = []
     number, start, blank = 0, b"", True
     with path.open("rb") as file:
-        if not file.read(5) == b"From ":
+        begin = file.read(5)
+        if not begin:
+            return  # a folder without messages
+        if begin != b"From ":
             raise VaultError(f"{path} is no mbox file: it does not begin with `From `")
         file.seek(0)
         for line in file:

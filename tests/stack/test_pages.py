@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import imaplib
+import zipfile
 from pathlib import Path
 
 import pytest
 from selenium.webdriver.common.keys import Keys
 
+from firstboot.base.waiting import wait_for
 from tests.stack.boxes import Boxes
-from tests.stack.mail import Mail
+from tests.stack.mail import SECONDS, Mail
 from tests.stack.people import MARY
 from tests.stack.web import Web
 from tests.web.browser import PHONE_WIDTH, Browser, open_browser
@@ -137,6 +139,33 @@ def test_copies_go_elsewhere(browser: Browser, mail: Mail) -> None:
     browser.click("main button")
     browser.open(address(mail, "/"))
     assert "Copies of your mail" not in browser.text
+
+
+def test_everything_is_taken_out(browser: Browser, mail: Mail, tmp_path: Path) -> None:
+    """From the vault through pages and proxy, into a file of the browser's."""
+    password, mark = mail.password(MARY), f"taken-out-{browser.width}"
+    mail.receive([MARY.address], f"Subject: {mark}\r\n\r\nfor the archive\r\n".encode())
+    mail.fetch(MARY, mark)
+    sign_in(browser, mail, MARY.address, password)
+    browser.click('nav a[href="/storage"]')
+    picture_in_both_themes(browser, "storage")
+    for secret, said in (("wrong", "not your password"), (password, "Inbox")):
+        browser.fill("password", secret)
+        browser.click("main form button:not([formaction])")
+        assert said in browser.text
+        picture_in_both_themes(browser, f"storage-{said.split()[0]}")
+    browser.download_to(tmp_path)
+    browser.fill("password", password)
+    browser.find("button[formaction]").click()
+    (file,) = wait_for(
+        lambda: list(tmp_path.glob("*.zip")) or None, what="the file", timeout=SECONDS
+    )
+    with zipfile.ZipFile(file) as archive:
+        assert archive.testzip() is None
+        assert mark.encode() in archive.read("mail/INBOX.mbox")
+    browser.click('footer button[value="zh"]')
+    picture_in_both_themes(browser, "storage-zh")
+    browser.click('footer button[value="en"]')
 
 
 @pytest.mark.parametrize("browser", [1280], indirect=True)

@@ -192,6 +192,11 @@ class Browser:
         self.driver.execute_cdp_cmd("WebAuthn.enable", {})
         self.driver.execute_cdp_cmd("WebAuthn.addVirtualAuthenticator", {"options": options})
 
+    def download_to(self, folder: Path) -> None:
+        """Keep what is downloaded from now on in a folder."""
+        allowed = {"behavior": "allow", "downloadPath": str(folder)}
+        self.driver.execute_cdp_cmd("Browser.setDownloadBehavior", allowed)
+
     def darken(self, *, dark: bool = True) -> None:
         """What the person has chosen for all programs: light or dark."""
         feature = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}

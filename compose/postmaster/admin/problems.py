@@ -1,8 +1,9 @@
-"""What a page says and answers when the directory did not do something."""
+"""What a page says and answers when the directory, or the machine, did not do something."""
 
 from __future__ import annotations
 
 from postmaster.admin.directory import Problem
+from postmaster.admin.machine_link import MachineError
 
 
 def key_of(problem: Problem, wrong: str) -> str:
@@ -12,6 +13,14 @@ def key_of(problem: Problem, wrong: str) -> str:
         Problem.LIMITED: "common.limited",
         Problem.REFUSED: "common.refused",
     }.get(problem, "common.away")
+
+
+def machine_problem(error: MachineError) -> tuple[str, int]:
+    """Return key and status when the machine, asked with a password, did not do something."""
+    return {
+        "denied": ("common.wrong-password", 422),
+        "busy": ("common.limited", 429),
+    }.get(error.kind, ("common.away", 503))
 
 
 def status_of(problem: Problem) -> int:

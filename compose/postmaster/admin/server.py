@@ -19,6 +19,7 @@ from postmaster.admin.machine_link import SOCKET, MachineLink
 from postmaster.admin.pages import ADMINISTRATOR_MENU, MENU
 from postmaster.admin.site import Site
 from postmaster.errors import StartError
+from postmaster.export.link import VaultLink
 from postmaster.logs import event
 from postmaster.secretfiles import read_token
 
@@ -31,10 +32,12 @@ STOP_SECONDS = 3
 
 @dataclass(frozen=True)
 class AdminOptions:
-    """Where the directory answers, and where to listen; 0 for a free port."""
+    """Where directory and mail store answer, and where to listen; 0 for a free port."""
 
     directory_host: str
     directory_port: int
+    mailstore_host: str
+    mailstore_port: int
     token: Path
     machine: Path
     listen: str
@@ -48,7 +51,8 @@ async def serving_admin(options: AdminOptions) -> AsyncIterator[int]:
     token = read_token(options.token, "the token of the web pages")
     directory = PersonDirectory(options.directory_host, options.directory_port, token)
     machine, link = read_machine(options.machine), MachineLink(options.socket)
-    app = make_app(Site(machine, directory, MENU, ADMINISTRATOR_MENU, link))
+    vaults = VaultLink(options.mailstore_host, options.mailstore_port)
+    app = make_app(Site(machine, directory, vaults, MENU, ADMINISTRATOR_MENU, link))
     try:
         listener = socket.create_server((options.listen, options.port))
     except OSError as error:

@@ -11,6 +11,7 @@ from postmaster.admin.languages import Catalogue, read_catalogue
 from postmaster.admin.machine import Machine
 from postmaster.admin.machine_link import MachineLink
 from postmaster.admin.sessions import Sessions
+from postmaster.export.link import VaultLink
 
 HALFWAY_SECONDS = 5 * 60.0
 
@@ -21,6 +22,7 @@ class Site:
 
     machine: Machine
     directory: PersonDirectory
+    vaults: VaultLink
     menu: Sequence[tuple[str, str]]  # path, and key of the name
     administrator_menu: Sequence[tuple[str, str]] = ()
     link: MachineLink = field(default_factory=MachineLink)

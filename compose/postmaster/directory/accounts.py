@@ -47,11 +47,18 @@ class Accounts:
     # Logins
 
     def log_in(
-        self, person: Person | None, password: str, scope: Scope, *, keys: bool
+        self,
+        person: Person | None,
+        password: str,
+        scope: Scope,
+        *,
+        keys: bool,
+        own: bool = False,
     ) -> Opened | None:
         """Return what a password opens, None when it is wrong or not for this scope.
 
-        It costs one Argon2id, and how long it takes does not tell whether the person exists.
+        It costs one Argon2id, and how long it takes does not tell whether the person exists. `own`:
+        no app password will do, and a second factor has been shown already.
         """
         if person is None:
             self._keys.parameters.derive(password.encode(), bytes(SALT_BYTES))
@@ -59,11 +66,11 @@ class Accounts:
         entry = self._keys.database.person(person.address)
         app = _app_of(entry, password)
         if entry is not None and app is not None:
-            return self._log_in_with_app(entry, app, password, scope)
+            return self._log_in_with_app(entry, app, password, Scope.ALL if own else scope)
         if entry is None or WrapKind.PASSWORD not in entry.vault.wraps:
             return self._log_in_first(person, password, scope, keys=keys)
         key = self._keys.open(entry.vault, WrapKind.PASSWORD, password.encode())
-        if key is None or not entry.factors:
+        if key is None or own or not entry.factors:
             return None if key is None else self._opened(entry, key, scope)
         # No mail program asks for a second factor: who has the password alone gets nothing there,
         # and does not learn that it is right.

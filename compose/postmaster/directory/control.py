@@ -24,7 +24,8 @@ from postmaster.directory.changes import Changes
 from postmaster.directory.database import PersonEntry
 from postmaster.directory.desk import ANSWER_SECONDS, SCOPES, Answer
 from postmaster.directory.keyring import Keyring
-from postmaster.directory.logins import Authenticator
+from postmaster.directory.logins import OWN, Authenticator
+from postmaster.directory.passes import Passes, Purpose
 from postmaster.directory.people import Person
 from postmaster.directory.roster import Roster
 from postmaster.directory.second_factors import SecondFactors
@@ -48,6 +49,7 @@ class Control:
     keys: Keyring
     changes: Changes
     factors: SecondFactors
+    passes: Passes
 
     def person(self, request: Mapping[str, Any]) -> Person:
         """Return whom a request is about. Raises AccountError."""
@@ -176,6 +178,16 @@ async def _prove(control: Control, request: Mapping[str, Any]) -> Answer:
     return {"verdict": found.kind.value, "person": found.person}
 
 
+async def _open(control: Control, request: Mapping[str, Any]) -> Answer:
+    login, secret, client = (_text(request, key) for key in ("person", "secret", "address"))
+    purpose = Purpose(_text(request, "purpose"))
+    found = await control.authenticator.authenticate(login, secret, client, OWN, keys=True)
+    made = ""
+    if found.person is not None and found.unlock is not None:
+        made = control.passes.make(purpose, found.person, found.unlock)
+    return {"verdict": found.kind.value, "person": found.person, "pass": made}
+
+
 async def _reread(control: Control, _request: Mapping[str, Any]) -> Answer:
     now = control.roster.reread()
     event(logger, "directory", people=len(now.people), domains=len(now.domains))
@@ -195,6 +207,7 @@ OPERATIONS: Mapping[str, Callable[[Control, Mapping[str, Any]], Awaitable[Answer
     "vaults": _vaults,
     "destroy": _destroy,
     "prove": _prove,  # secret, address: the client's, for the limits
+    "open": _open,  # secret, address, purpose
     "reread": _reread,
 }
 

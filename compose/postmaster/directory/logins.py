@@ -33,7 +33,11 @@ SCOPES: Mapping[str, Scope] = {
     "pop3": Scope.MAIL,
     "smtp": Scope.SEND,
     "dav": Scope.DAV,
+    "own": Scope.MAIL,
 }
+# What opens the vault for the web pages: by the person's own password and by no app password, also
+# where there is a second factor, which the pages have asked for.
+OWN = "own"
 
 
 class Authenticator:
@@ -80,7 +84,9 @@ class Authenticator:
         person = now.people.get(now.alias(name) or name)
         try:
             opened = await self.run(
-                lambda: self._accounts.log_in(person, password, scope, keys=keys)
+                lambda: self._accounts.log_in(
+                    person, password, scope, keys=keys, own=service == OWN
+                )
             )
         except StorageUnavailableError as error:
             return _unavailable(error)

@@ -22,12 +22,13 @@ from postmaster.directory.database import DirectoryDatabase
 from postmaster.directory.keyring import Keyring
 from postmaster.directory.limits import RedisLimits
 from postmaster.directory.logins import Authenticator
+from postmaster.directory.passes import Passes
 from postmaster.directory.roster import Roster
 from postmaster.directory.second_factors import SecondFactors
 from postmaster.directory.sending import SendingCounter
 from postmaster.errors import AccountError, StartError, StorageUnavailableError
 from postmaster.logs import event, warn
-from postmaster.query import Adoption, RecipientVault, Verdict
+from postmaster.query import Adoption, Pass, RecipientVault, Verdict
 from postmaster.secretfiles import read_token
 from postmaster.serving import ConnectionLimits, listening
 
@@ -81,11 +82,13 @@ class LocalQueries:
         roster: Roster,
         authenticator: Authenticator,
         accounts: Accounts,
+        passes: Passes,
         canary_password: str,
     ) -> None:
         self._roster = roster
         self._authenticator = authenticator
         self._accounts = accounts
+        self._passes = passes
         self._canary_password = canary_password
 
     async def authenticate(
@@ -129,6 +132,10 @@ class LocalQueries:
         """See `KeyQueries.moved`."""
         if await self._authenticator.run(lambda: self._accounts.moved(person, vault)):
             event(logger, "former-vault-emptied", person=person)
+
+    async def redeem(self, text: str) -> Pass | None:
+        """See `PassQueries.redeem`."""
+        return self._passes.take(text)
 
     def _address_of(self, person: PersonId) -> str | None:
         now = self._roster.current
@@ -174,14 +181,16 @@ async def serving_directory(options: DirectoryOptions) -> AsyncIterator[Director
     cache = Cache(options.redis_host, options.redis_port)
     authenticator = Authenticator(roster, RedisLimits(cache), token, accounts)
     counter = SendingCounter(cache, options.alarms)
-    queries = LocalQueries(roster, authenticator, accounts, token)
     changes = Changes(keys)
     factors = SecondFactors(keys, changes, lambda: roster.current.hostname)
-    control = Control(roster, authenticator, keys, changes, factors)
+    passes = Passes()
+    queries = LocalQueries(roster, authenticator, accounts, passes, token)
+    control = Control(roster, authenticator, keys, changes, factors, passes)
     async with AsyncExitStack() as stack:
         stack.callback(keys.database.close)
         stack.push_async_callback(cache.close)
         stack.push_async_callback(authenticator.close)
+        stack.callback(passes.close)
         # These ports are only reachable from the stack's own network: every peer is a service.
         limits_inside = ConnectionLimits(total=1024, per_address=1024)
         handlers = (

@@ -83,6 +83,17 @@ class CollectionFile:
         with self._database.writing():
             self._database.query("DELETE FROM collections WHERE id = ?", (self._id(name),))
 
+    def sizes(self) -> Sequence[tuple[Collection, int, int]]:
+        """Return all collections, with how many items each has and characters of their texts."""
+        with self._database.reading():
+            counted = self._database.query(
+                "SELECT name, count(items.id), coalesce(sum(length(text)), 0) FROM collections"
+                " LEFT JOIN items ON items.collection = collections.id GROUP BY name",
+                (),
+            )
+            sizes = {name: (count, size) for name, count, size in counted}
+            return [(found, *sizes[found.name]) for found in self.collections()]
+
     # Items
 
     def items(self, name: str, wanted: Wanted, after: str, budget: int) -> tuple[list[Item], bool]:

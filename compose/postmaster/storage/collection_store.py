@@ -148,6 +148,15 @@ class CollectionStore:
         finally:
             self._leave(session.vault)
 
+    def has(self, vault: str) -> bool:
+        """Say whether there is a file of a vault: who never used a calendar has none."""
+        return self._path(vault).exists()
+
+    def end(self, handle: str) -> None:
+        """End a session before its time."""
+        if _hash(handle) in self._sessions:
+            self._end(_hash(handle))
+
     async def move(
         self, former: str, former_key: DataKey, present: str, present_key: DataKey
     ) -> None:

@@ -29,7 +29,7 @@ from postmaster.query import RecipientVault, Unlock
 from postmaster.serving import place
 from postmaster.storage.collection_store import CollectionStore
 from postmaster.storage.draining import drain_some
-from postmaster.storage.interface import Arrival, OpenMailbox, OverQuotaError
+from postmaster.storage.interface import Arrival, OverQuotaError
 from postmaster.storage.moving import batches
 from postmaster.storage.opened import OpenVault, QuotaOf
 from postmaster.storage.restoring import Restorer
@@ -106,7 +106,7 @@ class VaultStore:
             self._restorer.begin(address, partial(self._using, vault), vault)
 
     @asynccontextmanager
-    async def open(self, address: str) -> AsyncIterator[OpenMailbox]:
+    async def open(self, address: str) -> AsyncIterator[OpenVault]:
         """See `MailStore.open`. Raises StorageUnavailableError."""
         vault = self._open.get(self._unlocked.get(address, ""))
         if vault is None:

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.x509.oid import NameOID
 
+from firstboot.base import health
 from postmaster import rspamd, serving
 from postmaster.directory import cache, first_logins
 from postmaster.storage import opened
@@ -27,6 +28,7 @@ from tests.unit.postmaster.harness import (
     Stack,
     make_files,
 )
+from tests.unit.postmaster.machine import Machine, running_machine
 from tests.unit.postmaster.pageclient import Open, PageClient
 
 
@@ -88,6 +90,14 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def files(tmp_path: Path, password_hash: str, certificate: tuple[Path, Path]) -> Files:
     """Fresh settings and state."""
     return make_files(tmp_path, password_hash, certificate)
+
+
+@pytest.fixture
+def machine(files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
+    """A machine whose services are well."""
+    monkeypatch.setattr(health, "answer_problem", lambda _host, _exchange: None)
+    with running_machine(files, tmp_path) as running:
+        yield running
 
 
 @pytest.fixture

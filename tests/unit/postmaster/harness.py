@@ -215,6 +215,7 @@ class Stack:
                     imap_port=0,
                     pop3_port=0,
                     dav_port=0,
+                    export_port=0,
                     message_size_limit=self.message_size_limit,
                 )
             )
@@ -244,6 +245,8 @@ class Stack:
         options = AdminOptions(
             directory_host="127.0.0.1",
             directory_port=self.ports.directory.self_service,
+            mailstore_host="127.0.0.1",
+            mailstore_port=self.ports.mailstore.export,
             token=self.files.admin_token,
             machine=machine,
             listen="127.0.0.1",

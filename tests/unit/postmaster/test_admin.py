@@ -297,6 +297,7 @@ PATHS = (
     "/second-factor",
     "/second-factor/app",
     "/sessions",
+    "/storage",
 )
 OTHERS = ("/sign-in", "/forgotten", "/nothing", "/style.css", "/icon.svg")
 

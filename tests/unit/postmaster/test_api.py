@@ -16,12 +16,10 @@ from firstboot.base.audit import read_audit
 from firstboot.base.settings import require_settings
 from firstboot.cli.results import result_types
 from postmaster.admin.pages import tokens as page_of_tokens
-from tests.unit.postmaster import test_administrator
 from tests.unit.postmaster.harness import Files, Stack
+from tests.unit.postmaster.machine import WAITING, Machine
 from tests.unit.postmaster.pageclient import PageClient, Reply
-from tests.unit.postmaster.test_administrator import WAITING, Machine
 
-machine = test_administrator.machine
 BOB: dict[str, Any] = {
     "address": "bob@example.com",
     "password": "a long password",

@@ -22,6 +22,7 @@ from postmaster.admin.pages import (
     second_step,
     sessions,
     sign_in,
+    storage,
     tokens,
 )
 
@@ -33,6 +34,7 @@ PAGES: tuple[Page, ...] = (
     *recovery_code.PAGES,
     *second_factor.PAGES,
     *sealed_mail.PAGES,
+    *storage.PAGES,
     *sessions.PAGES,
     *sign_in.PAGES,
     *second_step.PAGES,
