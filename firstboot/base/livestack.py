@@ -15,7 +15,7 @@ from firstboot.base.compose import Mount
 from firstboot.base.dkim import SELECTORS, ensure_keys, signing_key
 from firstboot.base.errors import StackError
 from firstboot.base.rendering import Rendering
-from firstboot.base.sections import Backup, Dns, Limits, Relay, Tls
+from firstboot.base.sections import Backup, Dns, Limits, Pages, Relay, Tls
 from firstboot.base.services import DKIM_SECRET, SETTINGS_SECRET, Service, Stack
 from firstboot.base.settings import Settings, dump_settings, read_settings
 
@@ -123,5 +123,7 @@ def _shown(settings: Settings) -> Settings:
         "dns": Dns(),
         "relay": Relay(),
         "backup": Backup(),
+        # The machine answers that.
+        "pages": Pages(),
     }
     return settings.model_copy(update=hidden)

@@ -279,6 +279,12 @@ class Checks(Section):
     outside: bool = Field(True, description="true or false")
 
 
+class Pages(Section):
+    """What people may do on the web pages that not every owner wants."""
+
+    delete_account: bool = Field(False, description="true or false")
+
+
 class BackupTarget(Section):
     """A place for backups; what it takes to get in there is kept apart from the settings."""
 

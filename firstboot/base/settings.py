@@ -34,6 +34,7 @@ from firstboot.base.sections import (
     Group,
     Limits,
     Network,
+    Pages,
     Person,
     Quota,
     Relay,
@@ -71,6 +72,7 @@ class Settings(Section):
     limits: Limits = Field(Limits(), description="a mapping with keys such as person_hour")
     checks: Checks = Field(Checks(), description="a mapping with the key outside")
     backup: Backup = Field(Backup(), description="a mapping with keys such as targets")
+    pages: Pages = Field(Pages(), description="a mapping with the key delete_account")
 
     @property
     def canary(self) -> str:

@@ -20,6 +20,7 @@ from firstboot.administration.protocol import (
     BusyError,
     Call,
     DeniedError,
+    InvalidError,
     Result,
     Verb,
 )
@@ -45,6 +46,12 @@ class OwnVault(OwnArguments):
     """What for."""
 
     purpose: Literal["count", "export"]
+
+
+class OwnEnd(OwnArguments):
+    """`typed`: the main address, as a sign that it is meant."""
+
+    typed: str = Field(max_length=254)
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,46 @@ class Own:
             note(self.paths, f"{person} {wanted.client}", "people.export", person)
         return {"pass": str(found["pass"])}
 
+    def terms(self, _call: Call, _arguments: Arguments) -> Result:
+        """What the owner lets people do."""
+        from firstboot.base.settings import require_settings
+
+        return {"delete_account": require_settings(self.paths.settings).pages.delete_account}
+
+    def end(self, _call: Call, wanted: OwnEnd) -> Result:
+        """Leave for good: as `mailstead user leave` and then `mailstead user remove`.
+
+        What the second could not destroy, whoever runs the machine does by the same command.
+        """
+        from firstboot.base.audit import noted
+        from firstboot.base.compose import PROJECT
+        from firstboot.base.errors import MailsteadError
+        from firstboot.base.settings import require_settings
+        from firstboot.people.desk import ContainerDesk, PersonError
+        from firstboot.people.office import Office
+        from firstboot.people.remove import destroy
+
+        person = str(self._proven(wanted, ("prove",))["person"])
+        settings = require_settings(self.paths.settings)
+        if not settings.pages.delete_account:
+            raise PersonError("the owner of this machine does not let people delete their account")
+        if wanted.typed.strip().lower() != person:
+            raise InvalidError("this is not the address of the account")
+        if person == settings.people[0].address:
+            raise PersonError(
+                "the machine's own mail, such as alarms, comes to you",
+                "Whoever runs the machine has to give that to somebody else before.",
+            )
+        who = f"{person} {wanted.client}"
+        Office(self.paths, self.engine, who=who).leave(person)
+        desk = ContainerDesk(self.engine, PROJECT)
+        try:
+            with noted(self.paths, "people.remove", person, who):
+                destroy(self.paths, desk, person, desk.ask(("vaults", person))["vaults"])
+        except MailsteadError:
+            return {"destroyed": False}
+        return {"destroyed": True}
+
     def _proven(self, wanted: OwnArguments, words: Sequence[str]) -> Mapping[str, Any]:
         """What the directory answers, once the password is right; its `person` is whose it is."""
         from firstboot.base.compose import PROJECT
@@ -93,4 +140,6 @@ class Own:
         return {
             "own.forward": Verb(OwnForwards, self.forward, open=True),
             "own.open": Verb(OwnVault, self.open, open=True),
+            "own.terms": Verb(Arguments, self.terms, open=True),
+            "own.end": Verb(OwnEnd, self.end, open=True),
         }

@@ -31,6 +31,7 @@ EFFECTS: dict[str, Effect] = {
     "dns": AT_ONCE,
     "checks": AT_ONCE,
     "backup": AT_ONCE,
+    "pages": AT_ONCE,
     "people": _TOLD,
     "domains": _TOLD,
     "groups": _TOLD,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,18 +61,25 @@ LOG = [
 
 @dataclass
 class ProvingEngine(NotingEngine):
-    """Which has the real directory say whether a password is right."""
+    """Which asks the real directory what concerns passwords and keys."""
 
     control: Path = Path()
+    rereads: Callable[[], object] = bool  # what becomes of it when the settings are others
 
     def ask(
         self, container: Container, argv: Sequence[str], lines: Sequence[str]
     ) -> tuple[int, bytes]:
-        if argv[3] not in {"prove", "open"}:
+        if "reread" in argv:
+            self.rereads()
+        if argv[3] not in {"prove", "open", "vaults", "destroy"}:
             return super().ask(container, argv, lines)
         words = ["person", "--control", str(self.control), *argv[2:]]
         done = CliRunner().invoke(cli, words, input="".join(f"{line}\n" for line in lines))
         return done.exit_code, done.output.encode()
+
+    def execute(self, container: Container, argv: Sequence[str]) -> bytes:
+        done = super().execute(container, argv)
+        return b"OK\n" if argv[0] == "redis-cli" else done
 
 
 @dataclass
@@ -80,7 +87,7 @@ class Machine:
     """A machine behind the pages, and a browser at them."""
 
     paths: Paths
-    engine: NotingEngine
+    engine: ProvingEngine
     browser: PageClient
     stack: Stack
     socket: Path
@@ -97,7 +104,9 @@ def running_machine(files: Files, folder: Path) -> Iterator[Machine]:
     paths.state_partition.mkdir(parents=True)
     write_share(paths.share)
     set_up(paths, SETTINGS + MORE)
-    engine = ProvingEngine(("directory", "rspamd", "mta"), queue=QUEUE, control=files.control)
+    engine = ProvingEngine(
+        ("directory", "rspamd", "mta", "learned"), queue=QUEUE, control=files.control
+    )
     listener = listen(folder / "s/socket", os.getuid())
     log = MadeLog(list(LOG))
     # Time stands still: what is told of a delay does not depend on how long the test takes.

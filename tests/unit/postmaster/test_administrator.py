@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from firstboot.base.audit import read_audit
+from firstboot.base.errors import CommandError
 from firstboot.base.settings import require_settings
+from firstboot.dns import plan
 from postmaster.admin.machine_link import MachineError, MachineLink
 from tests.unit.postmaster.harness import ADA, Files, Stack
 from tests.unit.postmaster.harness import PASSWORD as THEIRS
