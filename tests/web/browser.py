@@ -25,6 +25,8 @@ from firstboot.base.waiting import wait_for
 SECONDS = 180.0
 PHONE_WIDTH = 390
 HEIGHTS = {PHONE_WIDTH: 844}
+# Chromium breaks off what it loads when Docker or another test makes an interface.
+_NETWORK_CHANGED = "ERR_NETWORK_CHANGED"
 
 # Each field that somebody fills in must have a name that a screen reader says (WCAG 2.2, 1.3.1,
 # 4.1.2), each page one main heading, and no page may be wider than the window (1.4.10).
@@ -91,7 +93,18 @@ class Browser:
     pictures: int = 0
 
     def open(self, address: str) -> None:
-        self.driver.get(address)
+        """Load a page, once more if interfaces of the host came or went meanwhile."""
+
+        def is_loaded() -> bool:
+            try:
+                self.driver.get(address)
+            except WebDriverException as error:
+                if _NETWORK_CHANGED in str(error):
+                    return False
+                raise
+            return True
+
+        wait_for(is_loaded, what=f"the page {address}", timeout=SECONDS)
 
     @property
     def path(self) -> str:
@@ -205,7 +218,7 @@ class Browser:
     def console_errors(self) -> list[str]:
         """What the browser itself complains about, but for answers that are meant as refusals."""
         entries: list[dict[str, str]] = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
-        refused = ("status of 422", "status of 409", "status of 403")
+        refused = ("status of 422", "status of 409", "status of 403", _NETWORK_CHANGED)
         return [e["message"] for e in entries if not any(code in e["message"] for code in refused)]
 
     def _leave(self, act: Callable[[], None]) -> None:
