@@ -66,7 +66,7 @@ def test_signing_in_and_out(machine: Machine) -> None:
 
 def test_the_first_page_tells_how_it_is(machine: Machine) -> None:
     words = machine.sign_in()
-    assert "Services all 3 are well" in words
+    assert "Services all 4 are well" in words
     assert "Mail that waits 7" in words
     assert "there is no place for backups yet" in words
     assert "self-signed" in words
