@@ -78,12 +78,10 @@ class View:
         Without `expunge`, what vanished is kept for a later call.
         """
         self.modseq = max(self.modseq, changes.modseq)
-        told = [message.modseq for message in changes.changed]
-        told += [changes.modseq] if changes.vanished else []
-        self.highest_modseq = max(self.highest_modseq, *told, 0)
         vanished = set(changes.vanished)
         self._vanished |= {uid for uid in vanished if self.number(uid) is not None}
         responses = self._expunge() if expunge else []
+        self.tell(changes.highest_modseq)
         last = self._uids[-1] if self._uids else 0
         changed: list[Message] = []
         arrived = 0
@@ -99,6 +97,15 @@ class View:
             responses.append(b"* %d EXISTS" % self.exists)
             responses.append(b"* %d RECENT" % self.recent)
         return responses + self.flag_responses(changed)
+
+    def tell(self, modseq: int) -> None:
+        """Note that the client is told of a change.
+
+        While it does not know what is gone, it must not be given a point that lies after that: it
+        would never ask for it, if it had to come back (RFC 7162 3.2.5).
+        """
+        if not self._vanished:
+            self.highest_modseq = max(self.highest_modseq, modseq)
 
     def flag_responses(self, messages: Iterable[Message]) -> list[bytes]:
         """Return a FETCH response with the flags of each message, FLAGS before a new keyword."""

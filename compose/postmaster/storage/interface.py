@@ -136,6 +136,7 @@ class Changes:
     changed: Sequence[Message] = ()  # new ones too, in order of UID
     vanished: Sequence[int] = ()  # UIDs
     first_recent: int = 0  # UIDs from here on had been seen by no session
+    highest_modseq: int = 0  # of all this; `modseq` may be of a change in another folder
 
 
 @dataclass(frozen=True)

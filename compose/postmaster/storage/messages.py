@@ -33,17 +33,21 @@ def take_snapshot(database: Database, name: str, *, claim_recent: bool) -> Snaps
 def read_changes(database: Database, folder: int, since: int, *, claim_recent: bool) -> Changes:
     """See `Mailbox.changes`."""
     recent = first_recent(database, folder, claim=claim_recent)
-    changed = database.query(
+    rows = database.query(
         SELECT_MESSAGE + "WHERE folder = ? AND modseq > ? ORDER BY uid", (folder, since)
     )
+    changed = [message_of(row) for row in rows]
     vanished = database.query(
-        "SELECT uid FROM vanished WHERE folder = ? AND modseq > ? ORDER BY uid", (folder, since)
+        "SELECT uid, modseq FROM vanished WHERE folder = ? AND modseq > ? ORDER BY uid",
+        (folder, since),
     )
+    modseqs = [message.modseq for message in changed] + [gone for _, gone in vanished]
     return Changes(
         modseq=modseq(database),
-        changed=[message_of(row) for row in changed],
-        vanished=[uid for (uid,) in vanished],
+        changed=changed,
+        vanished=[uid for uid, _ in vanished],
         first_recent=recent,
+        highest_modseq=max(modseqs, default=0),
     )
 
 

@@ -117,6 +117,34 @@ def test_news_are_told_by_uid(inbox: RawImap, connect: Connect, person: str) -> 
     assert other.ok("NOOP").count(b"* 2 EXPUNGE") == 1  # who has not asked for it hears numbers
 
 
+def test_a_highest_modseq_is_of_what_was_told_of_the_folder(
+    imap: RawImap, connect: Connect, person: str
+) -> None:
+    for _ in range(3):
+        imap.append(PLAIN)
+    waiting, told = connect(person), connect(person)
+    for client in (imap, waiting, told):
+        client.ok("SELECT INBOX")
+    (before,) = imap.ok("STATUS INBOX (HIGHESTMODSEQ)")[-1:]
+    imap.ok(r"STORE 2 +FLAGS.SILENT (\Deleted)")
+    imap.ok("EXPUNGE")
+    imap.ok("COPY 1 Archive")  # a change elsewhere
+    (after,) = imap.ok("STATUS INBOX (HIGHESTMODSEQ)")[-1:]
+    assert after > before
+    told.ok("NOOP")
+    assert point(told.ok("ENABLE CONDSTORE")) == point([after])
+    waiting.ok("FETCH 1 FLAGS")  # this may not tell it what is gone
+    waiting.ok(r"STORE 1 +FLAGS (\Seen)")
+    enabled = waiting.ok("FETCH 1 (MODSEQ)")
+    assert 0 < point(enabled) < point([after]), enabled
+
+
+def point(lines: list[bytes]) -> int:
+    """Return the HIGHESTMODSEQ that is among responses, 0 without one."""
+    found = re.search(rb"HIGHESTMODSEQ (\d+)", b"\n".join(lines))
+    return int(found.group(1)) if found else 0
+
+
 def test_fetch_tells_what_vanished(inbox: RawImap) -> None:
     inbox.ok(r"STORE 2:3 +FLAGS.SILENT (\Deleted)")
     inbox.ok("EXPUNGE")

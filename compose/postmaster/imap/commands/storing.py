@@ -97,5 +97,5 @@ async def change_flags(
     before, messages, modified, modseq = await session.run(work)
     await session.send(view.apply(before, expunge=False))
     view.modseq = modseq
-    view.highest_modseq = max([view.highest_modseq, *(message.modseq for message in messages)])
+    view.tell(max((message.modseq for message in messages), default=0))
     return messages, modified
