@@ -91,6 +91,14 @@ def test_a_compressed_session(compressed: CompressedImap, connect: Connect, pers
     compressed.close()
 
 
+def test_nothing_can_fail_between_compressing_and_saying_so(
+    imap: RawImap, connect: Connect, person: str
+) -> None:
+    imap.ok("SELECT INBOX")
+    connect(person).append(b"Subject: x\r\n\r\n")
+    assert imap.command("COMPRESS DEFLATE") == (b"OK compressed from now on", [])
+
+
 def test_what_cannot_be_compressed(imap: RawImap, connect: Connect) -> None:
     for wrong in ("COMPRESS", "COMPRESS LZ4", "COMPRESS DEFLATE now"):
         assert imap.command(wrong)[0].startswith(b"BAD")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from postmaster.imap.grammar import Parser
 from postmaster.imap.outcome import RefusedError, SyntaxFaultError
-from postmaster.imap.registry import LOGGED_IN, Done, command
+from postmaster.imap.registry import LOGGED_IN, Done, News, command
 from postmaster.imap.session import Session
 
 
-@command("COMPRESS", LOGGED_IN)
+# Without news: were the vault not available for these, NO would be said and yet be compressed after.
+@command("COMPRESS", LOGGED_IN, News.NONE)
 async def compress(session: Session, parser: Parser) -> Done:
     """Compress the connection."""
     parser.space()
