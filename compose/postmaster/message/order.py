@@ -20,8 +20,8 @@ MAX_REFERENCES = 16 * 1024  # bytes, the last ones
 MAX_MESSAGE_ID = 250  # bytes; a longer one is none
 
 _SPACE = re.compile(r"\s+")
-_TRAILER = re.compile(r"(?:\(fwd\)|\s)+\Z", re.IGNORECASE)
-_BLOB = re.compile(r"\[[^\[\]]*\]\s*")
+_TRAILER = "(fwd)"
+_BLOBS = re.compile(r"(?:\[[^\[\]]*\]\s*)+")
 _LEADER = re.compile(r"(?:\[[^\[\]]*\]\s*)*(?:re|fwd?)\s*(?:\[[^\[\]]*\]\s*)?:\s*", re.IGNORECASE)
 _REFERENCES = re.compile(rb"\nreferences[ \t]*:((?:.*\n[ \t])*.*)", re.IGNORECASE)
 _MESSAGE_ID = re.compile(rb'<(?:"((?:[^"\\]|\\.)*)"|([^<>@"\s]+))@([^<>\s]+)>')
@@ -84,18 +84,15 @@ def base_subject(subject: bytes | None) -> tuple[str, bool]:
     text = _SPACE.sub(" ", decode_text((subject or b"")[:MAX_FIELD]))
     is_reply = False
     while True:
-        trailer = _TRAILER.search(text)
-        is_reply |= trailer is not None and bool(trailer.group().strip())
-        trimmed = text[: trailer.start() if trailer else None].lstrip()
-        while True:
-            leader = _LEADER.match(trimmed)
-            if leader is not None:
-                is_reply = True
-            else:
-                leader = _BLOB.match(trimmed)
-                if leader is None or leader.end() == len(trimmed):
-                    break
-            trimmed = trimmed[leader.end() :].lstrip()
+        trimmed = text.strip()
+        while trimmed[-len(_TRAILER) :].lower() == _TRAILER:
+            trimmed, is_reply = trimmed[: -len(_TRAILER)].rstrip(), True
+        while leader := _LEADER.match(trimmed):
+            trimmed, is_reply = trimmed[leader.end() :], True
+        # No leader comes behind these, or it had begun with them. The last one stays if it is all.
+        if blobs := _BLOBS.match(trimmed):
+            is_all = blobs.end() == len(trimmed)
+            trimmed = trimmed[trimmed.rindex("[") if is_all else blobs.end() :]
         if not (trimmed[:5].lower() == "[fwd:" and trimmed.endswith("]")):
             return collation(trimmed), is_reply
         text, is_reply = trimmed[5:-1], True

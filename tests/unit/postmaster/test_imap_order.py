@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from postmaster.imap.thread import Entry, thread_by_references, thread_line
 from postmaster.message.address import Address
 from postmaster.message.order import (
     MAX_COMPARED,
+    MAX_FIELD,
     base_subject,
     collation,
     display_name,
@@ -136,10 +138,24 @@ def test_an_outline_of_another_version_is_computed_anew(tmp_path: Path) -> None:
         (b"Reply: apples", "REPLY: APPLES", False),
         (b"apples (fwd) and pears", "APPLES (FWD) AND PEARS", False),
         (b"[a][b] fw[c]: x", "X", True),
+        (b"[a] [b][c] x", "X", False),
+        (b"Re: [a] [b]", "[B]", True),
+        (b"x (fwd)(FWD) \t(fwd)", "X", True),
+        (b"(fwd)", "", True),
     ],
 )
 def test_base_subjects(subject: bytes, base: str, is_reply: bool) -> None:
     assert base_subject(subject) == (base, is_reply)
+
+
+@pytest.mark.parametrize("piece", [b"[]", b"[a] ", b"re:", b"(fwd) ", b"[fwd:", b"re []"])
+def test_a_hostile_subject_takes_no_time(piece: bytes) -> None:
+    subject = (piece * 1000)[:MAX_FIELD]
+    started = time.process_time()
+    for _ in range(50):  # as many as come with a little spam
+        base_subject(subject)
+        base_subject(subject + b"x")
+    assert time.process_time() - started < 4
 
 
 @given(st.binary(max_size=3000) | st.text("[]()Rre:fFwd \t", max_size=3000).map(str.encode))

@@ -8,7 +8,7 @@ from postmaster.imap.registry import LOGGED_IN, Done, News, command
 from postmaster.imap.session import Session
 
 
-# Without news: were the vault not available for these, NO would be said and yet be compressed after.
+# Were the vault not available for news, NO would be said, and all after it be compressed.
 @command("COMPRESS", LOGGED_IN, News.NONE)
 async def compress(session: Session, parser: Parser) -> Done:
     """Compress the connection."""
