@@ -6,11 +6,13 @@ import html
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 
 from postmaster.message.mime import Part
 from postmaster.message.text import part_text
 
 PREVIEW_CHARACTERS = 200  # RFC 8970 3.2: so many should be, 256 may be
+MAX_PARTS = 3  # that are looked at, when the first have no text
 PREVIEW_BYTES = 128 * 1024  # of a part that are looked at: HTML begins with pages of style
 
 _TAG = re.compile(r"<!--.*?(?:-->|\Z)|<([/!?]?)([A-Za-z][A-Za-z0-9]*)?[^>]*(?:>|\Z)", re.DOTALL)
@@ -26,13 +28,25 @@ _SPACE = re.compile(r"\s+")
 
 
 def preview_parts(outline: Part) -> Iterator[Part]:
-    """Yield the parts that may have the text: the first plain one, then the first HTML."""
-    for subtype in (b"PLAIN", b"HTML"):
-        for part in outline.walk():
-            attached = part.disposition is not None and part.disposition[0].upper() == b"ATTACHMENT"
-            if (part.type, part.subtype) == (b"TEXT", subtype) and not attached:
-                yield part
-                break
+    """Yield the parts that may have the text, the likeliest first."""
+    return islice(_own_texts(outline), MAX_PARTS)
+
+
+def _own_texts(part: Part) -> Iterator[Part]:
+    """Yield the texts of a message in its order, of alternatives the plain ones first.
+
+    What is attached, messages too, is not what its sender says; and behind a text of HTML a plain
+    one may be the footer of a mailing list.
+    """
+    if part.disposition is not None and part.disposition[0].upper() == b"ATTACHMENT":
+        return
+    if part.type == b"TEXT" and part.subtype in {b"PLAIN", b"HTML"}:
+        yield part
+    children = part.children
+    if part.subtype == b"ALTERNATIVE":
+        children = tuple(sorted(children, key=lambda child: child.subtype != b"PLAIN"))
+    for child in children:
+        yield from _own_texts(child)
 
 
 def preview_text(beginning: bytes, part: Part) -> str:

@@ -23,6 +23,10 @@ ALTERNATIVE = (
     b"Content-Type: multipart/alternative; boundary=x\r\n\r\n--x\r\nContent-Type: text/html\r\n\r\n"
     b"<b>rich</b>\r\n--x\r\n\r\n%b\r\n--x--\r\n"
 )
+MIXED = (
+    b"Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\nContent-Type: text/html\r\n\r\n"
+    b"<b>rich</b>\r\n--x\r\n%b\r\n--x--\r\n"
+)
 ATTACHED = (
     b"Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n%b\r\n--x\r\n"
     b"Content-Type: application/pdf\r\nContent-Transfer-Encoding: base64\r\n\r\n%b\r\n--x--\r\n"
@@ -50,6 +54,8 @@ def preview(raw: bytes) -> str:
         (HTML + b"<style>never closed", ""),
         (ALTERNATIVE % b"plain", "plain"),
         (ALTERNATIVE % b" ", "rich"),
+        (MIXED % b"\r\nfooter", "rich"),
+        (MIXED % b"Content-Type: message/rfc822\r\n\r\n\r\nforwarded", "rich"),
         (b"Content-Disposition: attachment\r\n\r\nno", ""),
         (b"Content-Type: application/pdf\r\n\r\n%PDF", ""),
         (b"Content-Transfer-Encoding: base64\r\n\r\n" + base64.b64encode(b"abc" * 20), "abc" * 20),
