@@ -33,7 +33,7 @@ class SortKey:
 
 
 def parse_sort_keys(parser: Parser) -> tuple[SortKey, ...]:
-    """Read `([REVERSE] KEY …)`."""
+    """Read `([REVERSE] KEY …)`; a key that comes again decides nothing, and is left out."""
     parser.expect(b"(")
     keys = [_key(parser)]
     while not parser.accept(b")"):
@@ -41,7 +41,10 @@ def parse_sort_keys(parser: Parser) -> tuple[SortKey, ...]:
         keys.append(_key(parser))
         if len(keys) > MAX_SORT_KEYS:
             raise SyntaxFaultError("too many sort keys")
-    return tuple(keys)
+    first: dict[str, SortKey] = {}
+    for key in keys:
+        first.setdefault(key.name, key)
+    return tuple(first.values())
 
 
 def _key(parser: Parser) -> SortKey:

@@ -6,6 +6,7 @@ itself, since a thread may be as deep as there are messages.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -31,8 +32,8 @@ class Entry:
     sent: int  # seconds since 1970
     subject: str  # the base subject
     is_reply: bool  # whether the subject is of a reply or forward
-    id: bytes | None
-    references: Sequence[bytes]  # ids of its ancestors, the oldest first
+    id: int | None  # the hash of its message id: nobody else can make one that is equal
+    references: Sequence[int]  # the same of its ancestors, the oldest first
 
 
 def thread_entry(message: Message, heading: Heading) -> Entry:
@@ -43,7 +44,14 @@ def thread_entry(message: Message, heading: Heading) -> Entry:
     own = message_ids(heading.message_id)
     subject, is_reply = base_subject(heading.subject)
     sent = sent_or_arrived(message, heading)
-    return Entry(message.uid, sent, subject, is_reply, own[0] if own else None, references)
+    return Entry(
+        message.uid,
+        sent,
+        subject,
+        is_reply,
+        hash(own[0]) if own else None,
+        array("q", map(hash, references)),  # 800 bytes at most, where the ids may be 16 KiB
+    )
 
 
 @dataclass(frozen=True)
@@ -98,7 +106,7 @@ class _Linking:
         self.entries: list[Entry | None] = []  # by node
         self.parents: list[int] = []
         self._has_children: list[bool] = []
-        self._by_id: dict[bytes, int] = {}
+        self._by_id: dict[int, int] = {}
         self._dummies = 0
 
     def add(self, entry: Entry, *, dummies: int) -> None:
@@ -131,7 +139,7 @@ class _Linking:
         self._dummies -= 1
         return node
 
-    def _new(self, entry: Entry | None, identifier: bytes | None) -> int:
+    def _new(self, entry: Entry | None, identifier: int | None) -> int:
         node = len(self.entries)
         self.entries.append(entry)
         self.parents.append(NONE)

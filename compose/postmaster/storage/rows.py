@@ -10,6 +10,7 @@ from typing import Any
 from postmaster.storage.interface import DELIMITER, INBOX, Folder, Message
 
 BATCH = 500  # UIDs in one statement
+FLAG_SETS = 256  # that are made once; most messages have the same
 ZONES = 64  # time zones that are made once; messages have few
 
 SELECT_FOLDER = "SELECT id, name, special_use, subscribed, uidvalidity, uidnext FROM folders "
@@ -35,7 +36,12 @@ def message_of(row: Sequence[Any]) -> Message:
     # A release before let a new content have the number of one that was gone: the date tells them
     # apart. Copies have both.
     email_id = f"M{content}-{seconds}"
-    return Message(uid, frozenset(flags.split()), date, size, modseq, email_id)
+    return Message(uid, _flags(flags), date, size, modseq, email_id)
+
+
+@lru_cache(FLAG_SETS)
+def _flags(column: str) -> frozenset[str]:
+    return frozenset(column.split())
 
 
 @lru_cache(ZONES)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+import threading
 import time
 from pathlib import Path
 
@@ -11,12 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postmaster.crypto import DataKey
-from postmaster.imap.sort import SortKey, sort_rows
-from postmaster.imap.thread import Entry, thread_by_references, thread_line
+from postmaster.imap.commands import sorting
+from postmaster.imap.grammar import Parser
+from postmaster.imap.sort import SortKey, parse_sort_keys, sort_rows
+from postmaster.imap.thread import Entry, thread_by_references, thread_entry, thread_line
 from postmaster.message.address import Address
 from postmaster.message.order import (
     MAX_COMPARED,
     MAX_FIELD,
+    Heading,
     base_subject,
     collation,
     display_name,
@@ -25,7 +30,7 @@ from postmaster.message.order import (
     message_ids,
     sent_seconds,
 )
-from postmaster.storage.interface import NewMessage, arrival_time
+from postmaster.storage.interface import Message, NewMessage, arrival_time
 from postmaster.storage.vault import Vault
 from tests.unit.postmaster.harness import RawImap, bounded
 
@@ -219,6 +224,25 @@ def test_rows_are_sorted_like_tuples(values: list[tuple[int, str]], reverse: boo
     assert sort_rows(rows, keys) == [row[0] for row in expected]
 
 
+def test_who_sorts_takes_nobody_elses_threads(
+    inbox: RawImap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: list[str] = []
+
+    def noted(*_arguments: object) -> list[int]:
+        names.append(threading.current_thread().name)
+        return []
+
+    monkeypatch.setattr(sorting, "sort_rows", noted)
+    inbox.ok("SORT (SUBJECT) UTF-8 ALL")
+    assert [name.partition("-")[0] for name in names] == ["vault"]
+
+
+def test_a_key_that_comes_again_is_not_compared_again() -> None:
+    keys = parse_sort_keys(Parser(b"(REVERSE SUBJECT DATE SUBJECT REVERSE DATE SUBJECT)"))
+    assert keys == (SortKey("SUBJECT", reverse=True), SortKey("DATE"))
+
+
 # THREAD
 
 
@@ -226,7 +250,7 @@ def entry(uid: int, subject: str = "", *references: str, sent: int | None = None
     """Return a message `uid` whose id is that number; a subject with `Re:` is a reply."""
     base, is_reply = base_subject(subject.encode())
     at = uid if sent is None else sent
-    return Entry(uid, at, base, is_reply, b"%d" % uid, [one.encode() for one in references])
+    return Entry(uid, at, base, is_reply, hash(str(uid)), [hash(one) for one in references])
 
 
 def threads(*entries: Entry) -> bytes:
@@ -253,9 +277,9 @@ def test_threads_with_impossible_references() -> None:
         b" (2 (1)(3))",
         b" (2 3)(1)",
     }
-    twice = Entry(2, 2, "", False, b"1", ())
+    twice = Entry(2, 2, "", False, hash("1"), ())
     assert threads(entry(1), twice, entry(3, "", "1")) == b" (1 3)(2)"
-    nameless = Entry(2, 2, "", False, None, (b"1",))
+    nameless = Entry(2, 2, "", False, None, (hash("1"),))
     assert threads(entry(1), nameless) == b" (1 2)"
 
 
@@ -294,6 +318,13 @@ def test_who_makes_up_references_gets_no_memory_for_them() -> None:
         entry(uid, "", *(f"{uid}.{number}" for number in range(100))) for uid in range(1, 2001)
     ]
     assert len(thread_by_references(entries).uids) < 10 * len(entries)
+    ids = [b"<%d@%b>" % (number, b"x" * 140) for number in range(200)]
+    message = Message(1, frozenset(), arrival_time(), 1, 1, "M1")
+    kept = thread_entry(message, Heading(message_id=ids[0], references=b" ".join(ids)))
+    assert len(kept.references) == 100
+    assert sys.getsizeof(kept.references) < 1000
+    answered = thread_entry(message, Heading(message_id=ids[-1]))
+    assert answered.id == kept.references[-1]
 
 
 @given(

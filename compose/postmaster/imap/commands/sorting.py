@@ -5,7 +5,6 @@ RFC 5256, RFC 5957.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
@@ -17,7 +16,7 @@ from postmaster.imap.outcome import SyntaxFaultError
 from postmaster.imap.registry import Done, News, State, command
 from postmaster.imap.search import Search, SearchParser
 from postmaster.imap.session import Session
-from postmaster.imap.sort import needs_headings, parse_sort_keys, sort_row, sort_rows
+from postmaster.imap.sort import Row, SortKey, needs_headings, parse_sort_keys, sort_row, sort_rows
 from postmaster.imap.thread import Entry, thread_by_references, thread_entry, thread_line
 from postmaster.imap.view import View
 from postmaster.message.order import Heading
@@ -25,8 +24,9 @@ from postmaster.storage.interface import Mailbox, Message
 
 T = TypeVar("T")
 
-ROW_BYTES = 512  # that one message takes while messages are sorted
-ENTRY_BYTES = 1024  # the same for threads
+# What one message takes while messages are sorted, of which each key some more, or threaded.
+ROW_BYTES, KEY_BYTES = 768, 256
+ENTRY_BYTES = 1536
 NO_HEADING = Heading()
 
 Make = Callable[[Message, Heading], T]
@@ -49,20 +49,24 @@ async def _sort(session: Session, parser: Parser, *, by_uid: bool) -> Done:
     parser.space()
     keys = parse_sort_keys(parser)
     wanted = _criteria(view, parser)
-    found = await find_matching(session, view, wanted)
-    async with session.holding(ROW_BYTES * len(found)):
-        make = partial(sort_row, keys=keys)
+    make = partial(sort_row, keys=keys)
+    async with session.holding((ROW_BYTES + KEY_BYTES * len(keys)) * view.exists):
+        found = await find_matching(session, view, wanted)
         if needs_headings(keys):
             rows = await _from_headings(session, view, found, make, references=False)
         else:
             rows = [make(message, NO_HEADING) for message in found]
-        # On another thread: for the others it would be a long time.
-        uids = await asyncio.to_thread(sort_rows, rows, keys)
-    line = b" ".join([b"* SORT", *(b"%d" % _number(view, uid, by_uid=by_uid) for uid in uids)])
-    if wanted.modseq and found:  # RFC 7162 3.1.6
-        line += b" (MODSEQ %d)" % max(message.modseq for message in found)
+        number = partial(_number, view, by_uid=by_uid)
+        # On the mailbox's thread: for others it would be a long time, and nobody takes theirs.
+        line = await session.run(lambda _: _sorted(rows, keys, number))
+        if wanted.modseq and found:  # RFC 7162 3.1.6
+            line += b" (MODSEQ %d)" % max(message.modseq for message in found)
     await session.send([line])
     return Done("sorted")
+
+
+def _sorted(rows: Sequence[Row], keys: Sequence[SortKey], number: Callable[[int], int]) -> bytes:
+    return b" ".join([b"* SORT", *(b"%d" % number(uid) for uid in sort_rows(rows, keys))])
 
 
 @command("THREAD", State.SELECTED, News.NO_EXPUNGE)
@@ -82,11 +86,12 @@ async def _thread(session: Session, parser: Parser, *, by_uid: bool) -> Done:
     parser.space()
     if parser.keyword() != "REFERENCES":
         raise SyntaxFaultError("THREAD knows REFERENCES only")
-    found = await find_matching(session, view, _criteria(view, parser))
+    wanted = _criteria(view, parser)
     number = partial(_number, view, by_uid=by_uid)
-    async with session.holding(ENTRY_BYTES * len(found)):
+    async with session.holding(ENTRY_BYTES * view.exists):
+        found = await find_matching(session, view, wanted)
         entries = await _from_headings(session, view, found, thread_entry, references=True)
-        line = await asyncio.to_thread(_threaded, entries, number)
+        line = await session.run(lambda _: _threaded(entries, number))
     await session.send([line])
     return Done("threaded")
 
