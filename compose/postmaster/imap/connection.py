@@ -16,7 +16,7 @@ from postmaster.imap.deflate import Deflater
 from postmaster.imap.grammar import Parser
 from postmaster.imap.outcome import GoodbyeError, RefusedError, SyntaxFaultError
 from postmaster.imap.reader import CommandReader, ReadLimits, RefusedLiteral
-from postmaster.imap.registry import Command, Done, News, State, find
+from postmaster.imap.registry import Done, News, State, find
 from postmaster.imap.session import Session
 from postmaster.services import Services
 from postmaster.serving import place
@@ -198,14 +198,14 @@ class Connection(ClientConnection):
         try:
             done: Done = await command.handler(self._session, parser)
         except (RefusedError, SyntaxFaultError):
-            await self._tell_news(command)
+            await self._tell_news(command.news)
             raise
-        await self._tell_news(command)
+        await self._tell_news(News.NO_EXPUNGE if done.used_numbers else command.news)
         return _response("OK", done.text, done.code)
 
-    async def _tell_news(self, command: Command) -> None:
-        if command.news is not News.NONE:
-            await self._session.tell_news(expunge=command.news is News.ALL)
+    async def _tell_news(self, news: News) -> None:
+        if news is not News.NONE:
+            await self._session.tell_news(expunge=news is News.ALL)
 
 
 def _refusal(literal: RefusedLiteral) -> RefusedError:

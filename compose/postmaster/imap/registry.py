@@ -39,6 +39,7 @@ class Done:
 
     text: str
     code: str = ""
+    used_numbers: bool = False  # also where the command's name tells of UIDs; see News.NO_EXPUNGE
 
 
 Handler = Callable[["Session", Parser], Awaitable[Done]]

@@ -77,6 +77,7 @@ class Search:
     headers: bool = False
     texts: dict[TextKey, frozenset[int]] = field(default_factory=dict)
     modseq: bool = False  # whether the answer tells the highest modseq (RFC 7162 3.1.5)
+    by_number: bool = False  # whether there are sequence numbers in it (RFC 7162 3.2.10.2)
 
     def narrowed(self, uids: Sequence[int]) -> list[int]:
         """Return those of the messages that can match, by what the store has found."""
@@ -93,6 +94,7 @@ class SearchParser:
     headers: bool = False
     texts: dict[TextKey, frozenset[int]] = field(default_factory=dict)
     modseq: bool = False
+    by_number: bool = False
     _keys: int = 0
 
     def search(self) -> Search:
@@ -116,7 +118,7 @@ class SearchParser:
             self.parser.space()
             keys.append(self._key(0))
         required = [key.key for key in keys if isinstance(key, _InText)]
-        return Search(_all(keys), required, self.headers, self.texts, self.modseq)
+        return Search(_all(keys), required, self.headers, self.texts, self.modseq, self.by_number)
 
     def _key(self, depth: int) -> Matches:
         self._keys += 1
@@ -152,6 +154,7 @@ class SearchParser:
         if chosen.saved:
             saved = frozenset(self.numbers.saved)
             return lambda candidate: candidate.message.uid in saved
+        self.by_number |= not by_uid
         largest = self.numbers.largest_uid if by_uid else self.numbers.largest_number
         ranges = chosen.resolved(largest)
         starts = [low for low, _ in ranges]

@@ -145,6 +145,21 @@ def point(lines: list[bytes]) -> int:
     return int(found.group(1)) if found else 0
 
 
+@pytest.mark.parametrize(
+    "command", ["UID SEARCH %s", "UID SORT (SIZE) UTF-8 %s", "UID THREAD REFERENCES UTF-8 %s"]
+)
+def test_no_number_changes_its_meaning_in_a_search_by_it(
+    inbox: RawImap, connect: Connect, person: str, command: str
+) -> None:
+    other = connect(person)
+    other.ok("SELECT INBOX")
+    other.ok(r"STORE 2 +FLAGS.SILENT (\Deleted)")
+    other.ok("EXPUNGE")
+    for criteria in ("1", "NOT 1:2", "OR UNSEEN (3 4)"):
+        assert b"* VANISHED 2" not in inbox.ok(command % criteria)
+    assert b"* VANISHED 2" in inbox.ok(command % "UID 1:*")
+
+
 def test_fetch_tells_what_vanished(inbox: RawImap) -> None:
     inbox.ok(r"STORE 2:3 +FLAGS.SILENT (\Deleted)")
     inbox.ok("EXPUNGE")

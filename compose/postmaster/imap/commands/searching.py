@@ -39,13 +39,13 @@ async def _search(session: Session, parser: Parser, *, by_uid: bool) -> Done:
     hits = [Hit(m.uid if by_uid else view.number(m.uid) or 0, m) for m in found]
     if options is None:
         await session.send([search_line(hits, modseq=wanted.modseq)])
-        return Done("searched")
+        return Done("searched", used_numbers=wanted.by_number)
     if options.saves:
         view.saved = [hit.message.uid for hit in options.narrowed(hits)]
     if options.answers:
         line = esearch_line(session.tag, options, hits, by_uid=by_uid, modseq=wanted.modseq)
         await session.send([line])
-    return Done("searched")
+    return Done("searched", used_numbers=wanted.by_number)
 
 
 def numbers_of(view: View) -> Numbers:

@@ -62,7 +62,7 @@ async def _sort(session: Session, parser: Parser, *, by_uid: bool) -> Done:
         if wanted.modseq and found:  # RFC 7162 3.1.6
             line += b" (MODSEQ %d)" % max(message.modseq for message in found)
     await session.send([line])
-    return Done("sorted")
+    return Done("sorted", used_numbers=wanted.by_number)
 
 
 def _sorted(rows: Sequence[Row], keys: Sequence[SortKey], number: Callable[[int], int]) -> bytes:
@@ -93,7 +93,7 @@ async def _thread(session: Session, parser: Parser, *, by_uid: bool) -> Done:
         entries = await _from_headings(session, view, found, thread_entry, references=True)
         line = await session.run(lambda _: _threaded(entries, number))
     await session.send([line])
-    return Done("threaded")
+    return Done("threaded", used_numbers=wanted.by_number)
 
 
 def _threaded(entries: Sequence[Entry], number: Callable[[int], int]) -> bytes:
