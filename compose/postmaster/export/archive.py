@@ -12,9 +12,20 @@ _LEVEL = 1  # what is attached is dense already, and the rest is small
 # From here on an entry says its size in eight bytes, which not every program reads. An entry is
 # never twice as large as it is thought to be, and without this has 2 GiB at most.
 _LARGE = 1 << 30
-# What a path, a shell or another system takes for something else; a dot at the start hides a file,
-# and a folder of that name would be in the way of a file. `mailstead vault import` reads this back.
-_UNSAFE = re.compile(r"""[\x00-\x1f\x7f/\\:*?"<>|%]|^\.|^~|\.(?=mbox$)""", re.IGNORECASE)
+# What a path, a shell or another system takes for something else: a dot at the start hides a file,
+# Windows drops dots and spaces at the end and has devices of these names, control characters and
+# those that turn the direction of writing (UAX 9) make a name look like another, and a folder that
+# is named as a file would be in its way. `mailstead vault import` reads this back.
+_UNSAFE = re.compile(
+    r"""[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069/\\:*?"<>|%]"""
+    r"""|^\.|^~|[. ]$|\.(?=mbox$)|^(?:con|prn|aux|nul|(?:com|lpt)[0-9])(?=\.|$)""",
+    re.IGNORECASE,
+)
+# File systems take 255 bytes of a level, with the suffix and a number; a ZIP file 65,535 of a path.
+_MOST_BYTES = 200
+_MOST_LEVELS = 60
+# What is left of a character where a name was cut, and what must not be at its end.
+_CUT = re.compile(r"(?:%[0-9A-F]?|[. ]+)$")
 
 
 class Archive:
@@ -65,7 +76,7 @@ class Archive:
 
     def _free(self, levels: Sequence[str], suffix: str) -> str:
         """A path that no entry has yet, on systems for which `A` and `a` are one, too."""
-        path = "/".join(safe_name(level) for level in levels)
+        path = "/".join(safe_name(level) for level in levels[:_MOST_LEVELS])
         number, name = 1, path + suffix
         while name.casefold() in self._names:
             number += 1
@@ -93,5 +104,9 @@ class _Outbox:
 
 
 def safe_name(level: str) -> str:
-    """One level of a path on any file system, odd characters as %XX."""
-    return _UNSAFE.sub(lambda match: f"%{ord(match[0]):02X}", level) or "%20"
+    """One level of a path on any file system: odd characters as %XX, and not too much of it."""
+    name = _UNSAFE.sub(lambda match: "".join(f"%{b:02X}" for b in match[0].encode()), level)
+    data = name.encode()
+    if len(data) > _MOST_BYTES:
+        name = _CUT.sub("", data[:_MOST_BYTES].decode(errors="ignore"))
+    return name or "%20"

@@ -352,7 +352,20 @@ def test_a_file_that_does_not_become_whole_is_an_error() -> None:
 
 def test_names_are_harmless_everywhere() -> None:
     archive = Archive()
-    wanted = ("..", "a/b", "C:\\x", ".hidden", "", "a.mbox", "Ä", "ä", "Ä")
+    wanted = (
+        "..",
+        "a/b",
+        "C:\\x",
+        ".hidden",
+        "",
+        "a.mbox",
+        "Ä",
+        "ä",
+        "Ä",
+        "Con",
+        "a\u202eb ",
+        "\x85",
+    )
     for name in wanted:
         archive.begin((name,), ".mbox")
     archive.begin(("a.mbox", "b"), ".mbox")
@@ -360,7 +373,7 @@ def test_names_are_harmless_everywhere() -> None:
     with zipfile.ZipFile(io.BytesIO(archive.take())) as found:
         names = found.namelist()
     assert names == [
-        "%2E..mbox",
+        "%2E%2E.mbox",
         "a%2Fb.mbox",
         "C%3A%5Cx.mbox",
         "%2Ehidden.mbox",
@@ -369,8 +382,28 @@ def test_names_are_harmless_everywhere() -> None:
         "Ä.mbox",
         "ä-2.mbox",
         "Ä-3.mbox",
+        "%43%6F%6E.mbox",
+        "a%E2%80%AEb%20.mbox",
+        "%C2%85.mbox",
         "a%2Embox/b.mbox",
     ]
+
+
+@pytest.mark.parametrize("letter", ["x", "Ä", "漢", "%", ". "])
+def test_names_of_any_length_can_be_unpacked(letter: str, tmp_path: Path) -> None:
+    archive = Archive()
+    for levels in ((letter * 30_000,), (letter * 30_000,), (letter * 300, "x")):
+        archive.begin(("calendars", *levels), ".ics")
+        archive.write(b"x")
+    archive.begin((letter,) * 30_000, ".mbox")
+    archive.close()
+    with zipfile.ZipFile(io.BytesIO(archive.take())) as found:
+        found.extractall(tmp_path)
+        names = found.namelist()
+    assert len(set(names)) == 4
+    for level in (level for name in names for level in name.split("/")):
+        assert level.rstrip(". ") == level
+        assert "\ufffd" not in urllib.parse.unquote(level)
 
 
 def test_what_is_large_says_its_size_in_eight_bytes() -> None:
