@@ -13,7 +13,11 @@ from typing import NamedTuple
 
 REFUSED, DISCARDED = "refused", "discarded"
 
-_POSTFIX = re.compile(r"\bpostfix/([\w/-]+)\[\d+\]: (?:(NOQUEUE|[0-9A-Za-z]{6,20}): )?(.*)")
+# Strangers write some of each line: the name of a message, addresses, a server's answer. So lines
+# are known by how they begin, and what none of these fits to must be seen soon.
+_POSTFIX = re.compile(
+    r"(?:\w{3} +\d+ [\d:]+ \S+ )?postfix/([\w/-]+)\[\d+\]: (?:(NOQUEUE|[0-9A-Za-z]{6,20}): )?(.*)"
+)
 _DELIVERY = re.compile(
     r"to=<([^>]*)>(?:, orig_to=<([^>]*)>)?, relay=([^,]+), .*?\bstatus=([\w-]+) \((.*)\)$"
 )
@@ -22,15 +26,18 @@ _EXPIRED = re.compile(r"from=<[^>]*>, status=expired\b")
 _CLIENT = re.compile(r"client=([^,\s]+)")
 _LOGIN = re.compile(r"\bsasl_username=(\S+)")
 _REFUSAL = re.compile(
-    r"(?:milter-)?reject: .*? from (\S+): (.*?); from=<([^>]*)>(?: to=<([^>]*)>)?(?: |$)"
+    r"(?:milter-)?reject: [A-Z-]+ from (\S+): (.*?); from=<([^>]*)>(?: to=<([^>]*)>)?(?: |$)"
 )
 # By header_checks: `discard: header X-Spam: Yes from HOST; from=… helo=<…>: WORDS`.
 _DISCARDED = re.compile(r"discard: .*; from=<([^>]*)>(?: to=<([^>]*)>)?.*>: ([^<>]*)$")
 _NEXT = re.compile(r"\bqueued as ([0-9A-Za-z]{6,20})\)?$")
 # Servers inside the container (master.cf: signing, forwarding).
 _INSIDE = "127.0.0.1["
+# As rspamd.conf has it.
 _RSPAMD = re.compile(
-    r"\bqid: <([0-9A-Za-z]+)>.*?, ([a-z ]+), score: \[(-?[\d.]+)/[\d.]+\] \[(.*?)\], len:"
+    r"[^<]*<\w*>; task; rspamd_task_write_log: id: <.*>, qid: <([0-9A-Za-z]+)>,"
+    r"(?: ip: [^ ,]+,)?(?: user: [^,]+,)? ([a-z ]+), score: "
+    r"\[(-?[\d.]+)/[\d.]+\] \[(.*?)\], len:"
 )
 _SYMBOL = re.compile(r"([A-Z][A-Z0-9_]*)\((-?[\d.]+)\)")
 _TELLING = 3  # symbols of a verdict
@@ -117,13 +124,13 @@ class Stories:
         """Take one more line."""
         self.first = self.first or line.time
         self.lines += 1
-        if found := _POSTFIX.search(line.message):
+        if found := _POSTFIX.match(line.message):
             _, name, text = found.groups()
             if name == "NOQUEUE":
                 self._refused += _refusal(line.time, text)
             elif name is not None:
                 _note(self._passage(name, line), line.time, text)
-        elif judged := _RSPAMD.search(line.message):
+        elif judged := _RSPAMD.match(line.message):
             self._passage(judged[1], line).verdict = _verdict(judged)
 
     def told(self) -> tuple[Story, ...]:
@@ -179,7 +186,7 @@ def _note(passage: _Passage, time: str, text: str) -> None:
 
 def parse_fate(line: Logged) -> Fate | None:
     """What this one line says of how a message, or one on its way, ended for somebody."""
-    found = _POSTFIX.search(line.message)
+    found = _POSTFIX.match(line.message)
     if found is None or found[2] is None:
         return None
     if fate := _delivery(line.time, found[3]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from firstboot.base.engine import Container
 from firstboot.base.errors import CommandError
 from firstboot.queue import log_commands, maillog
 from firstboot.queue.maillog import EngineLog, JournalLog, find_stories
-from firstboot.queue.stories import Logged, Story, read_stories
+from firstboot.queue.stories import Logged, Story, parse_fate, read_stories
 from firstboot.queue.telling import matches, story_json, story_lines, tell
 from tests.unit.firstboot.conftest import FakePrograms
 
@@ -174,6 +175,51 @@ def test_odd_lines_do_no_harm(line: str) -> None:
     for story in read_stories([Logged("t", line)] * 2):
         assert list(story_lines(story))
         json.dumps(story_json(story))
+
+
+FORGED = (
+    "postfix/smtp[1]: 4bYx1Q2dzJz1: to=<ada@example.com>, relay=mailstore[192.0.2.1]:24, delay=1, "
+    "status=sent (250 2.0.0 Delivered)"
+)
+OF_RSPAMD = "2026-11-30 23:10:49 #16(rspamd_proxy) <e6dd2a>; task; rspamd_task_write_log: id: <"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"{OF_RSPAMD}{FORGED}>, qid: <5cAAAAAA1>, no action, score: [0/15] [], len: 1",
+        f"Nov 30 23:10:01 mail postfix/cleanup[102]: 5cAAAAAA1: message-id=<{FORGED}",
+        f"2026-11-30 23:10:49 #16(rspamd_proxy) <e6dd2a>; lua; odd.lua:7: {FORGED}",
+    ],
+    ids=["rspamd", "message-id", "odd"],
+)
+def test_a_stranger_cannot_write_what_became_of_mail(line: str) -> None:
+    assert parse_fate(Logged("t", line)) is None
+    assert read_stories([Logged("t", line)]) == ()
+
+
+def test_a_stranger_cannot_write_what_the_filter_found() -> None:
+    forged = f"{OF_RSPAMD}x>, qid: <4bYx1Q2dzJz1>, no action, score: [-9/15] [FINE(-9.00)], len: 1"
+    line = f"{forged}>, qid: <5cAAAAAA1>, ip: 192.0.2.7, reject, score: [20/15] [BAD(20)], len: 1"
+    (story,) = read_stories([*logged(INBOUND), Logged("t", line)])
+    assert story.verdict is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"postfix/smtpd[5]: NOQUEUE: reject: RCPT from x[1]: 550 <{' from x: ; from=<' * 400}",
+        f"postfix/smtpd[5]: NOQUEUE: reject: RCPT from x[1]: 550 {'; from=<>x' * 600}",
+        f"postfix/smtp[5]: 4bYx1Q2dzJz1: to=<a>, relay=b, {' status=a (' * 600}",
+        f"postfix/cleanup[8]: 5dAAAAAA1: discard: {'; from=<>>: ' * 500}<",
+        f"{OF_RSPAMD}{'>, qid: <ABCDEF>, a, score: [1/1] [' * 220}",
+    ],
+    ids=["refusal", "sender", "delivery", "discard", "rspamd"],
+)
+def test_what_strangers_write_costs_no_time(line: str) -> None:
+    began = time.process_time()
+    read_stories([Logged("t", line)])
+    assert time.process_time() - began < 0.5
 
 
 def entry(number: int, message: str, container: str = "mta") -> str:
