@@ -114,7 +114,8 @@ def _contents(box: Mailbox, *, folder: int, uids: Sequence[int]) -> Sequence[Con
 
 def _compress_mail(archive: Archive, found: Sequence[Content]) -> bytes:
     for content in found:
-        archive.write(mbox_entry(content))
+        for piece in mbox_entry(content):
+            archive.write(piece)
     return archive.take()
 
 

@@ -14,6 +14,7 @@ import socket
 import urllib.parse
 import zipfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -29,8 +30,10 @@ from postmaster.directory import passes, second_factors
 from postmaster.directory.passes import Passes, Purpose
 from postmaster.export.archive import Archive
 from postmaster.export.link import ExportError, VaultLink
+from postmaster.export.mbox import PIECE_BYTES, mbox_entry
 from postmaster.export.protocol import LENGTH, Problem
 from postmaster.query import Unlock
+from postmaster.storage.interface import Content, Message
 from tests.unit.postmaster.davclient import DavClient, contact, event
 from tests.unit.postmaster.harness import ADA, DEADLINE, PASSWORD, RawImap, Stack
 from tests.unit.postmaster.machine import Machine
@@ -348,6 +351,29 @@ def test_a_file_that_does_not_become_whole_is_an_error() -> None:
                 await anext(pieces)
 
     asyncio.run(check())
+
+
+@pytest.mark.parametrize(
+    ("header", "body"),
+    [
+        (b"Subject: x\r\n\r\n", b"From here\r\n>From there\r\n" * 40_000),
+        (b"Subject: x\r\n\r\n", b"x" * 700_000),
+        (b"Subject: x\r\n", b""),
+        (b"Subject: x", b""),
+        (b"", b""),
+    ],
+    ids=["lines", "one-line", "no-body", "no-end", "nothing"],
+)
+def test_a_large_message_is_written_in_pieces(header: bytes, body: bytes) -> None:
+    date = datetime(2026, 12, 1, tzinfo=UTC)
+    message = Message(1, frozenset(), date, len(header + body), 1, "M1")
+    pieces = list(mbox_entry(Content(message, header, body)))
+    if b"\n" in body:
+        assert max(map(len, pieces)) < PIECE_BYTES + 100
+    text = (header + body).replace(b"\r\n", b"\n").replace(b"From", b">From")
+    end = b"\n" if text.endswith(b"\n") or not text else b"\n\n"
+    head = b"From MAILER-DAEMON Tue Dec 01 00:00:00 2026\nStatus: O\n"
+    assert b"".join(pieces) == head + text + end
 
 
 def test_names_are_harmless_everywhere() -> None:
