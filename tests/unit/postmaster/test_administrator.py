@@ -16,7 +16,7 @@ from postmaster.admin.machine_link import MachineError, MachineLink
 from tests.unit.postmaster.harness import ADA, Files, Stack
 from tests.unit.postmaster.harness import PASSWORD as THEIRS
 from tests.unit.postmaster.machine import PASSWORD, WAITING, Machine
-from tests.unit.postmaster.pageclient import PageClient
+from tests.unit.postmaster.pageclient import PageClient, Reply
 
 PATHS = (
     "/admin",
@@ -279,6 +279,24 @@ def test_an_odd_search_is_none(machine: Machine, query: str) -> None:
     machine.sign_in()
     reply = machine.browser.open(f"/admin/log?{query}&from={'x' * 3000}%ff%00")
     assert (reply.status, "Found" in reply.words) == (200, False)
+
+
+@pytest.mark.parametrize(("language", "said"), [("en", "Another search"), ("zh", "另一次查询")])
+def test_one_search_at_a_time(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, language: str, said: str
+) -> None:
+    machine.sign_in()
+    machine.browser.headers["Accept-Language"] = language
+    others: list[Reply] = []
+
+    def scan(*_bounds: object, **_more: object) -> None:
+        others.append(machine.browser.open("/admin/log?days=1"))
+
+    monkeypatch.setattr(machine.log, "scan", scan)
+    assert machine.browser.open("/admin/log?days=1").status == 200
+    (other,) = others
+    assert (other.status, said in other.words) == (503, True)
+    assert "log.search" not in other.words
 
 
 def test_an_odd_name_is_searched_for(machine: Machine) -> None:
