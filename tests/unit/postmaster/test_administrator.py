@@ -272,6 +272,14 @@ def test_why_mail_did_not_arrive(machine: Machine) -> None:
     assert read_audit(machine.paths.audit)[-1].verb == "administrator.login"
 
 
+def test_an_empty_log_does_not_say_that_nothing_came(machine: Machine) -> None:
+    machine.log.lines = []
+    machine.sign_in()
+    words = machine.browser.open("/admin/log?days=1").words
+    assert "The log is empty" in words
+    assert "no such mail came" not in words
+
+
 @pytest.mark.parametrize(
     "query", ["days=0", "days=-1", "days=x", "days=%00", "days=9999&to=a&to=b"]
 )

@@ -47,6 +47,7 @@ async def show(visit: Visit) -> Response:
         found=[_story(visit, story, now) for story in reversed(found["messages"])],
         earlier=found["earlier"],
         begins=_when(begins) if late and begins else "",
+        empty=begins is None,
         problem=None,
         **values,
     )
