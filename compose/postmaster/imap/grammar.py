@@ -6,7 +6,7 @@ The framing has put literals in place: `{5}` CRLF and the five bytes stand in th
 from __future__ import annotations
 
 import re
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 
 from postmaster.imap import mutf7
 from postmaster.imap.outcome import RefusedError, SyntaxFaultError
@@ -254,11 +254,13 @@ class Parser:
         offset = timedelta(hours=int(zone_hours), minutes=int(zone_minutes))
         try:
             zone = timezone(-offset if sign == "-" else offset)
-            return datetime(
+            found = datetime(
                 int(year), _month(month), int(day), int(hour), int(minute), int(second), tzinfo=zone
             )
-        except ValueError as error:
+            found.astimezone(UTC)  # no year 0 or 10000 there, which nothing could read back
+        except (ValueError, OverflowError) as error:
             raise SyntaxFaultError("there is no such date") from error
+        return found
 
     def date(self) -> date:
         """Take `d-Mon-yyyy`, quoted or not."""

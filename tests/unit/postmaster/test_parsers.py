@@ -185,6 +185,15 @@ def test_dates_round_trip(moment: datetime, zone: int) -> None:
     assert value.astimezone(UTC) == value
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["31-Dec-9999 23:59:59 -1200", " 1-Jan-0001 00:00:00 +1400", " 1-Jan-0000 00:00:00 +0000"],
+)
+def test_a_date_that_could_not_be_read_back_is_refused(text: str) -> None:
+    with pytest.raises(SyntaxFaultError, match="no such date"):
+        Parser(f'"{text}"'.encode()).date_time()
+
+
 def read_command(data: bytes, limits: ReadLimits) -> tuple[bytes | RefusedLiteral | None, int]:
     """Return what the reader makes of a stream, and how often it asked to go on."""
     asked = 0
