@@ -181,13 +181,16 @@ FORGED = (
     "postfix/smtp[1]: 4bYx1Q2dzJz1: to=<ada@example.com>, relay=mailstore[192.0.2.1]:24, delay=1, "
     "status=sent (250 2.0.0 Delivered)"
 )
+UNKNOWN = (
+    "postfix/x[1]: NOQUEUE: reject: RCPT from b[1]: 550 no; from=<a@b.example> to=<c@d.example> "
+)
 OF_RSPAMD = "2026-11-30 23:10:49 #16(rspamd_proxy) <e6dd2a>; task; rspamd_task_write_log: id: <"
 
 
 @pytest.mark.parametrize(
     "line",
     [
-        f"{OF_RSPAMD}{FORGED}>, qid: <5cAAAAAA1>, no action, score: [0/15] [], len: 1",
+        f"{OF_RSPAMD}{UNKNOWN}>, qid: <5cAAAAAA1>, no action, score: [0/15] [], len: 1",
         f"Nov 30 23:10:01 mail postfix/cleanup[102]: 5cAAAAAA1: message-id=<{FORGED}",
         f"2026-11-30 23:10:49 #16(rspamd_proxy) <e6dd2a>; lua; odd.lua:7: {FORGED}",
     ],
