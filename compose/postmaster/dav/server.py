@@ -71,7 +71,7 @@ def make_application(options: DavOptions) -> Application_:
                     method=environ["REQUEST_METHOD"],
                     status=status.partition(" ")[0],
                 )
-            return start_response(status, headers)
+            return start_response(status, [_announced(*header) for header in headers])
 
         try:
             return list(radicale(environ, start))
@@ -79,6 +79,13 @@ def make_application(options: DavOptions) -> Application_:
             current.forget()
 
     return serve
+
+
+def _announced(name: str, value: str) -> tuple[str, str]:
+    """A header without what Radicale announces and has not got: locks (class 2, RFC 4918 18.2)."""
+    if name != "DAV":
+        return name, value
+    return name, ", ".join(found for found in value.split(", ") if found != "2")
 
 
 @contextmanager

@@ -77,6 +77,30 @@ def test_a_first_login_finds_a_calendar_and_contacts(ada: DavClient) -> None:
     assert f"<href>{home}</href>" in ada.ask("PROPFIND", "/", principal, Depth="0").text
 
 
+def test_only_what_there_is_is_announced(ada: DavClient) -> None:
+    options = ada.ask("OPTIONS", ada.home)
+    listing = ada.ask("PROPFIND", ada.home, Depth="0")
+    for answer in (options, listing):
+        announced = set(answer.headers["DAV"].split(", "))
+        # Not class 2, which is locks (RFC 4918 18.2).
+        assert announced == {"1", "3", "calendar-access", "addressbook", "extended-mkcol"}
+    methods = set(options.headers["Allow"].split(", "))
+    assert methods >= {"MKCALENDAR", "MKCOL", "MOVE", "PROPPATCH", "REPORT"}
+    for method in ("LOCK", "UNLOCK", "COPY"):
+        assert method not in methods
+        assert ada.ask(method, f"{ada.home}calendar/").status == 405
+
+
+def test_nothing_but_calendars_and_address_books_is_kept(ada: DavClient) -> None:
+    assert ada.ask("MKCOL", f"{ada.home}folder/").status == 403
+    assert ada.put("folder", "text").status in {400, 403}
+    assert ada.put("calendar/text.ics", "text").status == 400
+    found = ada.ask("PROPFIND", ada.home, Depth="1").hrefs()
+    assert found == {ada.home, f"{ada.home}calendar/", f"{ada.home}contacts/"}
+    calendar = f"{ada.home}calendar/"
+    assert ada.ask("PROPFIND", calendar, Depth="1").hrefs() == {calendar}
+
+
 def test_an_alias_leads_to_the_same_calendars(ada: DavClient) -> None:
     ada.put("calendar/tea.ics", event("tea"))
     alias = DavClient(ada.port, "countess@example.com")
