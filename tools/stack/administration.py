@@ -5,17 +5,22 @@ On the appliance systemd starts it when somebody asks; here it runs as long as t
 
 from __future__ import annotations
 
+import socket
 import sys
+from functools import partial
 from pathlib import Path
 
 from firstboot.base.engine import Engine
 from firstboot.base.run import run
+from firstboot.base.waiting import wait_for
 from tools.build.source import CHECKOUT
 from tools.stack.home import Home
 
+START_SECONDS = 60.0
+
 
 def start_administration(home: Home, engine: Engine) -> None:
-    """Start it anew: what runs may be of older code."""
+    """Start it anew, since what runs may be of older code, and wait until it answers."""
     stop_administration(home)
     run(
         [
@@ -26,6 +31,22 @@ def start_administration(home: Home, engine: Engine) -> None:
             *("--engine", engine.host, "--project", home.project),
         ]
     )
+    wait_for(
+        partial(_answers, home.paths.administration),
+        what="the start of the administration",
+        timeout=START_SECONDS,
+        interval=0.05,
+        hint=f"See {home.folder / 'administration.log'}.",
+    )
+
+
+def _answers(path: Path) -> bool:
+    try:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+    except OSError:
+        return False
+    return True
 
 
 def stop_administration(home: Home) -> None:
