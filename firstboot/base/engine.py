@@ -199,7 +199,8 @@ class Engine:
     def logs_since(self, container: Container, since: int) -> str:
         """The lines since a time (seconds since 1970), each behind its own (RFC 3339, UTC)."""
         with self._errors("logs"):
-            output: bytes = self._api.logs(container.id, since=since, timestamps=True)
+            # Docker's library takes 0 for a mistake.
+            output: bytes = self._api.logs(container.id, since=max(since, 1), timestamps=True)
         return output.decode(errors="replace")
 
     def execute(self, container: Container, argv: Sequence[str]) -> bytes:
