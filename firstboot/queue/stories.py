@@ -35,7 +35,7 @@ _NEXT = re.compile(r"\bqueued as ([0-9A-Za-z]{6,20})\)?$")
 _INSIDE = "127.0.0.1["
 # As rspamd.conf has it.
 _RSPAMD = re.compile(
-    r"[^<]*<\w*>; task; rspamd_task_write_log: id: <.*>, qid: <([0-9A-Za-z]+)>,"
+    r"[^<]*<\w*>; \w+; rspamd_task_write_log: id: <.*>, qid: <([0-9A-Za-z]+)>,"
     r"(?: ip: [^ ,]+,)?(?: user: [^,]+,)? ([a-z ]+), score: "
     r"\[(-?[\d.]+)/[\d.]+\] \[(.*?)\], len:"
 )

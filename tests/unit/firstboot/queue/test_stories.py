@@ -33,7 +33,7 @@ delays=99/0/0/0.1, dsn=2.0.0, status=sent (250 2.0.0 Delivered)
 qmgr[90]: 4bYx1Q2dzJz1: removed
 """
 RSPAMD = (
-    "2026-11-30 23:10:49 #16(rspamd_proxy) <e6dd2a>; task; rspamd_task_write_log: id: "
+    "2026-11-30 23:10:49 #16(rspamd_proxy) <e6dd2a>; proxy; rspamd_task_write_log: id: "
     "<a@example.org>, qid: <4bYx1Q2dzJz1>, ip: 192.0.2.7, add header, score: [7.30/15.00] "
     "[SUBJ_ALL_CAPS(2.10){8;},MISSING_TO(2.00){},R_SPF_ALLOW(-0.20){+mx;}], len: 1234, time: 3ms, "
     "dns: 4"
