@@ -12,8 +12,9 @@ TOGETHER = (
     "tests/boot/life/",
     "tests/stack/",
     "tests/interop/",
-    "tests/web/",
 )
+# Chromium breaks off what it loads when a network interface comes or goes, as containers' do.
+AS_IF_OF = {"tests/web/": "tests/stack/"}
 # Each of these has a machine of its own.
 APART = ("tests/boot/test_refusals.py",)
 # Begun in this order, and everything else afterwards: what takes long must not begin last, nor what
@@ -32,6 +33,9 @@ def lane_unit(nodeid: str) -> str:
     """What is run in one piece with the test: its file, one of TOGETHER, or nothing (APART)."""
     if nodeid.startswith(APART):
         return nodeid
+    for folder, other in AS_IF_OF.items():
+        if nodeid.startswith(folder):
+            return other
     for folder in TOGETHER:
         if nodeid.startswith(folder):
             return folder

@@ -15,6 +15,7 @@ from tests.lanes import lane_unit, rank
         ("tests/boot/test_release.py::TestRelease::test_x[a::b]", "tests/boot/test_release.py"),
         ("tests/boot/test_refusals.py::test_x", "tests/boot/test_refusals.py::test_x"),
         ("tests/stack/test_logins.py::test_x", "tests/stack/"),
+        ("tests/web/test_setup.py::test_x", "tests/stack/"),
         ("tests/unit/tools/test_x.py::test_y", "tests/unit/tools/test_x.py"),
     ],
 )
