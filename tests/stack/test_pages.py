@@ -12,6 +12,7 @@ from selenium.webdriver.common.keys import Keys
 from firstboot.base.waiting import wait_for
 from tests.stack.boxes import Boxes
 from tests.stack.mail import SECONDS, Mail
+from tests.stack.messages import ordinary
 from tests.stack.people import MARY
 from tests.stack.web import Web
 from tests.web.browser import PHONE_WIDTH, Browser, open_browser
@@ -144,7 +145,7 @@ def test_copies_go_elsewhere(browser: Browser, mail: Mail) -> None:
 def test_everything_is_taken_out(browser: Browser, mail: Mail, tmp_path: Path) -> None:
     """From the vault through pages and proxy, into a file of the browser's."""
     password, mark = mail.password(MARY), f"taken-out-{browser.width}"
-    mail.receive([MARY.address], f"Subject: {mark}\r\n\r\nfor the archive\r\n".encode())
+    mail.receive([MARY.address], ordinary(mark))
     mail.fetch(MARY, mark)
     sign_in(browser, mail, MARY.address, password)
     browser.click('nav a[href="/storage"]')

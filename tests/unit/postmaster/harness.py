@@ -35,7 +35,7 @@ bounded = settings(max_examples=60)
 
 ADA, BOB = "ada@example.com", "bob@example.com"
 PASSWORD = "correct horse battery staple"
-SPARE_PEOPLE = tuple(f"spare{number}@example.com" for number in range(200))
+SPARE_PEOPLE = tuple(f"spare{number}@example.com" for number in range(400))
 CANARY = "canary@mail.example.com"
 CANARY_PASSWORD = "c0" * 32
 DIRECTORY_KEY = "d1" * 32

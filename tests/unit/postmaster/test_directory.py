@@ -269,6 +269,7 @@ def test_every_port_answers_whoever_asks_for_its_health(shared_stack: Stack) -> 
         ports.IMAPS: mailstore.imap,
         ports.POP3S: mailstore.pop3,
         ports.DESK: mailstore.dav,
+        ports.EXPORT: mailstore.export,
     }
     exchanges = (*declared.health("directory"), *declared.health("mailstore"))
     assert {exchange.port for exchange in exchanges} == set(real)
