@@ -30,7 +30,7 @@ class Lanes(LoadScopeScheduling):  # type: ignore[misc]
 
 
 def lane_unit(nodeid: str) -> str:
-    """What is run in one piece with the test: its file, one of TOGETHER, or nothing (APART)."""
+    """What runs in one piece with it: its file, one of TOGETHER (AS_IF_OF), or nothing (APART)."""
     if nodeid.startswith(APART):
         return nodeid
     for folder, other in AS_IF_OF.items():

@@ -35,7 +35,7 @@ from postmaster.export.protocol import LENGTH, Problem
 from postmaster.query import Unlock
 from postmaster.storage.interface import Content, Message
 from tests.unit.postmaster.davclient import DavClient, contact, event
-from tests.unit.postmaster.harness import ADA, DEADLINE, PASSWORD, RawImap, Stack
+from tests.unit.postmaster.harness import ADA, DEADLINE, PASSWORD, RawImap, Stack, until
 from tests.unit.postmaster.machine import Machine
 from tests.unit.postmaster.pageclient import HOST, Reply
 from tests.unit.postmaster.test_second_factor import Clock, set_up
@@ -298,7 +298,7 @@ def test_a_pass_ends_and_its_key_with_it() -> None:
         assert [unlock.key.wiped for unlock in unlocks[:3]] == [True, True, False]
         found = known.take(made[-1])
         assert found is not None
-        await asyncio.sleep(0.05)
+        await until(lambda: unlocks[-2].key.wiped, "the end of the passes")
         assert known.take(made[-2]) is None
         assert [unlock.key.wiped for unlock in unlocks] == [True] * (passes.MOST + 1) + [False]
         known.make(Purpose.COUNT, ADA, found.unlock)
