@@ -83,6 +83,25 @@ return problems;
 """
 
 
+# Of a page that has come, a style sheet or a script may be missing: only its status says so (0 for
+# a network failure: Resource Timing, 4.3). What was broken off is asked for once more.
+_IS_WHOLE = """
+let whole = document.readyState === "complete";
+for (const part of document.querySelectorAll("link[rel=stylesheet], script[src], img[src]")) {
+  const address = part.href ?? part.src;
+  const last = performance.getEntriesByName(address).at(-1);
+  if (last?.responseStatus || address.startsWith("data:")) continue;
+  whole = false;
+  if (!last || last.startTime < (part.askedAgain ?? 0)) continue;
+  const again = document.createElement(part.localName);
+  for (const {name, value} of part.attributes) again.setAttribute(name, value);
+  again.askedAgain = performance.now();
+  part.replaceWith(again);
+}
+return whole;
+"""
+
+
 @dataclass
 class Browser:
     """One window; each picture of it is numbered."""
@@ -93,7 +112,7 @@ class Browser:
     pictures: int = 0
 
     def open(self, address: str) -> None:
-        """Load a page, once more if interfaces of the host came or went meanwhile."""
+        """Load a page with all its parts, however often the host's network changes meanwhile."""
 
         def is_loaded() -> bool:
             try:
@@ -105,6 +124,7 @@ class Browser:
             return True
 
         wait_for(is_loaded, what=f"the page {address}", timeout=SECONDS)
+        self._wait(self._is_whole, f"all parts of the page {address}")
 
     @property
     def path(self) -> str:
@@ -226,7 +246,7 @@ class Browser:
         act()
 
         self._wait(
-            lambda: self.find("html") != before and self._is_loaded(), f"a page after {self.path}"
+            lambda: self.find("html") != before and self._is_whole(), f"a page after {self.path}"
         )
 
     def _wait(self, condition: Callable[[], bool], what: str) -> None:
@@ -239,8 +259,8 @@ class Browser:
 
         wait_for(holds, what=what, timeout=SECONDS, interval=0.05)
 
-    def _is_loaded(self) -> bool:
-        return bool(self.driver.execute_script("return document.readyState") == "complete")
+    def _is_whole(self) -> bool:
+        return bool(self.driver.execute_script(_IS_WHOLE))
 
 
 def _size(content: dict[str, float], width: int) -> dict[str, float]:
