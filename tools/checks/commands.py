@@ -14,6 +14,7 @@ import pytest
 
 from tools.build.base import AUTO
 from tools.build.source import CHECKOUT
+from tools.host.judges import ensure_judges
 from tools.host.packages import ensure_for
 from tools.host.restic import use_restic
 from tools.options import base_option, json_option
@@ -70,6 +71,8 @@ def test(*, base: str, fast: bool, as_json: bool, arguments: tuple[str, ...]) ->
             ensure_for(verb, report)
         if {"unit", "stack"} & set(suites):
             use_restic(report=report)
+        if "interop" in suites:
+            ensure_judges(report)
         reap_leftovers()
     os.chdir(CHECKOUT)
     _compile_once()

@@ -28,6 +28,11 @@ REQUIREMENTS = CHECKOUT / "tools" / "requirements.txt"
 _KEPT = 2
 _FOLDER = ".venv-"
 _NEEDED_BYTES = 500 << 20
+# An index may be slow; pip's own 15 seconds are for one that is not.
+PIP_OPTIONS = (
+    *("--quiet", "--no-input", "--no-user", "--require-hashes", "--only-binary=:all:"),
+    "--timeout=60",
+)
 _PIP_UNREACHABLE = (
     "NewConnectionError",
     "ConnectTimeout",
@@ -118,22 +123,19 @@ def _fill(venv: Path) -> None:
 def install_requirements(venv: Path) -> None:
     """Install what the lock file names, and nothing else, into `venv`."""
     pip = [str(venv / "bin" / "python"), "-I", "-m", "pip", "--disable-pip-version-check"]
-    options = ["--quiet", "--no-input", "--no-user", "--require-hashes", "--only-binary=:all:"]
-    # An index may be slow; pip's own 15 seconds are for one that is not.
-    options.append("--timeout=60")
     try:
-        run([*pip, "install", *options, "--requirement", str(REQUIREMENTS)])
+        run([*pip, "install", *PIP_OPTIONS, "--requirement", str(REQUIREMENTS)])
     except CommandError as error:
         raise pip_error(error.message) from None
 
 
-def pip_error(output: str) -> HostError:
+def pip_error(output: str, requirements: Path = REQUIREMENTS) -> HostError:
     """What pip's output means, and what to do about it."""
     if "No space left on device" in output:
         return SpaceError("no space is left for the Python packages", "Free some and start again.")
     if "DO NOT MATCH THE HASHES" in output:
         return ArchiveError(
-            f"a Python package is not the one that {REQUIREMENTS} names: {output}",
+            f"a Python package is not the one that {requirements} names: {output}",
             "The package index or a proxy in between serves altered files; use another one.",
         )
     if any(sign in output for sign in _PIP_UNREACHABLE):

@@ -29,6 +29,7 @@ def test_what_runs_is_what_was_named(
     needed: list[str] = []
     monkeypatch.setattr(commands, "ensure_for", lambda verb, _report: needed.append(verb))
     monkeypatch.setattr(commands, "use_restic", lambda **_: None)
+    monkeypatch.setattr(commands, "ensure_judges", lambda _report: None)
     monkeypatch.setattr(commands, "reap_leftovers", lambda: None)
 
     def run_nothing(argv: list[str], **_: object) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.tools.host.fakes import FakePrograms
-from tools.host import venv
+from tools.host import judges, venv
 from tools.host.errors import ArchiveError, HostError, SpaceError
 
 FORGE = venv.CHECKOUT / "tools" / "forge"
@@ -163,11 +163,12 @@ def test_forge_tells_errors_in_words(tmp_path: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_the_lock_file_has_hashes_and_no_address() -> None:
-    text = venv.REQUIREMENTS.read_text(encoding="utf-8")
+@pytest.mark.parametrize("lock", [venv.REQUIREMENTS, judges.REQUIREMENTS], ids=["tools", "interop"])
+def test_the_lock_file_has_hashes_and_no_address(lock: Path) -> None:
+    text = lock.read_text(encoding="utf-8")
     assert "://" not in text
     locked = {line.split("==")[0] for line in text.splitlines() if "==" in line[:60]}
-    wanted = venv.REQUIREMENTS.with_suffix(".in").read_text(encoding="utf-8").splitlines()
+    wanted = lock.with_suffix(".in").read_text(encoding="utf-8").splitlines()
     rows = (line for line in wanted if line and not line.startswith("#"))
     names = {re.split(r"[<=>~!;\[ ]", line)[0] for line in rows}
     assert {name.lower().replace(".", "-") for name in names} <= locked
