@@ -53,6 +53,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out what only a campaign has the time for, and put the rest into the lanes' order."""
     if hasattr(config, "workerinput"):
         longest_first(items)
+    for item in items:
+        if item.nodeid.startswith("tests/boot/"):
+            # --reruns is not for them: what a machine has gone through cannot be had twice.
+            item.add_marker(pytest.mark.flaky(reruns=0))
     if config.getoption("--campaign"):
         return
     left_out = [item for item in items if item.get_closest_marker("campaign")]
@@ -61,7 +65,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """What tests have noted with `record_property`, whether they passed or not."""
+    """What tests have noted with `record_property`, and why some had to run twice."""
+    for report in terminalreporter.stats.get("rerun", ()):
+        terminalreporter.section(f"failed at first, with --reruns: {report.nodeid}", yellow=True)
+        terminalreporter.write_line(report.longreprtext)
     for reports in terminalreporter.stats.values():
         for report in reports:
             if getattr(report, "when", "") == "call":

@@ -31,7 +31,7 @@ class _Counter:
     """Counts results for --json, as pytest reports them."""
 
     def __init__(self) -> None:
-        self.counts = {"passed": 0, "failed": 0, "skipped": 0}
+        self.counts = {"passed": 0, "failed": 0, "skipped": 0, "rerun": 0}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         # Set-up and tear-down count only when they are not well.
