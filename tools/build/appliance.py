@@ -7,6 +7,7 @@ import os
 import shutil
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib.metadata import distribution
 from pathlib import Path
 
 from firstboot.base.manifest import MAX_VERSION, Role, dump_keys
@@ -30,6 +31,7 @@ _COMPOSE = CHECKOUT / "compose"
 # How the image is made is an input of it, too.
 _CODE = CHECKOUT / "tools/build"
 _ENROLMENT = CHECKOUT / "tools/keys/enrolment.py"
+_LIBRARIES = "usr/lib/python3/dist-packages"
 # Code of its own container, which the OS slot only carries inside the archive.
 _NOT_TEMPLATES = "postmaster"
 
@@ -122,6 +124,10 @@ class ApplianceBuild:
         write_release(result / "release.json", release)
         extra = result / "extra"
         _stage(extra, parts.containers.archive, result / "release.json", keys)
+        if self.workshop.base.distribution == "debian":
+            # No package there; the wheel that tools/forge itself runs with, locked with its hash.
+            wheel = Path(str(distribution("zxcvbn").locate_file("zxcvbn")))
+            copy_python(wheel, extra / _LIBRARIES / "zxcvbn")
         options: list[str | Path] = [
             *("--image-version", release.version),
             *("--secure-boot-key", keys.secure_boot_key),
@@ -167,7 +173,7 @@ def _stage(tree: Path, archive: Path, release: Path, keys: SigningKeys) -> None:
     """Lay out our own part of the OS slot: agent, templates, containers, and whom it trusts."""
     share = tree / "usr/share/mailstead"
     share.mkdir(parents=True)
-    copy_python(_FIRSTBOOT, tree / "usr/lib/python3/dist-packages/firstboot")
+    copy_python(_FIRSTBOOT, tree / _LIBRARIES / "firstboot")
     shutil.copy(release, share / "release.json")
     (share / "release-keys.json").write_text(dump_keys(keys.trusted), encoding="utf-8")
     enrolment = tree / "efi/loader/keys/auto"
