@@ -43,15 +43,15 @@ PATIENCE = 20.0  # seconds; SQLite's users of ours wait 10 s for each other
 class Held:
     """A database that does not change, while others add to its log."""
 
-    def __init__(self, path: Path, main: int, index: int) -> None:
+    def __init__(self, path: Path, index: int, patience: float) -> None:
         self._path = path
-        self._main = main
         self._index = index
+        self._patience = patience
 
     @contextlib.contextmanager
     def without_writers(self) -> Iterator[None]:
         """Keep everybody from committing; DeadlineError when one transaction goes on and on."""
-        _await(self._index, fcntl.F_WRLCK, _WRITE, self._path)
+        _await(self._index, fcntl.F_WRLCK, _WRITE, self._path, self._patience)
         try:
             yield
         finally:
@@ -72,7 +72,7 @@ def hold(path: Path, *, patience: float = PATIENCE) -> Iterator[Held]:
     """Keep the file at `path` as it is.
 
     FileNotFoundError when it is gone, DeadlineError when its users do not let us within `patience`
-    seconds, MachineError when it is no database in WAL mode by then.
+    seconds, also later on, MachineError when it is no database in WAL mode by then.
     """
     main = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
@@ -87,7 +87,7 @@ def hold(path: Path, *, patience: float = PATIENCE) -> Iterator[Held]:
         index = _open_index(path, main)
         try:
             _join(index, path, patience)
-            yield Held(path, main, index)
+            yield Held(path, index, patience)
         finally:
             os.close(index)
     finally:
@@ -150,7 +150,7 @@ def _join(index: int, path: Path, patience: float) -> None:
     _await(index, fcntl.F_RDLCK, _READ_0, path, patience)
 
 
-def _await(descriptor: int, kind: int, start: int, path: Path, patience: float = PATIENCE) -> None:
+def _await(descriptor: int, kind: int, start: int, path: Path, patience: float) -> None:
     wait_for(
         lambda: _lock(descriptor, kind, start),
         what=f"a pause of those who use {path}",

@@ -17,16 +17,16 @@ import pytest
 from firstboot.base.errors import DeadlineError, MachineError
 from firstboot.base.waiting import wait_for
 from firstboot.system import sqlitelocks
-from firstboot.system.sqlitelocks import hold
 
 KEY = "11" * 32
 SECONDS = 300.0  # a number is on disk with each
+hold = partial(sqlitelocks.hold, patience=SECONDS)
 OPEN = f"""\
 import apsw, os, sys
 connection = apsw.Connection(sys.argv[1])
 connection.execute("PRAGMA cipher = 'chacha20'")
 connection.execute("PRAGMA hexkey = '{KEY}'")
-connection.set_busy_timeout(10_000)
+connection.set_busy_timeout({SECONDS * 1000:.0f})
 connection.pragma("journal_mode", "wal")
 connection.pragma("synchronous", "FULL")
 """
@@ -204,10 +204,12 @@ def test_a_transaction_without_end_is_told(database: Path) -> None:
     connection = connect(database)
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("INSERT INTO rows VALUES (1, 'x')")
-    with hold(database) as held, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sqlitelocks._await, "__defaults__", (0.1,))
-        with pytest.raises(DeadlineError, match=r"live\.db"), held.without_writers():
-            pass
+    with (
+        hold(database, patience=0.1) as held,
+        pytest.raises(DeadlineError, match=r"live\.db"),
+        held.without_writers(),
+    ):
+        pass
     connection.execute("ROLLBACK")
     connection.close()
 
