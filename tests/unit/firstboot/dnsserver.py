@@ -6,7 +6,7 @@ import contextlib
 import socketserver
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -19,7 +19,9 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 import dns.zone
+import pytest
 
+from firstboot.system import dnsclient
 from firstboot.system.authority import Authorities
 from firstboot.system.dnsclient import Server
 from tests.unit.firstboot.ports import free_port
@@ -27,6 +29,9 @@ from tests.unit.firstboot.ports import free_port
 Mood = Literal[
     "honest", "silent", "servfail", "refused", "garbage", "lame", "other question", "cut"
 ]
+# To get nothing from these takes as long as somebody waits.
+_WITHOUT_ANSWER = {"silent", "garbage", "other question"}
+SECONDS = 60.0  # for an answer, which comes at once
 
 ROOT, FIRST, SECOND, RESOLVER = "127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4"
 _SOA = "@ 60 SOA ns.invalid. hostmaster.invalid. 1 60 60 60 60\n"
@@ -163,7 +168,7 @@ class Internet:
     first: NameServer
     second: NameServer
     resolver: NameServer
-    # Seconds that somebody waits for an answer; tests with silent servers have less.
+    # Seconds that somebody waits for those who do not answer; tests with such servers have less.
     patience: float = 30.0
 
     def authorities(self) -> Authorities:
@@ -177,8 +182,25 @@ class Internet:
 
 
 @contextlib.contextmanager
+def patient(is_silent: Callable[[Server], bool]) -> Iterator[None]:
+    """Have everybody waited for as long as it takes, but those who are silent on purpose."""
+    real = dnsclient._exchange
+
+    def exchange(
+        query: dns.message.Message, server: Server, what: str, timeout: float, tries: int
+    ) -> dns.message.Message:
+        seconds = timeout if is_silent(server) else SECONDS
+        return real(query, server, what, seconds, tries)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(dnsclient, "_exchange", exchange)
+        yield
+
+
+@contextlib.contextmanager
 def internet() -> Iterator[Internet]:
-    with _same_port(ROOT, FIRST, SECOND, RESOLVER) as (root, first, second, resolver):
+    with _same_port(ROOT, FIRST, SECOND, RESOLVER) as servers:
+        root, first, second, resolver = servers
         made = Internet(root, first, second, resolver)
         made.root.serve(".", ROOT_ZONE)
         made.root.serve("com", COM_ZONE)
@@ -187,7 +209,12 @@ def internet() -> Iterator[Internet]:
         made.resolver.recursive = True
         made.resolver.serve("arpa", REVERSE_ZONE)
         made.publish("@ 60 NS ns1.example.net.\n@ 60 NS ns2\nns2 60 A 127.0.0.3\n")
-        yield made
+        with patient(
+            lambda asked: any(
+                one.mood in _WITHOUT_ANSWER and asked.address == one.address for one in servers
+            )
+        ):
+            yield made
 
 
 @contextlib.contextmanager

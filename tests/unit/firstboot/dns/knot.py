@@ -10,6 +10,7 @@ from pathlib import Path
 from firstboot.system.dnsclient import Server, ask
 from firstboot.system.dnsupdate import TsigKey
 from tests.nameserver import name_server
+from tests.unit.firstboot.dnsserver import patient
 from tests.unit.firstboot.ports import free_port
 
 ADDRESS = "127.0.0.1"
@@ -50,5 +51,6 @@ def knot(folder: Path, zone: str) -> Iterator[Knot]:
     (folder / "example.com.zone").write_text(soa + zone)
     # Another is taken when somebody has the first one by now.
     ports = (free_port(ADDRESS) for _ in range(5))
-    with name_server(folder, ZONES.format(folder=folder, key=KEY), ports=ports) as port:
+    zones = ZONES.format(folder=folder, key=KEY)
+    with name_server(folder, zones, ports=ports) as port, patient(lambda _server: False):
         yield Knot(Server(ADDRESS, "", port))
