@@ -47,12 +47,6 @@ class Emulator:
         self._drain(0.0)
         return "\n".join(line.rstrip() for line in self._screen.display)
 
-    @property
-    def cursor_row(self) -> str:
-        """The line that the cursor is in."""
-        self._drain(0.0)
-        return str(self._screen.display[self._screen.cursor.y]).rstrip()
-
     def send(self, keys: str) -> None:
         os.write(self.master, keys.encode())
 
@@ -64,6 +58,16 @@ class Emulator:
             return self.text if text in self.text else None
 
         return wait_for(look, what=f"{text!r} on\n{self.text}\n", timeout=seconds, interval=0.0)
+
+    def expect_cursor(self, text: str) -> None:
+        """Wait until the cursor is behind a text: it goes there when all of a screen is drawn."""
+
+        def look() -> bool:
+            self._drain(0.02)
+            cursor = self._screen.cursor
+            return str(self._screen.display[cursor.y])[: cursor.x].rstrip().endswith(text)
+
+        wait_for(look, what=f"the cursor behind {text!r}", timeout=SECONDS, interval=0.0)
 
     def ended(self, seconds: float = SECONDS) -> int:
         """Wait for the program's end; its exit code."""

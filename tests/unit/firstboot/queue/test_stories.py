@@ -220,9 +220,13 @@ def test_a_stranger_cannot_write_what_the_filter_found() -> None:
     ids=["refusal", "sender", "delivery", "discard", "rspamd"],
 )
 def test_what_strangers_write_costs_no_time(line: str) -> None:
-    began = time.process_time()
-    read_stories([Logged("t", line)])
-    assert time.process_time() - began < 0.5
+    def cost() -> float:
+        began = time.thread_time()
+        read_stories([Logged("t", line)])
+        return time.thread_time() - began
+
+    # At one time Python may clear away what thousands of tests have left.
+    assert min(cost() for _ in range(3)) < 0.5
 
 
 def entry(number: int, message: str, container: str = "mta") -> str:
