@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import mmap
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
@@ -25,7 +26,8 @@ def words_in(paths: Iterable[Path], words: Collection[bytes]) -> Iterator[tuple[
     for path in paths:
         if path.is_symlink() or not path.is_file():
             continue
-        with path.open("rb") as file:
+        # It may have gone by now, as the log of a vault that was locked.
+        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
             try:
                 content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             except ValueError:

@@ -123,9 +123,8 @@ def test_another_opinion_is_unlearned(mail: Mail, boxes: Boxes) -> None:
         taught = imap.uid("SEARCH", "TEXT", "jackpot")[1][0].split()[0].decode()
         assert imap.uid("MOVE", taught, "INBOX")[0] == "OK"
         wait_for(
-            lambda: (
-                (lessons(boxes, ADA, "spam"), lessons(boxes, ADA, "ham")) == (spam - 1, ham + 1)
-            ),
+            # A lesson of before may have been under way.
+            lambda: lessons(boxes, ADA, "spam") == spam - 1 and lessons(boxes, ADA, "ham") > ham,
             what="the other lesson",
             timeout=240,
             interval=0.2,

@@ -146,15 +146,13 @@ def _cpu_seconds(boxes: Boxes) -> float:
     return nanoseconds / 1e9
 
 
-def test_it_starts_quietly(stack: StackUp) -> None:
-    """Each start is a few lines of a log that people read."""
-    (container,) = (
-        found for found in stack.engine.containers(stack.home.project) if found.service == "rspamd"
-    )
-    lines = stack.engine.logs(container, lines=500).splitlines()
+def test_it_starts_quietly(boxes: Boxes) -> None:
+    """Each start is a line of a log that people read."""
+    log = boxes.api.logs(boxes.ids["rspamd"]).decode()
     # Which are those of its first process; the others are about messages.
-    (line,) = (line for line in lines if "(main)" in line)
-    assert "is loading configuration" in line
+    lines = [line for line in log.splitlines() if "(main)" in line]
+    assert [line for line in lines if "is loading configuration" not in line] == []
+    assert lines
 
 
 def test_while_rspamd_is_dead_mail_is_taken(stack: StackUp, mail: Mail, all_well: Boxes) -> None:
@@ -173,15 +171,21 @@ def test_while_rspamd_is_dead_mail_is_taken(stack: StackUp, mail: Mail, all_well
     assert mail.count(GRACE, sent) == 1
 
 
+def _seconds_to_send(mail: Mail) -> float:
+    started = time.monotonic()
+    mail.send(ADA, GRACE.address, ordinary(new_mark()))
+    return time.monotonic() - started
+
+
 def test_while_rspamd_is_stuck_mail_is_taken(stack: StackUp, mail: Mail, all_well: Boxes) -> None:
     """As it looks from outside when it has started on a slow machine, but not yet answered."""
     sent, received = new_mark(), new_mark()
     all_well.api.pause(all_well.ids["rspamd"])
     try:
-        started = time.monotonic()
         mail.send(ADA, GRACE.address, ordinary(sent))
-        # Submission does not wait for it at all: whoever does, waits for 20 seconds (main.cf).
-        assert time.monotonic() - started < 18
+        # Submission does not wait for it at all: whoever does, waits for 20 seconds (main.cf). A
+        # slow host may take so long for one message, but not for each.
+        assert any(_seconds_to_send(mail) < 18 for _ in range(3))
         mail.receive([GRACE.address], ordinary(received, sender=STRANGER))
         assert mail.fetch(GRACE, received)
     finally:

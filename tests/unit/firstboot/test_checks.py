@@ -189,7 +189,7 @@ def test_a_web_server_answers_and_does_not_greet(machine: Machine) -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = Port("https", 443, listener.getsockname()[1], "implicit")
-        thread = threading.Thread(target=answer, args=(listener,))
+        thread = threading.Thread(target=answer, args=(listener,), daemon=True)
         thread.start()
         assert port_problem(port, HOSTNAME, machine.paths.certificate) is None
         thread.join()
@@ -205,7 +205,7 @@ def test_port_that_accepts_but_does_not_greet(machine: Machine) -> None:
     """As Docker's proxy does while nobody listens in the container."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = Port("smtp", 25, listener.getsockname()[1], "starttls")
-        accept = threading.Thread(target=_accept_and_close, args=(listener,))
+        accept = threading.Thread(target=_accept_and_close, args=(listener,), daemon=True)
         accept.start()
         problem = port_problem(port, HOSTNAME, machine.paths.certificate)
         accept.join()

@@ -14,6 +14,7 @@ import pytest
 
 from firstboot.base.paths import Paths
 from firstboot.base.waiting import wait_for
+from firstboot.system import seats
 from firstboot.system.console import Console
 from firstboot.system.seats import SEATS, Seat, is_drawn
 from firstboot.system.terminals import open_terminals
@@ -23,6 +24,12 @@ from tests.unit.firstboot.samples import SETTINGS
 CHECKOUT = Path(__file__).parents[3]
 ENTER, ESC = "\r", "\x1b"
 SECONDS = 60.0  # for what happens at once
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who gives way to a dialogue may take its time."""
+    monkeypatch.setattr(seats, "CLAIM_SECONDS", SECONDS)
 
 
 @contextlib.contextmanager
@@ -184,7 +191,10 @@ def test_a_dialogue_gets_the_terminal(paths: Paths) -> None:
         terminal.expect("A number chooses.")
 
 
-def test_a_dialogue_goes_on_though_somebody_does_not_give_way(tmp_path: Path) -> None:
+def test_a_dialogue_goes_on_though_somebody_does_not_give_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seats, "CLAIM_SECONDS", 0.2)
     master, slave = pty.openpty()
     device = Path(os.ttyname(slave))
     seat = Seat(device, tmp_path)

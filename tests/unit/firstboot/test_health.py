@@ -17,6 +17,12 @@ from firstboot.base.services import Exchange, Service, parse_stack
 from tests.unit.firstboot.samples import SERVICES
 
 LOOPBACK = "127.0.0.1"
+SECONDS = 60.0  # for what happens at once
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "ANSWER_SECONDS", SECONDS)
 
 
 @contextmanager
@@ -40,7 +46,7 @@ def answering(answer: bytes, *, asked: bool = True) -> Iterator[tuple[int, list[
                 if asked:
                     connection.sendall(answer)
 
-        thread = Thread(target=serve)
+        thread = Thread(target=serve, daemon=True)
         thread.start()
         yield listener.getsockname()[1], heard
         thread.join()

@@ -185,10 +185,14 @@ class Server:
 class TestLogin:
     @pytest.fixture
     def server(self, paths: Paths, key: Path) -> Iterator[Server]:
-        """As on the appliance, but for the menu: what would run says what it was asked for."""
+        """As on the appliance, but for the menu: what would run says what it was asked for.
+
+        Nor does a login end because the host is slow.
+        """
         apply_ssh(on(key), paths)
         menu = """ForceCommand echo "menu<$SSH_ORIGINAL_COMMAND>\""""
-        (paths.ssh / "config").write_text(moved_config(paths, menu, "StrictModes no"))
+        changes = (menu, "StrictModes no", "LoginGraceTime 600")
+        (paths.ssh / "config").write_text(moved_config(paths, *changes))
         Path("/run/sshd").mkdir(exist_ok=True)
         server = Server(paths.ssh / "config")
         yield server

@@ -235,12 +235,11 @@ def test_policy_over_a_socket(shared_stack: Stack) -> None:
             client.sendall(f"{request}recipient_count=2\n\n".encode())
             assert (lines.readline(), lines.readline()) == (b"action=DUNNO\n", b"\n")
     for hostile in (b"x\n\n", b"a=" + b"x" * 10_000 + b"\n\n", b"a=b\n" * 200, b"a=b\nc"):
-        with connection(shared_stack) as client:
+        # What was not read yet goes with the connection, which may have ended by then.
+        with connection(shared_stack) as client, contextlib.suppress(OSError):
             client.sendall(hostile)
             client.shutdown(socket.SHUT_WR)
-            # What was not read yet goes with the connection.
-            with contextlib.suppress(ConnectionResetError):
-                assert client.makefile("rb").read() == b""
+            assert client.makefile("rb").read() == b""
 
 
 @bounded

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from argon2 import PasswordHasher
 
+from firstboot.administration import server as module
 from firstboot.administration.desk import Desk
 from firstboot.administration.protocol import MOST_BYTES, Arguments, Call, Refusals, Verb
 from firstboot.administration.server import Server, inherited, listen
@@ -92,6 +93,13 @@ class Running:
         if answer["ok"]:
             self.token = answer["result"]["token"]
         return answer
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is turned away who is just slow."""
+    for name in ("REQUEST_SECONDS", "_FAREWELL_SECONDS"):
+        monkeypatch.setattr(module, name, SECONDS)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from firstboot.base.waiting import wait_for
+from tools.vm import session
 from tools.vm.accelerator import Accelerator
 from tools.vm.emulator import PROGRAM
 from tools.vm.firmware import Firmware
@@ -41,6 +42,12 @@ class FakePrograms:
     def behave(self, how: str) -> None:
         """What the next QEMU does: see programs/qemu.py."""
         (self.folder / "behaviour").write_text(how)
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fakes are programs in Python, whose start takes a busy host its time."""
+    monkeypatch.setattr(session, "START_SECONDS", 5 * SECONDS)
 
 
 @pytest.fixture
