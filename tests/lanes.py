@@ -8,13 +8,12 @@ from xdist.scheduler import LoadScopeScheduling
 # What shares something dear, such as a machine or a stack, stays in one lane. The first that fits
 # counts: the board's tests need no upgraded machine, and have one of their own in another lane.
 TOGETHER = (
-    "tests/boot/life/test_c_board.py",
-    "tests/boot/life/",
-    "tests/stack/",
-    "tests/interop/",
+    ("tests/boot/life/test_c_board.py",),
+    ("tests/boot/life/",),
+    # Chromium breaks off what it loads when a network interface comes or goes, as containers' do.
+    ("tests/stack/", "tests/web/"),
+    ("tests/interop/",),
 )
-# Chromium breaks off what it loads when a network interface comes or goes, as containers' do.
-AS_IF_OF = {"tests/web/": "tests/stack/"}
 # Each of these has a machine of its own.
 APART = ("tests/boot/test_refusals.py",)
 # Begun in this order, and everything else afterwards: what takes long must not begin last, nor what
@@ -30,15 +29,12 @@ class Lanes(LoadScopeScheduling):  # type: ignore[misc]
 
 
 def lane_unit(nodeid: str) -> str:
-    """What runs in one piece with it: its file, one of TOGETHER (AS_IF_OF), or nothing (APART)."""
+    """What runs in one piece with it: its file, the first of its TOGETHER, or nothing (APART)."""
     if nodeid.startswith(APART):
         return nodeid
-    for folder, other in AS_IF_OF.items():
-        if nodeid.startswith(folder):
-            return other
-    for folder in TOGETHER:
-        if nodeid.startswith(folder):
-            return folder
+    for folders in TOGETHER:
+        if nodeid.startswith(folders):
+            return folders[0]
     return nodeid.partition("::")[0]
 
 

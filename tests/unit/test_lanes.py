@@ -16,6 +16,7 @@ from tests.lanes import lane_unit, rank
         ("tests/boot/test_refusals.py::test_x", "tests/boot/test_refusals.py::test_x"),
         ("tests/stack/test_logins.py::test_x", "tests/stack/"),
         ("tests/web/test_setup.py::test_x", "tests/stack/"),
+        ("tests/interop/test_curl.py::test_x", "tests/interop/"),
         ("tests/unit/tools/test_x.py::test_y", "tests/unit/tools/test_x.py"),
     ],
 )
