@@ -2,42 +2,35 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import boto3
 
 from firstboot.base.waiting import wait_for
 from tests.unit.firstboot.ports import free_port
+from tools.vm.processes import started
 
 SECONDS = 300.0  # what they are made of is read from disk first
 
 
 @contextmanager
-def server(
-    argv: list[str], port: int, environment: Mapping[str, str] | None = None
-) -> Iterator[None]:
+def server(argv: Sequence[str], port: int, log: Path) -> Iterator[None]:
     """A program that listens on the loopback, until the block ends."""
-    with subprocess.Popen(
-        argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
-    ) as process:
+    with started(argv[0], argv, log=log) as process:
 
         def answers() -> bool:
-            assert process.poll() is None, f"{argv[0]} has ended"
+            assert process.running, process.log_tail()
             with socket.socket() as probe:
                 return probe.connect_ex(("127.0.0.1", port)) == 0
 
-        try:
-            wait_for(answers, what=f"{argv[0]} on port {port}", timeout=SECONDS)
-            yield
-        finally:
-            process.terminate()
+        wait_for(answers, what=f"{argv[0]} on port {port}", timeout=SECONDS)
+        yield
 
 
 @dataclass(frozen=True)
@@ -65,13 +58,12 @@ class S3:
 
 
 @contextmanager
-def s3_server() -> Iterator[S3]:
+def s3_server(folder: Path) -> Iterator[S3]:
     """moto's server; one user, who may do everything, and nobody else gets in."""
     port = free_port()
     # The first three calls make the user (moto's manual, "IAM-like access control").
-    environment = {**os.environ, "INITIAL_NO_AUTH_ACTION_COUNT": "3"}
-    argv = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with server(argv, port, environment):
+    argv = ["env", "INITIAL_NO_AUTH_ACTION_COUNT=3", sys.executable, "-m", "moto.server"]
+    with server([*argv, "-H", "127.0.0.1", "-p", str(port)], port, folder / "log"):
         anybody = S3(f"http://127.0.0.1:{port}", "nobody", "nothing").client("iam")
         anybody.create_user(UserName="mail")
         document = '{"Version": "2012-10-17", "Statement": ['

@@ -24,8 +24,8 @@ LIVE = "mail/mailstore/vaults/"
 
 
 @pytest.fixture(scope="module")
-def s3() -> Iterator[S3]:
-    with s3_server() as running:
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    with s3_server(tmp_path_factory.mktemp("s3")) as running:
         yield running
 
 

@@ -55,7 +55,7 @@ def test_an_ssh_server(appliance: Appliance, tmp_path: Path) -> None:
     target = BackupTarget(name="far", repository=place)
     machine = appliance.machine(targets=(target,))
     known = f"[127.0.0.1]:{port} {(folder / 'host.pub').read_text()}"
-    with server(["/usr/sbin/sshd", "-D", "-f", str(config)], port):
+    with server(["/usr/sbin/sshd", "-D", "-f", str(config)], port, folder / "log"):
         (entry,) = back_up(machine, machine.targets, appliance.said.append)
         assert "no credentials for far" in entry.reason
         write_credentials(appliance.paths, target, private + known)
@@ -78,7 +78,7 @@ def test_a_rest_server(appliance: Appliance, tmp_path: Path) -> None:
     machine = appliance.machine(targets=(target,))
     argv = ["rclone", "--config", str(tmp_path / "none"), "serve", "restic", "--append-only"]
     argv += ["--addr", f"127.0.0.1:{port}", "--user", "ada", "--pass", "p:ss/w@rd", str(tmp_path)]
-    with server(argv, port):
+    with server(argv, port, tmp_path / "log"):
         write_credentials(appliance.paths, target, "ada:p:ss/w@rd\n")
         (entry,) = back_up(machine, machine.targets, appliance.said.append)
         assert entry.reason == ""

@@ -74,7 +74,7 @@ def test_a_server_that_vanishes_ends_a_backup(
     make_repository(repository, {"machine": restic.password})
     monkeypatch.setattr(resticpatience, "GIVE_UP_SECONDS", 4.0)
     with ExitStack() as there:
-        there.enter_context(server(argv, port))
+        there.enter_context(server(argv, port, tmp_path / "log"))
         restic.backup(folder, host=HOST)
         (folder / "second").write_bytes(os.urandom(40_000_000))
         vanished: list[float] = []
@@ -88,7 +88,7 @@ def test_a_server_that_vanishes_ends_a_backup(
             restic.backup(folder, host=HOST, progress=vanish)
         # By itself restic would try for fifteen minutes.
         assert time.monotonic() - vanished[0] < 600
-    with server(argv, port):
+    with server(argv, port, tmp_path / "log"):
         assert [found.host for found in restic.snapshots()] == [HOST]
         restic.unlock()
         restic.check(read_data="100%")
