@@ -12,7 +12,7 @@ from postmaster.dav.desk import desk_handler
 from postmaster.errors import StartError
 from postmaster.export.desk import ExportDesk
 from postmaster.export.protocol import QUESTION_BYTES
-from postmaster.imap.reader import LINE_LIMIT
+from postmaster.imap.reader import LINE_LIMIT as IMAP_LINE_LIMIT
 from postmaster.imap.server import imap_handler
 from postmaster.judging import Judge
 from postmaster.learning import Teacher
@@ -23,7 +23,7 @@ from postmaster.query import DirectoryClient
 from postmaster.rspamd import Rspamd
 from postmaster.secretfiles import read_token
 from postmaster.services import Services
-from postmaster.serving import ConnectionLimits, listening
+from postmaster.serving import ConnectionLimits, Door, all_listening
 from postmaster.storage.collection_store import CollectionStore
 from postmaster.storage.restoring import Restorer
 from postmaster.storage.spool import Spool
@@ -101,54 +101,41 @@ async def serving_mailstore(options: MailstoreOptions) -> AsyncIterator[Mailstor
         stack.push_async_callback(store.close)
         stack.push_async_callback(teacher.close)
         await stack.enter_async_context(key_files.watched())
-        lmtp = await stack.enter_async_context(
-            listening(
+        doors = (
+            Door(
                 "lmtp",
                 lmtp_handler(store, directory, Judge(rspamd), options.message_size_limit),
-                host=options.listen,
-                port=options.lmtp_port,
-                limits=ConnectionLimits(refusal=b"421 4.7.0 Too many connections\r\n"),
-            )
-        )
-        imap = await stack.enter_async_context(
-            listening(
+                options.lmtp_port,
+                ConnectionLimits(refusal=b"421 4.7.0 Too many connections\r\n"),
+            ),
+            Door(
                 "imap",
                 imap_handler(services),
-                host=options.listen,
-                port=options.imap_port,
-                limits=ConnectionLimits(refusal=b"* BYE too many connections\r\n"),
-                line_limit=LINE_LIMIT,
-                tls=tls,
-            )
-        )
-        pop3 = await stack.enter_async_context(
-            listening(
+                options.imap_port,
+                ConnectionLimits(refusal=b"* BYE too many connections\r\n"),
+                IMAP_LINE_LIMIT,
+                tls,
+            ),
+            Door(
                 "pop3",
                 pop3_handler(services),
-                host=options.listen,
-                port=options.pop3_port,
-                limits=ConnectionLimits(refusal=b"-ERR [SYS/TEMP] too many connections\r\n"),
-                line_limit=POP3_LINE_LIMIT,
-                tls=tls,
-            )
-        )
-        dav = await stack.enter_async_context(
-            listening(
+                options.pop3_port,
+                ConnectionLimits(refusal=b"-ERR [SYS/TEMP] too many connections\r\n"),
+                POP3_LINE_LIMIT,
+                tls,
+            ),
+            Door(
                 "dav",
                 desk_handler(collections, KeyedDirectory(client, key_files)),
-                host=options.listen,
-                port=options.dav_port,
-                limits=ConnectionLimits(),
-            )
-        )
-        export = await stack.enter_async_context(
-            listening(
+                options.dav_port,
+            ),
+            Door(
                 "export",
                 ExportDesk(store, collections, client).handler(),
-                host=options.listen,
-                port=options.export_port,
-                limits=ConnectionLimits(total=64, per_address=64),
-                line_limit=QUESTION_BYTES,
-            )
+                options.export_port,
+                ConnectionLimits(total=64, per_address=64),
+                QUESTION_BYTES,
+            ),
         )
-        yield MailstorePorts(lmtp, imap, pop3, dav, export)
+        ports = await stack.enter_async_context(all_listening(doors, host=options.listen))
+        yield MailstorePorts(*ports)

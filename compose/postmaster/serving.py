@@ -7,8 +7,8 @@ import logging
 import signal
 import ssl
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 from postmaster.errors import StartError
@@ -20,6 +20,7 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 
 TLS_HANDSHAKE_SECONDS = 15.0
 CLOSE_SECONDS = 2.0
+LINE_LIMIT = 64 * 1024  # bytes
 WRITE_SECONDS = 60.0  # a client that does not take its answer for so long is gone
 
 
@@ -57,7 +58,7 @@ async def listening(
     host: str,
     port: int,
     limits: ConnectionLimits,
-    line_limit: int = 64 * 1024,
+    line_limit: int = LINE_LIMIT,
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[int]:
     """Serve `handler` on a port while the context lasts; yields the port, also when it was 0.
@@ -92,6 +93,38 @@ async def listening(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@dataclass(frozen=True)
+class Door:
+    """One of several ports of a service; see `listening`."""
+
+    name: str
+    handler: Handler
+    port: int
+    limits: ConnectionLimits = field(default_factory=ConnectionLimits)
+    line_limit: int = LINE_LIMIT
+    tls: ssl.SSLContext | None = None
+
+
+@asynccontextmanager
+async def all_listening(doors: Iterable[Door], *, host: str) -> AsyncIterator[list[int]]:
+    """Serve each of them while the context lasts; yields their ports. Raises StartError."""
+    async with AsyncExitStack() as stack:
+        yield [
+            await stack.enter_async_context(
+                listening(
+                    door.name,
+                    door.handler,
+                    host=host,
+                    port=door.port,
+                    limits=door.limits,
+                    line_limit=door.line_limit,
+                    tls=door.tls,
+                )
+            )
+            for door in doors
+        ]
 
 
 async def _serve(

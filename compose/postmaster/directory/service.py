@@ -30,7 +30,7 @@ from postmaster.errors import AccountError, StartError, StorageUnavailableError
 from postmaster.logs import event, warn
 from postmaster.query import Adoption, Pass, RecipientVault, Verdict
 from postmaster.secretfiles import read_token
-from postmaster.serving import ConnectionLimits, listening
+from postmaster.serving import ConnectionLimits, Door, all_listening
 
 logger = logging.getLogger(__name__)
 
@@ -192,46 +192,44 @@ async def serving_directory(options: DirectoryOptions) -> AsyncIterator[Director
         stack.push_async_callback(authenticator.close)
         stack.callback(passes.close)
         # These ports are only reachable from the stack's own network: every peer is a service.
-        limits_inside = ConnectionLimits(total=1024, per_address=1024)
-        handlers = (
-            ("socketmap", socketmap.socketmap_handler(roster), options.socketmap_port, 4096),
-            (
+        inside = ConnectionLimits(total=1024, per_address=1024)
+        doors = (
+            Door(
+                "socketmap",
+                socketmap.socketmap_handler(roster),
+                options.socketmap_port,
+                inside,
+                4096,
+            ),
+            Door(
                 "auth",
                 dovecot_auth.dovecot_auth_handler(queries),
                 options.auth_port,
+                inside,
                 dovecot_auth.LINE_LIMIT,
             ),
-            (
+            Door(
                 "query",
                 query.query_handler(queries, mailstore_token),
                 options.query_port,
+                inside,
                 query.LINE_LIMIT,
             ),
-            (
+            Door(
                 "policy",
                 policy.policy_handler(roster, counter),
                 options.policy_port,
+                inside,
                 policy.LINE_LIMIT,
             ),
-            (
+            Door(
                 "self-service",
                 self_service.self_service_handler(control, admin_token),
                 options.self_port,
+                inside,
                 self_service.LINE_LIMIT,
             ),
         )
-        ports = [
-            await stack.enter_async_context(
-                listening(
-                    name,
-                    handler,
-                    port=port,
-                    line_limit=line_limit,
-                    limits=limits_inside,
-                    host=options.listen,
-                )
-            )
-            for name, handler, port, line_limit in handlers
-        ]
+        ports = await stack.enter_async_context(all_listening(doors, host=options.listen))
         await stack.enter_async_context(controlled(control, options.control))
         yield DirectoryPorts(*ports)
