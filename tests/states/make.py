@@ -6,8 +6,10 @@ Run it once at each release, when no format will change any more, and commit the
     python -m tests.states.make
 
 Beside `state/`, the files as they lie below /state, it writes `expected.json`: what any later
-release must find in them. tests/unit/test_states.py opens every folder with the present code. The
-state of a released version is never made again, and never by hand. Its keys are for tests only.
+release must find in them; and `code.tar.xz`, its own code, which has to find its way in what the
+next release leaves. tests/unit/test_states.py opens every folder with the present code, and lets
+that of the last one read what the present one wrote. The state of a released version is never made
+again, and never by hand. Its keys are for tests only.
 """
 
 from __future__ import annotations
@@ -68,11 +70,11 @@ from postmaster.storage.spool import Spool
 from postmaster.storage.vaults import VaultStore
 from postmaster.unlocking import HandedOver, KeyFiles
 from tests.keyfiles import make_key_file
+from tests.states.earlier import CHECKOUT, pack_code
 from tests.states.table import rows
 from tests.unit.firstboot.samples import HASH, make_image
 
 STATES = Path(__file__).parent
-CHECKOUT = STATES.parents[1]
 ADA, BOB = "ada@example.com", "bob@example.com"
 FAILURE = "the mail did not go round"
 # Of the right form, and the key of no disk.
@@ -264,7 +266,7 @@ def make_state(version: str, target: Path) -> None:
             "hostname": "mail.example.com",
             "people": {ADA: ["countess@example.com"], BOB: []},
             "second_factors": {ADA: ["totp"], BOB: []},
-            "recovery": asdict(_confirm_recovery_key(paths, now)),
+            "recovery": asdict(confirm_recovery_key(paths, now)),
             # By which the next release is judged: what it writes, this one has to read.
             "formats": {
                 row.path: {"version": row.version, "reads": row.reads}
@@ -277,7 +279,8 @@ def make_state(version: str, target: Path) -> None:
     write_atomic(target / "expected.json", json.dumps(expected, indent=1) + "\n")
 
 
-def _confirm_recovery_key(paths: Paths, now: datetime.datetime) -> Record:
+def confirm_recovery_key(paths: Paths, now: datetime.datetime) -> Record:
+    """Show a recovery key that was made `now` and have it confirmed, as its owner does."""
     places = Places(paths)
     pending = Pending(RECOVERY_KEY, group=1, slot=2, created=now.isoformat())
     write_atomic(places.pending, json.dumps(asdict(pending)), mode=0o600)
@@ -412,6 +415,7 @@ def main() -> None:
         click.echo(f"{target} is there already; remove it if it was never released", err=True)
         sys.exit(1)
     make_state(target.name, target)
+    pack_code(target / "code.tar.xz")
     click.echo(target)
 
 

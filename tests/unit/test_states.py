@@ -1,4 +1,4 @@
-"""What earlier releases left below /state, opened by the present code; and the table of formats.
+"""What earlier releases left below /state, opened by the present code, and back; the formats.
 
 The states lie in tests/states/VERSION. A state that the present code has just made is one of them,
 so that what makes them does not rot until the next release.
@@ -10,7 +10,7 @@ import asyncio
 import datetime
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +24,28 @@ from firstboot.base.settings import dump_settings, read_settings
 from firstboot.base.state import STATE_FORMAT, claim_state, read_state_format
 from firstboot.disk.places import Places
 from firstboot.disk.recovery import Record, read_record
-from firstboot.update.automatic import Schedule, read_schedule
-from firstboot.update.history import failures, pending, read_history
-from firstboot.update.settle import read_failure
+from firstboot.update.automatic import Schedule, read_schedule, write_schedule
+from firstboot.update.history import (
+    Attempt,
+    begin,
+    conclude,
+    failures,
+    pending,
+    read_history,
+    write_history,
+)
+from firstboot.update.settle import note_failure, read_failure
 from postmaster.delivery import deliver
 from postmaster.directory.people import build_directory
 from postmaster.storage.interface import FlagChange, Mailbox, TextKey, TextScope
+from tests.states.earlier import CHECKOUT, pack_code, read_by
 from tests.states.formats import FORMATS, Format, open_vault
 from tests.states.make import (
     ADA,
     BOB,
-    CHECKOUT,
     FAILURE,
     STATES,
+    confirm_recovery_key,
     copy_tree,
     lay_out,
     make_state,
@@ -50,6 +59,7 @@ from tests.states.table import Row, row_of, rows, step_problems
 NOW = "now"
 RELEASES = sorted(path.parent.name for path in STATES.glob("*/expected.json"))
 NEW_MAIL = b"Subject: New\r\n\r\nDelivered by another release. \xff\r\n"
+BACK_MAIL = b"Subject: Back\r\n\r\nDelivered by the release that came back.\r\n"
 
 
 @dataclass(frozen=True)
@@ -218,11 +228,67 @@ def test_second_factors_are_still_asked_for(old: OldState) -> None:
 # What is left can be read by the release before.
 
 
-def test_this_release_is_one_step_from_the_one_before() -> None:
+def release_before() -> str:
+    """The last release; while there is none, the state that stands for it."""
     present = version_key(project_version())
     earlier = [version for version in RELEASES if version_key(version) < present] or RELEASES
-    last = max(earlier, key=version_key)
-    formats = json.loads((STATES / last / "expected.json").read_text())["formats"]
+    return max(earlier, key=version_key)
+
+
+def go_on(state: OldState) -> dict[str, Any]:
+    """Run the present release on trial, which fails; what the one that comes back has to find."""
+    paths, version = state.paths, state.expected["version"]
+    claim_state(paths.state_format)
+    settings = read_settings(paths.settings)
+    assert settings is not None
+    render(settings, paths)
+    attempts = conclude(read_history(paths.update_history), "good", "")
+    last = Attempt(version, "0.0.9", "2026-12-01T03:00:00+00:00", "network", "pending")
+    attempts = begin(attempts, last)
+    at = datetime.datetime(2026, 12, 2, 3, 30, tzinfo=datetime.UTC)
+    write_history(paths.update_history, attempts)
+    write_schedule(paths.update_schedule, Schedule("99.0.1", at))
+    note_failure(paths, FAILURE)
+    record = confirm_recovery_key(paths, at)
+    return {
+        "hostname": settings.hostname,
+        "people": state.expected["people"],
+        "attempts": [attempt.as_json() for attempt in attempts],
+        "scheduled": {"version": "99.0.1", "at": at.isoformat()},
+        "last_failure": FAILURE,
+        "recovery": asdict(record),
+        "mail": {person: asyncio.run(use(paths, person, NEW_MAIL)) for person in (ADA, BOB)},
+    }
+
+
+@pytest.mark.parametrize("release", [release_before(), NOW])
+def test_the_release_before_comes_back_and_finds_everything(
+    release: str, tmp_path: Path, fresh: Path
+) -> None:
+    """By its own code, which then does its work; and the present one finds what that left."""
+    archive = STATES / release / "code.tar.xz"
+    if release == NOW:
+        archive = tmp_path / "code.tar.xz"
+        pack_code(archive)
+    root = tmp_path / "root"
+    state = open_state(fresh if release == NOW else STATES / release, root)
+    wanted = go_on(state)
+    found = read_by(archive, tmp_path / "code", root, BACK_MAIL)
+    for person, folders in found["mail"].items():
+        inbox, before = folders["INBOX"], wanted["mail"][person]["INBOX"]
+        back = inbox["messages"][-1]
+        assert (back["uid"], back["raw"].encode("latin-1")) == (before["uidnext"], BACK_MAIL)
+        before["messages"].append(back)
+        before["uidnext"] += 1
+    assert found == wanted
+    claim_state(state.paths.state_format)
+    assert {person: asyncio.run(use(state.paths, person)) for person in (ADA, BOB)} == (
+        found["mail"]
+    )
+
+
+def test_this_release_is_one_step_from_the_one_before() -> None:
+    formats = json.loads((STATES / release_before() / "expected.json").read_text())["formats"]
     before = [Row(path, found["version"], tuple(found["reads"])) for path, found in formats.items()]
     assert step_problems(before, [row for row in rows() if row.version is not None]) == []
 
