@@ -71,7 +71,8 @@ def test_a_passphrase_protects_every_private_key(protected: Path) -> None:
         text = (protected / name).read_bytes()
         assert text.startswith(b"-----BEGIN ENCRYPTED PRIVATE KEY-----")
         # The passphrase itself is not the password: what guards a file is stretched.
-        with pytest.raises(ValueError, match="password"):
+        # One wrong password in 256 leaves a padding that looks right, and then nonsense.
+        with pytest.raises(ValueError, match=r"password|deserialize"):
             serialization.load_pem_private_key(text, PASSPHRASE)
         serialization.load_pem_private_key(text, found.password(PASSPHRASE))
 
