@@ -87,6 +87,12 @@ HOST_PACKAGES: tuple[Package, ...] = (
         ("pdftotext", "pdftoppm"),
     ),
     Package("zbar-tools", "scanning the code on it", _for("unit test"), ("zbarimg",)),
+    Package(
+        "softhsm2",
+        "a PKCS #11 token for signing keys, in tests",
+        _for("unit test"),
+        ("softhsm2-util", "/usr/lib/softhsm/libsofthsm2.so"),
+    ),
     Package("pebble", "a certificate authority for tests", _for("unit test"), ("pebble",)),
     Package("qemu-system-x86", "running the image", _MACHINE, ("qemu-system-x86_64",)),
     Package("qemu-utils", "disk overlays over an image", _MACHINE, ("qemu-img",)),

@@ -21,6 +21,7 @@ from tools.keys.folder import (
 )
 from tools.keys.passphrase import choose_passphrase, enter_passphrase
 from tools.keys.show import describe, format_description
+from tools.keys.token import lock_to, parse_uri
 from tools.options import json_option
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -48,7 +49,7 @@ passphrase_option = click.option(
     "--passphrase-file",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Take the passphrase from the only line of this file.",
+    help="Take the passphrase, or the token's PIN, from the only line of this file.",
 )
 
 
@@ -65,22 +66,37 @@ def keys() -> None:
 @folder_option
 @passphrase_option
 @click.option("--no-passphrase", is_flag=True, help="Leave the private keys in clear.")
+@click.option(
+    "--token", metavar="URI", help="Let a PKCS #11 token open them: the URI of an RSA key there."
+)
 @json_option
 def init(
-    *, folder: Path | None, passphrase_file: Path | None, no_passphrase: bool, as_json: bool
+    *,
+    folder: Path | None,
+    passphrase_file: Path | None,
+    no_passphrase: bool,
+    token: str | None,
+    as_json: bool,
 ) -> None:
     """Make keys for releases.
 
     Asks twice for a passphrase on a terminal, otherwise takes it from --passphrase-file. Keys that
-    are there already are never overwritten.
+    are there already are never overwritten. With --token it asks for the token's PIN instead.
     """
-    if no_passphrase and passphrase_file:
-        raise click.UsageError("--no-passphrase and --passphrase-file exclude each other")
+    if no_passphrase and (passphrase_file or token):
+        raise click.UsageError("--no-passphrase excludes --passphrase-file and --token")
     place = key_folder(folder)
     # Before anybody thinks of a passphrase for nothing.
     refuse_existing(place)
-    passphrase = None if no_passphrase else choose_passphrase(passphrase_file)
-    made = make_folder(place, "release", passphrase, now=datetime.datetime.now(datetime.UTC))
+    passphrase, lock = None, None
+    if token:
+        key = parse_uri(token)
+        passphrase = enter_passphrase(passphrase_file, key.asks)
+        lock = lock_to(key, passphrase)
+    elif not no_passphrase:
+        passphrase = choose_passphrase(passphrase_file)
+    now = datetime.datetime.now(datetime.UTC)
+    made = make_folder(place, "release", passphrase, now=now, token=lock)
     _print(made, as_json=as_json, note=_KEEP)
 
 
@@ -127,8 +143,8 @@ def rotate(
         _print(finish_rotation(place), as_json=as_json)
         return
     found = read_folder(place)
-    protected = found.record.stretching is not None and not found.record.rotating
-    passphrase = enter_passphrase(passphrase_file) if protected else None
+    stretching = None if found.record.rotating else found.record.stretching
+    passphrase = enter_passphrase(passphrase_file, stretching.asks) if stretching else None
     _print(begin_rotation(place, passphrase, distrust=distrust), as_json=as_json, note=_BEGUN)
 
 

@@ -8,6 +8,6 @@ from firstboot.base.errors import MailsteadError
 
 
 class KeysError(MailsteadError):
-    """The keys are missing, damaged, open to others, or do not open with this passphrase."""
+    """The keys are missing, damaged, open to others, or not opened by this passphrase or token."""
 
     exit_code: ClassVar[int] = 50

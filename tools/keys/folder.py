@@ -31,6 +31,7 @@ from tools.keys.passphrase import new_stretching
 from tools.keys.pem import dump_private, load_release_pair
 from tools.keys.record import FORMAT, Kind, Record, dump_record, parse_record
 from tools.keys.release import ReleasePair, make_release_pair
+from tools.keys.token import TokenLock
 
 RECORD = "keys.json"
 _LOCK = "keys-folder"
@@ -58,8 +59,9 @@ class KeyFolder:
         if self.record.stretching is None:
             return None
         if passphrase is None:
+            asks = self.record.stretching.asks
             raise KeysError(
-                f"the keys in {self.path} have a passphrase, and none was given",
+                f"the keys in {self.path} need their {asks}, and none was given",
                 "Name a file with --passphrase-file, or run this on a terminal.",
             )
         return self.record.stretching.password(passphrase)
@@ -116,11 +118,19 @@ def refuse_existing(path: Path) -> None:
 
 
 def make_folder(
-    path: Path, kind: Kind, passphrase: bytes | None, *, now: datetime.datetime
+    path: Path,
+    kind: Kind,
+    passphrase: bytes | None,
+    *,
+    now: datetime.datetime,
+    token: TokenLock | None = None,
 ) -> KeyFolder:
-    """Make a key set; KeysError when there is something at `path` already. `now` is in UTC."""
+    """Make a key set; KeysError when there is something at `path` already. `now` is in UTC.
+
+    With a `token`, `passphrase` is its PIN.
+    """
     refuse_existing(path)
-    stretching = new_stretching() if passphrase is not None else None
+    stretching = token or (new_stretching() if passphrase is not None else None)
     pair = make_release_pair()
     record = Record(
         format=FORMAT,

@@ -1,4 +1,4 @@
-"""Opens the keys that releases are signed with, asking for their passphrase if they have one."""
+"""Opens the keys that releases are signed with, asking for what opens them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def opened_release_keys(
     the block begins, the passphrase is wrong, and BuildError for test keys.
     """
     place = key_folder(folder)
-    protected = read_folder(place).record.stretching is not None
-    passphrase = enter_passphrase(passphrase_file) if protected else None
+    stretching = read_folder(place).record.stretching
+    passphrase = enter_passphrase(passphrase_file, stretching.asks) if stretching else None
     return _opened(place, passphrase)
 
 

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tools.keys.errors import KeysError
 
 MIN_LENGTH = 12
+_NAME = "passphrase"
 # RFC 9106, section 4: the second recommended option has 64 MiB; whoever builds images has more.
 MEMORY_KIB = 256 << 10
 PASSES = 3
@@ -37,6 +38,11 @@ class Stretching(BaseModel):
     memory_kib: Annotated[int, Field(ge=128, le=4 << 20)]
     passes: Annotated[int, Field(ge=1, le=64)]
     lanes: Annotated[int, Field(ge=1, le=16)]
+
+    @property
+    def asks(self) -> str:
+        """What somebody has to type."""
+        return _NAME
 
     def password(self, passphrase: bytes) -> bytes:
         """The password of the private key files: 64 hexadecimal digits."""
@@ -63,7 +69,7 @@ def new_stretching() -> Stretching:
 
 def choose_passphrase(file: Path | None) -> bytes:
     """A passphrase for new keys: from a file, or asked twice. KeysError when it is too short."""
-    passphrase = _obtain(file, confirm=True)
+    passphrase = _obtain(file, _NAME, confirm=True)
     if len(passphrase) < MIN_LENGTH:
         raise KeysError(
             f"the passphrase has {len(passphrase)} characters, at least {MIN_LENGTH} are needed",
@@ -72,9 +78,9 @@ def choose_passphrase(file: Path | None) -> bytes:
     return passphrase.encode()
 
 
-def enter_passphrase(file: Path | None) -> bytes:
-    """The passphrase of keys that there are: from a file, or asked once."""
-    return _obtain(file, confirm=False).encode()
+def enter_passphrase(file: Path | None, what: str) -> bytes:
+    """What opens keys that there are (`what` by its name): from a file, or asked once."""
+    return _obtain(file, what, confirm=False).encode()
 
 
 def somebody_is_there() -> bool:
@@ -82,12 +88,13 @@ def somebody_is_there() -> bool:
     return sys.stdin.isatty()
 
 
-def _obtain(file: Path | None, *, confirm: bool) -> str:
+def _obtain(file: Path | None, what: str, *, confirm: bool) -> str:
     if file is not None:
         return _read(file)
     if not somebody_is_there():
-        raise KeysError("the keys need a passphrase, and there is nobody to ask", _NEED_ONE)
-    text: str = click.prompt("Passphrase", hide_input=True, confirmation_prompt=confirm, err=True)
+        raise KeysError(f"the keys need their {what}, and there is nobody to ask", _NEED_ONE)
+    words = what[0].upper() + what[1:]
+    text: str = click.prompt(words, hide_input=True, confirmation_prompt=confirm, err=True)
     return text
 
 

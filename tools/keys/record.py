@@ -11,6 +11,7 @@ from firstboot.base.manifest import ReleaseKey, Time
 from tools.keys.errors import KeysError
 from tools.keys.passphrase import Stretching
 from tools.keys.release import ID_DIGITS
+from tools.keys.token import TokenLock
 
 FORMAT: Literal[1] = 1
 Kind: TypeAlias = Literal["release", "test"]
@@ -18,7 +19,8 @@ KeyId = Annotated[str, Field(pattern=rf"^[0-9a-f]{{{ID_DIGITS}}}$")]
 
 
 class Record(BaseModel):
-    """`created` is RFC 3339; `stretching` is None when the private keys lie in clear.
+    """`created` is RFC 3339; `stretching` tells how a passphrase, or a token, opens the
+    private keys; None when they lie in clear.
 
     `signing` are the ids of the release pairs that sign: the own one, then during a rotation the
     former one. `trusted` are the public keys that a slot made with this set accepts.
@@ -29,7 +31,7 @@ class Record(BaseModel):
     format: Literal[1]
     kind: Kind
     created: Time
-    stretching: Stretching | None
+    stretching: Annotated[Stretching | TokenLock, Field(discriminator="kdf")] | None
     signing: Annotated[tuple[KeyId, ...], Field(min_length=1, max_length=2)]
     trusted: Annotated[tuple[ReleaseKey, ...], Field(min_length=1)]
 

@@ -11,8 +11,10 @@ from cryptography.hazmat.primitives import hashes
 from firstboot.base.manifest import ReleaseKey
 from tools.keys.certificates import SUBJECTS
 from tools.keys.folder import KeyFolder, file_errors
+from tools.keys.passphrase import Stretching
 from tools.keys.pem import load_certificate
 from tools.keys.release import load_public_key, public_der
+from tools.keys.token import TokenKey, TokenLock
 
 
 def describe(found: KeyFolder) -> dict[str, Any]:
@@ -26,7 +28,8 @@ def describe(found: KeyFolder) -> dict[str, Any]:
         "folder": str(found.path),
         "kind": record.kind,
         "created": record.created,
-        "passphrase": record.stretching is not None,
+        "passphrase": isinstance(record.stretching, Stretching),
+        "token": _token(record.stretching),
         "certificates": certificates,
         "release_key": record.signing[0],
         "rotating_from": record.signing[1] if record.rotating else None,
@@ -40,7 +43,7 @@ def format_description(shown: dict[str, Any]) -> str:
         f"folder       {shown['folder']}",
         f"kind         {shown['kind']}",
         f"created      {shown['created']}",
-        f"passphrase   {'yes' if shown['passphrase'] else 'NONE: whoever has the files can sign'}",
+        _opened_by(shown),
     ]
     for name, found in shown["certificates"].items():
         lines += [
@@ -60,6 +63,19 @@ def format_description(shown: dict[str, Any]) -> str:
     if shown["rotating_from"]:
         lines += ["", f"Under way: the rotation from {shown['rotating_from']}. Both keys sign."]
     return "\n".join(lines)
+
+
+def _opened_by(shown: dict[str, Any]) -> str:
+    if token := shown["token"]:
+        return f"token        {token['token']}, key {token['object']} (by {token['module']})"
+    word = "yes" if shown["passphrase"] else "NONE: whoever has the files can sign"
+    return f"passphrase   {word}"
+
+
+def _token(stretching: Stretching | TokenLock | None) -> dict[str, str] | None:
+    if not isinstance(stretching, TokenLock):
+        return None
+    return stretching.model_dump(include=set(TokenKey.model_fields))
 
 
 def _role(key: str, shown: dict[str, Any]) -> str:
