@@ -10,12 +10,21 @@ from typing import Any
 import pytest
 
 from firstboot.base.manifest import Manifest, parse_envelope, parse_manifest
+from firstboot.base.paths import Paths
 from firstboot.base.roundtrip import round_trip
 from firstboot.base.run import run
 from firstboot.base.waiting import wait_for
-from tests.boot.life.conftest import COMMAND_SECONDS, DELIVERY_SECONDS, GOOD, Life, Publish
+from tests.boot.life.clock import time_until_due, upgrading_by_itself
+from tests.boot.life.conftest import (
+    APPLY_SECONDS,
+    COMMAND_SECONDS,
+    DELIVERY_SECONDS,
+    GOOD,
+    Life,
+    Publish,
+)
 from tests.boot.life.disk import DiskState, hash_spans, list_esp, read_encryption, read_slots
-from tests.boot.life.phases import PHASES
+from tests.boot.life.phases import HEALTHY, PHASES
 from tools.boot.appliance import BOOT_SECONDS, READY, READY_SECONDS, TROUBLE, read_status
 from tools.build.appliance import Variant
 from tools.build.image import Built
@@ -23,7 +32,7 @@ from tools.publish.bundle import write_bundle
 from tools.publish.parts import fetched
 from tools.vm.seedvolume import LABEL, SECTOR
 
-UNBOOTABLE, BROKEN, HANGING, CUT = (f"0.1.{patch}" for patch in range(2, 6))
+UNBOOTABLE, BROKEN, LATE, HANGING, CUT, NIGHTLY = (f"0.1.{patch}" for patch in range(2, 8))
 # Seconds under KVM; scaled for emulation.
 SETTLED_SECONDS = 120.0
 # Three tries of a version that does not work, then a start of the one before.
@@ -72,7 +81,17 @@ def require_given_up(life: Life, version: str, *, seconds: float) -> dict[str, A
     Mail may well go round meanwhile: what makes a version bad need not be in its way.
     """
     life.deliver(f"before {version}")
-    life.restart(rf"mailstead: the upgrade .* to {version} failed", seconds=seconds, fail_on=())
+    life.restart(given_up(version), seconds=seconds, fail_on=())
+    return require_gone_back(life, version)
+
+
+def given_up(version: str) -> str:
+    """What the console says then."""
+    return rf"mailstead: the upgrade .* to {version} failed"
+
+
+def require_gone_back(life: Life, version: str) -> dict[str, Any]:
+    """The console says so, and the version before runs as it did; the attempt."""
     life.machine.guest.wait_ready(seconds=BOOT_SECONDS)
     assert read_status(life.machine)["version"] == GOOD
     attempt = await_outcome(life, version)
@@ -185,6 +204,29 @@ class TestUpgrade:
         assert "redis" in attempt["reason"]
 
     @pytest.mark.campaign
+    def test_mail_that_is_accepted_in_a_failed_try_stays(
+        self, life: Life, publish: Publish, tmp_path: Path
+    ) -> None:
+        """All is well but the end of the gate, which fails when the test has seen enough."""
+        enough = Paths().state_partition / "enough"
+        gate = tmp_path / "usr/lib/systemd/system/mailstead-gate.service.d/late.conf"
+        gate.parent.mkdir(parents=True)
+        refuse = f"until test -e {enough}; do sleep 1; done; exit 1"
+        gate.write_text(f"[Service]\nExecStartPost=/bin/sh -c '{refuse}'\n")
+        publish(LATE, Variant(testing=True, extra=(tmp_path,)))
+        assert life.apply(LATE)["installed"] == LATE
+        machine = life.machine
+        life.restart(HEALTHY)
+        machine.guest.wait_ready(seconds=BOOT_SECONDS)
+        assert read_status(machine)["version"] == LATE
+        life.deliver(f"in a try of {LATE}")
+        mark = machine.console.mark()
+        machine.guest.run(["touch", str(enough)])
+        machine.wait_for_console(given_up(LATE), seconds=FALLBACK_SECONDS, after=mark)
+        require_gone_back(life, LATE)
+        machine.guest.run(["rm", str(enough)])
+
+    @pytest.mark.campaign
     def test_a_system_that_hangs_is_given_up(
         self, life: Life, publish: Publish, tmp_path: Path
     ) -> None:
@@ -256,4 +298,22 @@ class TestUpgrade:
             assert life.apply(CUT)["installed"] == CUT
             life.restart()
         assert await_outcome(life, CUT)["outcome"] == "good"
+        life.require_mail()
+
+    @pytest.mark.campaign
+    def test_the_machine_upgrades_itself_in_its_window(self, life: Life, publish: Publish) -> None:
+        """With nobody at the keyboard: the test only makes the moment that was drawn come."""
+        publish(NIGHTLY)
+        machine = life.machine
+        life.deliver("before the night")
+        with upgrading_by_itself(life):
+            time_until_due(life, NIGHTLY)
+            come = 'now=$(date -u +%FT%T+00:00); sed -i "s/\\"at\\": \\"[^\\"]*/\\"at\\": \\"$now/"'
+            machine.guest.run(["sh", "-c", f"{come} {Paths().update_schedule}"])
+            mark = machine.console.mark()
+            machine.guest.run(["systemctl", "--no-block", "start", "mailstead-update.service"])
+            seconds = APPLY_SECONDS + READY_SECONDS
+            machine.wait_for_console(READY, seconds=seconds, fail_on=TROUBLE, after=mark)
+            assert read_status(machine)["version"] == NIGHTLY
+            assert await_outcome(life, NIGHTLY)["outcome"] == "good"
         life.require_mail()
