@@ -123,25 +123,34 @@ def test_version_that_is_none(run: Any) -> None:
         run("apply", "two")
 
 
+@pytest.mark.parametrize("what", ["a backup", "an upgrade"])
 @pytest.mark.parametrize("command", ["apply", "rollback"])
 def test_something_else_is_under_way(
-    run: Any, source: WebServer, appliance: Appliance, command: str
+    *, run: Any, source: WebServer, appliance: Appliance, command: str, what: str
 ) -> None:
     with (
-        maintenance(appliance.paths.maintenance_lock, "a backup", MailsteadError),
-        pytest.raises(UpdateRefusedError, match="a backup is under way"),
+        maintenance(appliance.paths.maintenance_lock, what, MailsteadError),
+        pytest.raises(UpdateRefusedError, match=f"{what} is under way"),
     ):
         run(command, "--yes")
 
 
-def test_automatic(run: Any, source: WebServer, appliance: Appliance) -> None:
-    with maintenance(appliance.paths.maintenance_lock, "a backup", MailsteadError):
+@pytest.mark.parametrize("what", ["a backup", "an upgrade"])
+def test_automatic_waits_for_what_is_under_way(
+    run: Any, source: WebServer, appliance: Appliance, what: str
+) -> None:
+    with maintenance(appliance.paths.maintenance_lock, what, MailsteadError):
         result = run("automatic", "--json")
     assert json.loads(result.stdout) == {
         "ok": True,
         "installed": False,
-        "decision": "no upgrade now: a backup is under way",
+        "decision": f"no upgrade now: {what} is under way",
     }
+    assert appliance.entries == ["mailstead_1.0.0.efi"]
+    assert source.requests == []
+
+
+def test_automatic_upgrades_that_are_off(run: Any, source: WebServer, appliance: Appliance) -> None:
     appliance.change(automatic=False)
     result = run("automatic")
     assert result.stderr == "no upgrade now: automatic upgrades are off, says updates.automatic\n"
