@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,8 +18,8 @@ START = (
 )
 START_KEYS = "A number chooses.   Esc: back to the log"
 RESTORE = (
-    "Have the recovery kit at hand. Ctrl-C leaves; nothing is changed before all of the",
-    "backup is fetched and compared, and what was fetched is kept.",
+    "Have the recovery kit at hand. Ctrl-C leaves. Nothing is changed before all of",
+    "the backup is fetched and compared; what was fetched is kept.",
     "",
 )
 NO_BROWSER = ("The questions are not served to a browser now.", "Try again in half a minute.")
@@ -26,7 +27,7 @@ BROWSER_KEYS = "n: a new code   Esc: back"
 AFTER = (
     "",
     "Your mail server works. What is left to do:",
-    "  - its DNS records, at whoever hosts your domain:  mailstead dns show (in the menu)",
+    "  - its DNS records, at whoever hosts your domain: z in the menu shows them",
     "  - mail programs: user name is the address, server is the name of the machine",
     "  - the recovery key of the disk, shown here until it is confirmed",
     "",
@@ -34,11 +35,12 @@ AFTER = (
 )
 KIT = (
     "",
-    "Your backups have a recovery kit. Without it nobody opens them, when this machine is gone.",
+    "Your backups have a recovery kit. Without it nobody opens them when this",
+    "machine is gone.",
     "k: the recovery kit   Enter: go on without",
 )
 SETTING_UP = (
-    "The machine is being set up. It takes a few minutes; what it does is shown here.",
+    "The machine is being set up. It takes a few minutes; what it does stands here.",
     "",
 )
 REFUSED = (
@@ -80,7 +82,14 @@ def status_lines(status: Mapping[str, Any]) -> tuple[str, ...]:
     if closed:
         rows.append(("CLOSED", f"ports {', '.join(closed)}"))
     rows += [("PROBLEM", str(problem)) for problem in status["problems"]]
-    return tuple(f"  {name.ljust(10)}{value}"[:79] for name, value in rows)
+    return tuple(line for name, value in rows for line in _row(name, value))
+
+
+def _row(name: str, value: str) -> list[str]:
+    """A row of the state; one that is long goes on below."""
+    return textwrap.wrap(
+        value, WIDTH, initial_indent=f"  {name.ljust(10)}", subsequent_indent=" " * 12
+    )
 
 
 def _duration(seconds: float) -> str:

@@ -11,7 +11,18 @@ from firstboot.base.paths import Paths
 from firstboot.base.questions.assemble import assemble
 from firstboot.base.questions.catalogue import STEPS
 from firstboot.base.questions.judge import judge, judge_answer, typed_form
-from firstboot.base.questions.model import Answer, Context, Facts, Kind, Question, Step, Verdict
+from firstboot.base.questions.model import (
+    NO,
+    YES,
+    Answer,
+    Choice,
+    Context,
+    Facts,
+    Kind,
+    Question,
+    Step,
+    Verdict,
+)
 from firstboot.base.sections import Network
 from firstboot.base.settings import parse_settings
 from firstboot.wizard.draft import Draft
@@ -121,14 +132,13 @@ class Flow:
     def shown(self, question: Question) -> str:
         """An answer in words, never a password, its hash or a secret."""
         answer = self.draft.answers.get(question.key)
+        if question.kind is Kind.CHOICE:
+            for choice in choices(question, self.context):
+                if choice.value == (answer or ""):
+                    return choice.title
         if answer is None or answer in ("", ()):
-            return "-"
-        if question.kind.is_hidden:
-            return "set"
-        for choice in question.choices(self.context):
-            if choice.value == answer:
-                return choice.title
-        return typed_form(answer)
+            return "none"
+        return "set" if question.kind.is_hidden else typed_form(answer)
 
     def settings_text(self) -> str:
         """The settings that come of it, as YAML."""
@@ -195,6 +205,16 @@ class Outcome:
             self.doubts[key] = verdict.doubt
         if verdict.note:
             self.notes[key] = verdict.note
+
+
+def choices(question: Question, context: Context) -> tuple[Choice, ...]:
+    """What can be chosen, nothing where something is typed; an optional choice can be left open."""
+    if question.kind is Kind.YES_NO:
+        return (Choice(YES, "Yes", ""), Choice(NO, "No", ""))
+    if question.kind is not Kind.CHOICE:
+        return ()
+    found = question.choices(context)
+    return (Choice("", "No preference", ""), *found) if question.optional else found
 
 
 def _position(steps: tuple[Step, ...], step: Step) -> int:

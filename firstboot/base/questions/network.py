@@ -89,7 +89,7 @@ STEP = Step(
             Kind.CHOICE,
             "Network port",
             "Which of its network ports is connected?",
-            "Leave this empty to let the machine use whichever is connected.",
+            "Without a preference the machine uses whichever is connected.",
             optional=True,
             asked=_has_several,
             choices=_interfaces,

@@ -108,8 +108,8 @@ DISK = Step(
             Kind.CHOICE,
             "Disk opens",
             "What opens the disk when the machine starts?",
-            "This is decided once. A machine without a TPM 2.0, as many a rented one, has no more "
-            "than the other two ways.",
+            "This is decided once. Only what the machine can do is offered: many a rented one has "
+            "no security chip.",
             default=_best_protection,
             choices=_protections,
         ),

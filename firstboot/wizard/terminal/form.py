@@ -7,7 +7,8 @@ from typing import Any
 
 import urwid
 
-from firstboot.base.questions.model import NO, YES, Choice, Kind, Question
+from firstboot.base.questions.model import Choice, Kind, Question
+from firstboot.wizard.flow import choices
 from firstboot.wizard.terminal.page import AGAIN, Page
 
 # Made of what every terminal has.
@@ -59,7 +60,7 @@ class Field:
     def _add_options(self, page: Page) -> None:
         preset = page.preset(self.question)
         group: list[Any] = []
-        for choice in choices(page, self.question):
+        for choice in choices(self.question, page.flow.context):
             option = _Option(group, choice, chosen=choice.value == preset)
             self._options.append(option)
             row = urwid.Padding(urwid.AttrMap(option, None, "focus"), left=2)
@@ -87,7 +88,8 @@ class Form:
         first = wrong = 0
         for field in self.fields:
             question = field.question
-            optional = "  (may stay empty)" if question.optional else ""
+            can_be_empty = question.optional and question.kind is not Kind.CHOICE
+            optional = "  (may stay empty)" if can_be_empty else ""
             rows.append(urwid.Text([("strong", question.text), optional]))
             start = len(rows)
             first = first or start
@@ -161,13 +163,6 @@ class Form:
             if not any(texts) and not field.question.optional:
                 return position
         return 0
-
-
-def choices(page: Page, question: Question) -> tuple[Choice, ...]:
-    """What can be chosen; yes and no for a question of that kind."""
-    if question.kind is Kind.YES_NO:
-        return (Choice(YES, "Yes", ""), Choice(NO, "No", ""))
-    return question.choices(page.flow.context)
 
 
 def _remark(text: str) -> Any:

@@ -7,8 +7,8 @@ import textwrap
 from collections.abc import Callable, Mapping
 from typing import TextIO
 
-from firstboot.base.questions.model import NO, YES, Choice, Kind, Question
-from firstboot.wizard.flow import Row
+from firstboot.base.questions.model import YES, Choice, Kind, Question
+from firstboot.wizard.flow import Row, choices
 from firstboot.wizard.terminal.page import AGAIN, Move, Page
 
 WIDTH = 79
@@ -65,22 +65,23 @@ class PlainFront:
         self._write(text)
 
     def _ask(self, page: Page, question: Question) -> str | Move:
-        choices = _choices(page, question)
-        for number, choice in enumerate(choices, start=1):
+        known = choices(question, page.flow.context)
+        for number, choice in enumerate(known, start=1):
             self._write(f"  {number}  {choice.title}")
         preset = page.preset(question)
+        shown = _shown(preset, known)
         while True:
-            reply = self._read(f"[{_shown(preset, choices)}] > " if preset else "> ")
+            reply = self._read(f"[{shown}] > " if shown else "> ")
             if isinstance(reply, Move):
                 return reply
             if reply == "?":
-                helps = (f"{choice.title}: {choice.help}" for choice in choices if choice.help)
+                helps = (f"{choice.title}: {choice.help}" for choice in known if choice.help)
                 self._write(question.help, *helps)
                 continue
             if not reply:
                 return preset
-            if reply.isdecimal() and 0 < int(reply) <= len(choices):
-                return choices[int(reply) - 1].value
+            if reply.isdecimal() and 0 < int(reply) <= len(known):
+                return known[int(reply) - 1].value
             # A minus sign takes away what stands there.
             return "" if reply == "-" and question.optional else reply
 
@@ -119,14 +120,8 @@ class PlainFront:
                 self.target.write("\n".join(lines) + "\n")
 
 
-def _choices(page: Page, question: Question) -> tuple[Choice, ...]:
-    if question.kind is Kind.YES_NO:
-        return (Choice(YES, "Yes", ""), Choice(NO, "No", ""))
-    return question.choices(page.flow.context) if question.kind is Kind.CHOICE else ()
-
-
-def _shown(preset: str, choices: tuple[Choice, ...]) -> str:
-    for number, choice in enumerate(choices, start=1):
+def _shown(preset: str, known: tuple[Choice, ...]) -> str:
+    for number, choice in enumerate(known, start=1):
         if choice.value == preset:
             return str(number)
     return preset

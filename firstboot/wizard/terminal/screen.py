@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import select
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
 import urwid
@@ -95,14 +95,19 @@ class ScreenFront:
         lines: list[Any] = (
             [urwid.Text(("remark", f"! {notice}")), urwid.Divider()] if notice else []
         )
+        named = max(len(row.step.title) for row in rows)
         width = max(len(row.question.title) for row in rows)
-        named = ""
+        above = None
         for row in rows:
-            if row.step.name != named:
-                lines.append(urwid.Text(("strong", row.step.title)))
-                named = row.step.name
+            step = row.step.title if row.step is not above else ""
             mark = "  (from the seed)" if row.given else ""
-            lines.append(urwid.Text(f"  {row.question.title.ljust(width)}  {row.shown}{mark}"))
+            cells = [
+                (named, urwid.Text(("strong", step))),
+                (width, urwid.Text(row.question.title)),
+                urwid.Text(f"{row.shown}{mark}"),
+            ]
+            lines.append(urwid.Columns(cells, dividechars=2))
+            above = row.step
         seed = f" What is marked comes from {source}." if source else ""
         footer = urwid.Text(
             "Nothing has been changed yet. Enter sets the machine up like this; it takes a few "
@@ -165,14 +170,25 @@ class ScreenFront:
             [urwid.Text(f" Mailstead   {title}"), ("pack", urwid.Text(f"{place} "))]
         )
         header = urwid.Pile([urwid.AttrMap(bar, "bar"), urwid.Divider()])
+        rule = urwid.Text("", wrap="clip")
         below = urwid.Pile(
             [
-                urwid.Divider("-"),
+                rule,
                 urwid.BoxAdapter(urwid.Padding(urwid.Filler(help_text, "top"), left=1), HELP_ROWS),
                 urwid.AttrMap(urwid.Text(f" {keys}", wrap="clip"), "bar"),
             ]
         )
-        return urwid.Frame(urwid.Padding(body, left=1, right=1), header, below)
+        frame = urwid.Frame(urwid.Padding(body, left=1, right=1), header, below)
+        rule.set_text(self._rule(body.ends_visible(self._body_size(frame), focus=True)))
+        return frame
+
+    def _rule(self, visible: Sequence[str]) -> str:
+        """The line below a list, which says where there is more of it than can be seen."""
+        sides = [
+            side for end, side in (("top", "above"), ("bottom", "below")) if end not in visible
+        ]
+        told = f" more {' and '.join(sides)}: arrows " if sides else ""
+        return f"{told}---".rjust(self._size()[0], "-")
 
     def _body_size(self, frame: Any) -> tuple[int, int]:
         columns, rows = self._size()

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from firstboot.base.questions.judge import typed_form
-from firstboot.base.questions.model import NO, YES, Kind, Question
-from firstboot.wizard.flow import AGAIN, Flow, Outcome
+from firstboot.base.questions.model import Kind, Question
+from firstboot.wizard.flow import AGAIN, Flow, Outcome, choices
 
 
 @dataclass(frozen=True)
@@ -112,16 +112,7 @@ def _aside(flow: Flow, question: Question, *, has_password: bool) -> str:
 
 
 def _options(flow: Flow, question: Question, name: str, value: str) -> tuple[Option, ...]:
-    if question.kind is Kind.YES_NO:
-        choices = [(YES, "Yes", ""), (NO, "No", "")]
-    elif question.kind is Kind.CHOICE:
-        known = question.choices(flow.context)
-        choices = [(choice.value, choice.title, choice.help) for choice in known]
-        if question.optional:
-            choices.insert(0, ("", "No preference", ""))
-    else:
-        return ()
     return tuple(
-        Option(f"{name}-{number}", own, title, help_, own == value)
-        for number, (own, title, help_) in enumerate(choices)
+        Option(f"{name}-{number}", choice.value, choice.title, choice.help, choice.value == value)
+        for number, choice in enumerate(choices(question, flow.context))
     )

@@ -14,15 +14,17 @@ import pytest
 
 from firstboot.base.paths import Paths
 from firstboot.base.waiting import wait_for
+from firstboot.console import screens
 from firstboot.system import seats
 from firstboot.system.console import Console
 from firstboot.system.seats import SEATS, Seat, is_drawn
 from firstboot.system.terminals import open_terminals
+from tests.unit.firstboot.attend import CHECKS, STATUS
 from tests.unit.firstboot.emulator import Emulator, emulate
 from tests.unit.firstboot.samples import SETTINGS
 
 CHECKOUT = Path(__file__).parents[3]
-ENTER, ESC = "\r", "\x1b"
+ENTER, ESC, CTRL_C = "\r", "\x1b", "\x03"
 SECONDS = 60.0  # for what happens at once
 
 
@@ -82,6 +84,68 @@ def test_the_first_screen(paths: Paths) -> None:
         terminal.expect("mailstead: a line meanwhile")
 
 
+def found_before(paths: Paths, *, wrong: int) -> None:
+    """Have the checks of a machine find so many things that are not right, and one that is."""
+    lines = ["pass  memory  enough", "      of it"]
+    for number in range(wrong):
+        lines += [f"FAIL  check {number}  no", f"      Reason {number}.", f"      Advice {number}."]
+    text = "\n".join((*lines, "", "Mail was not checked."))
+    (paths.state_partition.parent / CHECKS).write_text(text)
+
+
+def test_what_is_not_right_is_shown_before_anything_is_asked(paths: Paths) -> None:
+    found_before(paths, wrong=7)
+    with attending(paths) as (terminal, machine):
+        terminal.send(ENTER)
+        terminal.expect("A number chooses.")
+        terminal.send("1")
+        # Seventeen lines at a time: neither the first nor the last one is lost.
+        shown = terminal.expect("Enter: more")
+        assert "check 0" in shown
+        assert "Reason 5." in shown
+        assert "Advice 5." not in shown
+        assert "memory" not in shown
+        terminal.send(ENTER)
+        shown = terminal.expect("Enter: the questions")
+        assert "Advice 5." in shown
+        assert "Mail was not checked" not in shown
+        # Nothing is asked of who goes back.
+        terminal.send(ESC)
+        terminal.expect("A number chooses.")
+        assert not paths.handed.exists()
+        terminal.send("1")
+        terminal.expect("Enter: more")
+        terminal.send(ENTER)
+        terminal.expect("Enter: the questions")
+        terminal.send(ENTER)
+        terminal.expect("The machine is being set up.")
+        wait_for(paths.handed.exists, what="the answers", timeout=SECONDS)
+        # Whoever was told once is not told again.
+        machine.say("error: This machine has no TPM 2.0")
+        terminal.expect("cannot use these settings")
+        wait_for(lambda: not paths.handed.exists(), what="them to be taken back", timeout=SECONDS)
+        terminal.send(ENTER)
+        wait_for(paths.handed.exists, what="other answers", timeout=SECONDS)
+
+
+def test_a_diagnosis_is_shown_in_pages(paths: Paths) -> None:
+    found_before(paths, wrong=6)
+    with attending(paths) as (terminal, _machine):
+        terminal.send(ENTER)
+        terminal.expect("A number chooses.")
+        terminal.send("3")
+        assert "pass  memory  enough" in terminal.expect("Enter: more")
+        terminal.send(ENTER)
+        assert "Mail was not checked." in terminal.expect("Press Enter to go on.")
+        terminal.send(ENTER)
+        terminal.expect("A number chooses.")
+        # Ctrl-C, too, leads back.
+        terminal.send("3")
+        terminal.expect("Enter: more")
+        terminal.send(CTRL_C)
+        terminal.expect("Press Enter to go on.")
+
+
 def test_from_the_questions_to_a_machine_that_is_ready(paths: Paths) -> None:
     with attending(paths) as (terminal, machine):
         terminal.send(ENTER)
@@ -94,7 +158,7 @@ def test_from_the_questions_to_a_machine_that_is_ready(paths: Paths) -> None:
         paths.settings.write_text(SETTINGS)
         machine.say("containers started")
         machine.say("ready mail.example.com")
-        terminal.expect("mailstead dns show")
+        terminal.expect("Your mail server works.")
         terminal.send(ENTER)
         terminal.expect("Status")
 
@@ -135,7 +199,7 @@ def test_from_a_backup_to_a_machine_that_is_ready(paths: Paths) -> None:
         paths.settings.write_text(SETTINGS)
         machine.say("restored everything")
         machine.say("ready mail.example.com")
-        terminal.expect("mailstead dns show")
+        terminal.expect("Your mail server works.")
         terminal.send(ENTER)
         terminal.expect("Status")
 
@@ -208,6 +272,22 @@ def test_a_dialogue_goes_on_though_somebody_does_not_give_way(
     assert not seat.is_claimed()
     os.close(master)
     os.close(slave)
+
+
+def test_no_line_is_broken_by_the_terminal() -> None:
+    texts = [value for name, value in vars(screens).items() if name.isupper()]
+    texts = [value for value in texts if isinstance(value, str | tuple)]
+    lines = [line for value in texts for line in ((value,) if isinstance(value, str) else value)]
+    assert screens.START_KEYS in lines
+    assert screens.AFTER[1] in lines
+    assert [line for line in lines if len(line) > screens.WIDTH] == []
+
+
+def test_a_long_problem_is_shown_to_its_end() -> None:
+    problem = " ".join(f"word{number}" for number in range(30))
+    lines = screens.status_lines({**STATUS, "problems": [problem]})
+    assert max(len(line) for line in lines) <= screens.WIDTH
+    assert " ".join(" ".join(lines).split()).endswith(f"PROBLEM {problem}")
 
 
 def test_lines_and_screens_do_not_mix(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import urwid
 
 from firstboot.base.paths import Paths
 from firstboot.base.questions.catalogue import questions
-from firstboot.base.questions.model import Facts, Kind
+from firstboot.base.questions.model import Facts, Kind, Question
 from firstboot.base.settings import parse_settings
 from firstboot.wizard.draft import Draft, read_draft, write_draft
 from firstboot.wizard.flow import Flow
-from firstboot.wizard.terminal.form import Form
+from firstboot.wizard.terminal.form import Field, Form
 from firstboot.wizard.terminal.page import Page
+from firstboot.wizard.terminal.plain import PlainFront
+from firstboot.wizard.terminal.screen import HELP_ROWS
 from tests.unit.firstboot.emulator import Emulator, emulate
 from tests.unit.firstboot.samples import SETTINGS
 from tests.unit.firstboot.test_questions import FACTS, TYPED, answer_all
@@ -62,7 +66,11 @@ def test_a_whole_setup(paths: Paths) -> None:
             assert "Esc back" in shown[-1]
             terminal.send(keys)
         terminal.expect("Setup: Summary")
-        terminal.expect("Address        ada@example.com")
+        summary = terminal.expect("Esc back")
+        # All of it at once, when nothing is asked that could be left out.
+        assert "First person         Address        ada@example.com" in summary
+        assert "Administrator        Menu password  set" in summary
+        assert "more" not in summary
         assert PASSWORD not in terminal.raw.decode()
         terminal.send(ENTER)
         assert terminal.ended() == 0
@@ -123,6 +131,46 @@ def test_every_step_can_be_gone_back_to(paths: Paths) -> None:
         terminal.send(ESC)
         assert terminal.ended() == 9
     assert not paths.handed.exists()
+
+
+def test_what_does_not_fit_on_a_screen_is_announced(paths: Paths) -> None:
+    done = tuple(step.name for step in Flow(Draft(), FACTS).steps)
+    write_draft(paths, Draft(typed=answer_all(), done=done))
+    with asking(paths) as terminal:
+        terminal.expect("more below: arrows")
+        terminal.send(DOWN * 20)
+        shown = terminal.expect("more above: arrows")
+        assert "Menu password" in shown
+        assert "With addresses that I type" not in shown
+
+
+@pytest.mark.parametrize("question", questions(), ids=lambda question: question.key)
+def test_help_has_room(question: Question) -> None:
+    flow = Flow(Draft(typed=answer_all()), FACTS)
+    (step,) = (step for step in flow.steps if question in step.questions)
+    field = Field(Page(flow, step, 1, 1), question)
+    for row in field.rows:
+        assert urwid.Text(field.help(row)).rows((80 - 1,)) <= HELP_ROWS
+
+
+def test_a_choice_can_be_left_open() -> None:
+    flow = Flow(Draft(typed={"network.method": "dhcp"}), FACTS)
+    (step,) = (step for step in flow.steps if step.name == "network")
+    form = Form(Page(flow, step, 1, 1))
+    assert form.typed()["network.interface"] == ""
+    for _ in step.asked(flow.context):
+        form.keypress((78, 16), "enter")
+    assert form.typed() == {"network.method": "dhcp", "network.interface": ""}
+    outcome = flow.submit(step, form.typed())
+    assert outcome.is_done
+    shown = {row.question.key: row.shown for row in outcome.flow.summary()}
+    assert shown["network.interface"] == "No preference"
+    source, target = io.StringIO("1\n2\n"), io.StringIO()
+    assert PlainFront(source, target).ask(Page(flow, step, 1, 1)) == {
+        "network.method": "dhcp",
+        "network.interface": "enp1s0",
+    }
+    assert "  1  No preference\n  2  enp1s0\n  3  enp2s0\n[1] > " in target.getvalue()
 
 
 def test_errors_stand_next_to_their_fields(paths: Paths) -> None:
