@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -46,6 +47,7 @@ from firstboot.checks.sending import (
 GROUPS: tuple[Group, ...] = ("machine", "network", "mail")
 # For all slow ones together, which wait for others.
 SLOW_SECONDS = 45.0
+COLUMNS = 79
 
 
 @dataclass(frozen=True)
@@ -187,10 +189,13 @@ def _await(running: _Running, seconds: float, deadline: float) -> Result:
 
 
 def format_result(result: Result, width: int) -> str:
-    """A result as text for people: one line with the name in `width` columns, reasons below it."""
+    """A result as text for people, for a console of 80 columns.
+
+    It begins with the state, and the name in `width` columns; all other lines are indented.
+    """
     state = result.state if result.state == "pass" else result.state.upper()
-    first, *rest = result.measured.splitlines() or [""]
-    lines = [f"{state}  {result.name.ljust(width)}  {first}"]
-    below_it = (*rest, result.why, result.what_to_do)
-    lines += [f"{'':4}  {'':{width}}  {text}" for text in below_it if text]
-    return "\n".join(lines)
+    begin = f"{state}  {result.name.ljust(width)}  "
+    room = COLUMNS - len(begin)
+    texts = (*result.measured.splitlines(), result.why, result.what_to_do)
+    lines = [line for text in texts for line in textwrap.wrap(text, room, break_on_hyphens=False)]
+    return begin + f"\n{' ' * len(begin)}".join(lines)

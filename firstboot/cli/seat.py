@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
 
-from firstboot.base.errors import MailsteadError
+from firstboot.base.errors import CheckError, MailsteadError
 from firstboot.base.paths import Paths
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def console() -> None:
 def _offers(paths: Paths) -> Offers:
     """What can be done at a console, of several features."""
     from firstboot.base.handover import take_back
-    from firstboot.base.run import run
+    from firstboot.base.run import run, run_lines
     from firstboot.console.session import Offers
     from firstboot.wizard.web.invitation import ask_for_code, draw_invitation, read_invitation
 
@@ -78,8 +79,11 @@ def _offers(paths: Paths) -> Offers:
 
         return status_lines(read_status(read_machine(paths, Engine())).as_json())
 
-    def diagnose() -> None:
-        run(["mailstead", "check"], capture=False, check=False)
+    def look(line: Callable[[str], None]) -> None:
+        # Apart, so that whatever goes wrong there keeps nobody from the questions.
+        done = run_lines(["mailstead", "check"], line)
+        if done.returncode not in {0, CheckError.exit_code}:
+            line(f"FAIL  {' '.join(done.stderr.split())}")
 
     def show_menu() -> None:
         from firstboot.base.settings import require_settings
@@ -112,7 +116,7 @@ def _offers(paths: Paths) -> Offers:
         set_up=set_up,
         take_back=lambda: take_back(paths),
         restore=restore,
-        diagnose=diagnose,
+        look=look,
         invitation=show_invitation,
         new_code=lambda: ask_for_code(paths.invitation),
         status=show_status,

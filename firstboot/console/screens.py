@@ -22,6 +22,15 @@ RESTORE = (
     "the backup is fetched and compared; what was fetched is kept.",
     "",
 )
+LOOKING = "Looking at machine and network, for up to a minute. Ctrl-C leaves this out."
+NOT_RIGHT = ("FAIL", "WARN")
+UNFIT = (
+    "",
+    "FAIL keeps mail from working. You may go on all the same, and mend it later;",
+    "where no addresses are given out, type yours at the first question.",
+)
+MORE_KEYS = "Enter: more   Esc: back"
+UNFIT_KEYS = "Enter: the questions   Esc: back"
 NO_BROWSER = ("The questions are not served to a browser now.", "Try again in half a minute.")
 BROWSER_KEYS = "n: a new code   Esc: back"
 AFTER = (

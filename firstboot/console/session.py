@@ -14,6 +14,7 @@ from pathlib import Path
 from firstboot.base.errors import MailsteadError
 from firstboot.base.waiting import wait_for
 from firstboot.console import screens
+from firstboot.console.pages import Pages
 from firstboot.system.keyboard import ENTER, ESCAPE, GONE, IDLE, Terminal
 from firstboot.system.seats import Seat
 
@@ -25,23 +26,31 @@ REFRESH_SECONDS = 30.0
 LOG_LINES = 15
 # How long the machine may take to look at settings that were handed over.
 REFUSAL_SECONDS = 5.0
+# Keys by which somebody goes, and what stands for nobody being there.
+AWAY = frozenset({ESCAPE, GONE, IDLE, "q"})
+
+
+class _AwayError(Exception):
+    """Somebody has read enough."""
 
 
 @dataclass(frozen=True)
 class Offers:
     """What can be done at a console; all of it is done by other features.
 
-    `set_up` asks the questions and is true when settings were handed over; `restore` is true when
-    a restore is ready to be put in place. `invitation` tells
-    how to do so in a browser. `menu` asks for the administrator's password first. `kit` has the
-    recovery kit of the backups kept, where there is a place for them and nobody has yet.
+    `look` has each line told of what the checks find: those of one that is not right begin with one
+    of `screens.NOT_RIGHT`, what belongs to the same check with a blank. `set_up` asks the questions
+    and is true when settings were handed over; `restore` is true when a restore is ready to be put
+    in place. `invitation` tells how to do so in a browser. `menu` asks for the administrator's
+    password first. `kit` has the recovery kit of the backups kept, where there is a place for them
+    and nobody has yet.
     """
 
     is_set_up: Callable[[], bool]
     set_up: Callable[[], bool]
     take_back: Callable[[], None]
     restore: Callable[[], bool]
-    diagnose: Callable[[], None]
+    look: Callable[[Callable[[str], None]], None]
     invitation: Callable[[], Sequence[str]]
     new_code: Callable[[], None]
     status: Callable[[], Sequence[str]]
@@ -59,6 +68,7 @@ class Session:
     offers: Offers
     progress: Path
     _idle: float = field(default=0.0, init=False)
+    _has_looked: bool = field(default=False, init=False)
 
     def attend(self) -> None:
         """Serve the next one who comes, until they leave.
@@ -93,7 +103,7 @@ class Session:
         while not self.offers.is_set_up():
             lines = screens.start_lines(())
             key = self._ask("Setup", lines, screens.START_KEYS)
-            if key in {ESCAPE, GONE, IDLE, "q"}:
+            if key in AWAY:
                 return
             if key in choices:
                 choices[key]()
@@ -101,6 +111,9 @@ class Session:
             self._after()
 
     def _set_up(self) -> None:
+        if not self._has_looked and not self._look():
+            return
+        self._has_looked = True
         while self.offers.set_up():
             with self.seat.left():
                 taken = self._follow()
@@ -166,10 +179,32 @@ class Session:
 
     def _diagnose(self) -> None:
         self.terminal.clear()
-        self.terminal.write("Looking at machine and network; this takes up to a minute ...\n\n")
-        self.offers.diagnose()
+        self.terminal.write(f"{screens.LOOKING}\n\n")
+        with contextlib.suppress(_AwayError, KeyboardInterrupt):
+            self.offers.look(Pages(self.terminal, self._next_page).show)
         self.terminal.write("\nPress Enter to go on. ")
         self._key(IDLE_SECONDS)
+
+    def _look(self) -> bool:
+        """Show what is not right, before anything is asked; False when somebody goes back."""
+        self.terminal.clear()
+        self.terminal.write(f"{screens.LOOKING}\n\n")
+        pages = Pages(self.terminal, self._next_page, screens.NOT_RIGHT)
+        try:
+            self.offers.look(pages.show)
+        except _AwayError:
+            return False
+        except KeyboardInterrupt:
+            return True
+        if not pages.count:
+            return True
+        self.terminal.write("\n".join((*screens.UNFIT, screens.UNFIT_KEYS, "")))
+        return self._key(IDLE_SECONDS) not in AWAY
+
+    def _next_page(self) -> None:
+        self.terminal.write(f"\n{screens.MORE_KEYS} ")
+        if self._key(IDLE_SECONDS) in AWAY:
+            raise _AwayError
 
     def _show_invitation(self) -> None:
         while not self.offers.is_set_up():

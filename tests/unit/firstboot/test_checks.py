@@ -344,6 +344,15 @@ def test_result_as_text() -> None:
     )
 
 
+def test_long_results_fit_a_console() -> None:
+    long = " ".join(f"word{number}" for number in range(30))
+    lines = check.format_result(Result("disk", "warn", long, long, long), 10).splitlines()
+    assert max(len(line) for line in lines) <= check.COLUMNS
+    assert lines[0].startswith("WARN  disk        word0 word1 ")
+    assert all(line.startswith(" " * 18 + "word") for line in lines[1:])
+    assert " ".join(line[18:] for line in lines) == " ".join((long, long, long))
+
+
 def test_status(machine: Machine, engine: FakeEngine, server: MailServer) -> None:
     found = status.read_status(machine)
     assert (found.version, found.base, found.hostname) == ("0.1.0", "ubuntu", HOSTNAME)
