@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from firstboot.base.questions.domains import judge_domain, read_domain
 from firstboot.base.questions.judge import sentence
 from firstboot.base.questions.model import Answer, Context, Kind, Question, Step, Verdict
@@ -34,8 +36,13 @@ def _hostname(context: Context) -> Answer:
     return f"mail.{domains[0]}" if domains else ""
 
 
-def _check_hostname(typed: str, _context: Context) -> Verdict:
-    return judge_domain(typed)
+def _check_hostname(typed: str, context: Context) -> Verdict:
+    verdict = judge_domain(typed)
+    # A domain was insisted upon where it was typed; nobody is asked twice.
+    domains = (f".{domain}" for domain in context.texts(DOMAINS_KEY))
+    if verdict.doubt and f".{verdict.value}".endswith(tuple(domains)):
+        return replace(verdict, doubt="")
+    return verdict
 
 
 def _check_address(typed: str, context: Context) -> Verdict:

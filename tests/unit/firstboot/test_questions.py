@@ -191,6 +191,13 @@ def test_domains_that_may_be_meant(typed: str, value: str, doubt: str, note: str
     assert bool(note) == bool(noted)
 
 
+def test_a_doubt_about_a_domain_is_not_raised_again_by_its_host() -> None:
+    question, known = find_question("hostname"), Context({"domains[].name": ("family.lan",)})
+    for typed, doubt in (("mail.family.lan", False), ("family.lan", False), ("xfamily.lan", True)):
+        verdict = judge(question, typed, known)
+        assert (verdict.problem, bool(verdict.doubt)) == ("", doubt), typed
+
+
 DOMAINS = {"domains[].name": ("example.com", "xn--bcher-kva.de")}
 
 
