@@ -253,8 +253,14 @@ DNS = Menu(
               "where your DNS is.", Command(("dns", "show"), pages=True)),
         Entry("z", "As lines of a zone file", "Shows the same as lines of zone files (RFC 1035).",
               Command(("dns", "show", "--zone"), pages=True)),
+        Entry("f", "As forms ask for them", "Shows the same as web pages of providers ask for it. "
+              "That is the name within your domain, the priority and the value, apart.",
+              Command(("dns", "export", "--style", "form"), pages=True)),
         Entry("c", "Check what is published", "Asks the servers of your domains, and others, "
               "what is missing or wrong.", Command(("dns", "check"), pages=True)),
+        Entry("p", "Publish them", "Sends what is missing to your name server, after showing it "
+              "and asking. It must take updates (RFC 2136), and be in the settings below dns.",
+              Command(("dns", "publish"))),
         BACK,
     ),
 )  # fmt: skip
