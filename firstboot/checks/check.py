@@ -47,6 +47,7 @@ from firstboot.checks.sending import (
 GROUPS: tuple[Group, ...] = ("machine", "network", "mail")
 # For all slow ones together, which wait for others.
 SLOW_SECONDS = 45.0
+# Of a console, less the one that would break the line.
 COLUMNS = 79
 
 
