@@ -54,7 +54,8 @@ def message(data: bytes) -> None:
     assert all(0 <= one.start <= one.body <= one.end <= len(data) for one in parts)
     assert load_outline(dump_outline(part)) == part
     assert part.envelope is not None
-    for text in (body_structure(part, extensible=True), envelope(part.envelope)):
+    structures = [body_structure(part, extensible=True, rev2=rev2) for rev2 in (False, True)]
+    for text in (*structures, envelope(part.envelope)):
         assert text.startswith(b"(")
         assert text.endswith(b")")
     searchable(data, header_length(data), part)

@@ -1,4 +1,4 @@
-"""The IMAP engine: RFC 3501 (IMAP4rev1) with the extensions that `capability` names.
+"""The IMAP engine: RFC 3501 and RFC 9051 with the extensions that `capability` names.
 
 `server` listens, `reader` frames commands, `grammar` reads them, `registry` finds the function for
 a name, `commands` holds those functions, `session` is what a connection knows, `view` is the

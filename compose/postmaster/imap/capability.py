@@ -4,6 +4,7 @@ from __future__ import annotations
 
 CAPABILITIES = (
     "IMAP4rev1",
+    "IMAP4rev2",  # RFC 9051; once enabled
     "AUTH=PLAIN",
     "SASL-IR",
     "LITERAL+",  # RFC 7888
@@ -39,8 +40,8 @@ CAPABILITIES = (
 )
 
 # What ENABLE can turn on.
-CONDSTORE, QRESYNC, UTF8_ACCEPT = "CONDSTORE", "QRESYNC", "UTF8=ACCEPT"
-ENABLEABLE = (CONDSTORE, QRESYNC, UTF8_ACCEPT)
+CONDSTORE, QRESYNC, UTF8_ACCEPT, REV2 = "CONDSTORE", "QRESYNC", "UTF8=ACCEPT", "IMAP4rev2"
+ENABLEABLE = (CONDSTORE, QRESYNC, UTF8_ACCEPT, REV2)
 
 
 def capability_text(message_size_limit: int) -> str:

@@ -45,6 +45,9 @@ class ResultOptions:
         return [hits[0 if end == "MIN" else -1] for end in sorted(ends, reverse=True)]
 
 
+ALL_FOUND = ResultOptions(frozenset({"ALL"}))  # what is wanted when nothing is said
+
+
 def parse_result_options(parser: Parser) -> ResultOptions | None:
     """Read `RETURN (…)` and the space behind it; None when there is none."""
     if not parser.accept(b"RETURN "):
@@ -59,7 +62,7 @@ def parse_result_options(parser: Parser) -> ResultOptions | None:
             raise SyntaxFaultError(f"SEARCH cannot return {name}")
         wanted.add(name)
     parser.space()
-    return ResultOptions(frozenset(wanted or {"ALL"}))
+    return ResultOptions(frozenset(wanted)) if wanted else ALL_FOUND
 
 
 def search_line(hits: Sequence[Hit], *, modseq: bool) -> bytes:

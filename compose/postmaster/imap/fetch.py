@@ -180,8 +180,11 @@ _OF_MESSAGE: dict[str, Callable[[Message], bytes]] = {
 }
 
 
-def content_item(item: Item, content: Content) -> bytes:
-    """Answer what needs content, which must have been read as the request says."""
+def content_item(item: Item, content: Content, *, rev2: bool) -> bytes:
+    """Answer what needs content, which must have been read as the request says.
+
+    `rev2`: to a client that speaks IMAP4rev2.
+    """
     if isinstance(item, BinarySection):
         return binary_item(item, content)
     if isinstance(item, Section):
@@ -194,4 +197,5 @@ def content_item(item: Item, content: Content) -> bytes:
     if item.name == "ENVELOPE":
         return b"ENVELOPE " + envelope(outline.envelope)
     extensible = item.name == "BODYSTRUCTURE"
-    return item.name.encode() + b" " + body_structure(outline, extensible=extensible)
+    structure = body_structure(outline, extensible=extensible, rev2=rev2)
+    return item.name.encode() + b" " + structure

@@ -48,12 +48,16 @@ class Entry:
     name: str
     folder: Folder | None
     attributes: tuple[str, ...]
+    selected: bool = True  # meets the selection options itself
     child_info: bool = False
+    old_name: str | None = None  # another that the client used (RFC 9051 6.3.9.7)
 
     def line(self, kind: str, *, utf8: bool) -> bytes:
         """Return the LIST or LSUB response."""
         head = f'* {kind} ({" ".join(self.attributes)}) "{DELIMITER}" '.encode()
         extra = b' ("CHILDINFO" ("SUBSCRIBED"))' if self.child_info else b""
+        if self.old_name is not None:
+            extra = b' ("OLDNAME" (%b))' % wire.folder(self.old_name, utf8=utf8)
         return head + wire.folder(self.name, utf8=utf8) + extra
 
 
@@ -132,9 +136,12 @@ def list_entries(folders: Folders, request: ListRequest) -> list[Entry]:
             name,
             by_name.get(name),
             (
-                *_attributes(by_name.get(name), request, has_children=name in parents),
+                *_attributes(
+                    by_name.get(name), has_children=name in parents, extended=request.extended
+                ),
                 *(("\\Subscribed",) if name in tell_subscribed else ()),
             ),
+            selected=name in selected,
             child_info=name in with_hidden,
         )
         for name in names
@@ -156,11 +163,23 @@ def lsub_entries(folders: Folders, request: ListRequest) -> list[Entry]:
         Entry(
             name,
             by_name.get(name),
-            _attributes(by_name.get(name), request, has_children=name in parents),
+            _attributes(by_name.get(name), has_children=name in parents),
         )
         for name in names
         if matches(name)
     ]
+
+
+def selected_entry(folder: Folder, existing: Sequence[Folder], asked: str) -> Entry:
+    """Return what SELECT lists (RFC 9051 6.3.2); `asked` is the name that the client gave."""
+    has_children = any(other.name.startswith(folder.name + DELIMITER) for other in existing)
+    attributes = _attributes(folder, has_children=has_children)
+    return Entry(
+        folder.name,
+        folder,
+        (*attributes, "\\Subscribed") if folder.subscribed else attributes,
+        old_name=asked if asked != folder.name else None,
+    )
 
 
 def parents_of(name: str) -> list[str]:
@@ -170,11 +189,11 @@ def parents_of(name: str) -> list[str]:
 
 
 def _attributes(
-    folder: Folder | None, request: ListRequest, *, has_children: bool
+    folder: Folder | None, *, has_children: bool, extended: bool = False
 ) -> tuple[str, ...]:
     attributes = ["\\HasChildren" if has_children else "\\HasNoChildren"]
     if folder is None:
-        attributes.append("\\NonExistent" if request.extended else "\\Noselect")
+        attributes.append("\\NonExistent" if extended else "\\Noselect")
         return tuple(attributes)
     if folder.special_use:
         attributes.append(folder.special_use)

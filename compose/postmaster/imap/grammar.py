@@ -19,7 +19,6 @@ _TAG = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\+]+')
 _QUOTED = re.compile(rb'"((?:[^\x00\r\n"\\]|\\["\\])*)"')
 _LITERAL = re.compile(rb"(~?)\{(\d{1,10})\+?\}\r?\n")
 _NUMBER = re.compile(rb"\d{1,10}(?![0-9])")
-_LARGE_NUMBER = re.compile(rb"\d{1,19}(?![0-9])")
 _NUMBER64 = re.compile(rb"\d{1,19}(?![0-9])")
 _FLAG = re.compile(rb'\\?[^\x00-\x20\x7f-\xff(){%*"\\\]]+')
 _SEQUENCE = re.compile(rb"[0-9*:,]+")
@@ -45,7 +44,7 @@ class Parser:
     """
 
     def __init__(self, data: bytes, *, utf8: bool = False) -> None:
-        """`utf8`: folders are named in UTF-8, no longer in modified UTF-7 (RFC 9755 3)."""
+        """`utf8`: folders are named in UTF-8, no longer in modified UTF-7 (`Session.utf8`)."""
         self.utf8 = utf8
         self._data = data
         self._at = 0
@@ -120,15 +119,8 @@ class Parser:
         return number
 
     def number64(self) -> int:
-        """Take a number below 2**63, such as a modseq (RFC 7162 7)."""
+        """Take a number below 2**63, such as a modseq (RFC 7162 7) or a size (RFC 9051 9)."""
         number = int(self._match(_NUMBER64, "a number").group())
-        if number >= 2**63:
-            raise SyntaxFaultError("the number is too large")
-        return number
-
-    def large_number(self) -> int:
-        """Take a number below 2**63."""
-        number = int(self._match(_LARGE_NUMBER, "a number").group())
         if number >= 2**63:
             raise SyntaxFaultError("the number is too large")
         return number

@@ -97,10 +97,13 @@ class SearchParser:
     by_number: bool = False
     _keys: int = 0
 
-    def search(self) -> Search:
-        """Read `[CHARSET name] key …`. Raises SyntaxFaultError, or RefusedError for a charset."""
+    def search(self, *, charset: bool = True) -> Search:
+        """Read `[CHARSET name] key …`, or `key …` unless `charset`.
+
+        Raises SyntaxFaultError, or RefusedError for a charset.
+        """
         if self.parser.accept(b"CHARSET "):
-            if self.parser.utf8:  # RFC 9755 3
+            if not charset:  # RFC 9755 3
                 raise SyntaxFaultError("there is no CHARSET after UTF8=ACCEPT")
             self.charset()
         return self.criteria()
@@ -196,7 +199,7 @@ class SearchParser:
         return lambda candidate: candidate.message.email_id == wanted
 
     def _size(self, name: str) -> Matches:
-        size = self.parser.number()
+        size = self.parser.number64()
         if name == "LARGER":
             return lambda candidate: candidate.message.size > size
         return lambda candidate: candidate.message.size < size

@@ -79,9 +79,9 @@ def parse_partial(parser: Parser) -> tuple[int, int] | None:
     """Read `<first.count>`; None when there is none."""
     if not parser.accept(b"<"):
         return None
-    start = parser.number()
+    start = parser.number64()  # RFC 9051 9, `partial`
     parser.expect(b".")
-    count = parser.number()
+    count = parser.number64()
     parser.expect(b">")
     if count == 0:
         raise SyntaxFaultError("a partial fetch takes at least one byte")

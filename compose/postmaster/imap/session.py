@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from postmaster.imap.capability import CONDSTORE, UTF8_ACCEPT
+from postmaster.imap.capability import CONDSTORE, REV2, UTF8_ACCEPT
 from postmaster.imap.outcome import RefusedError
 from postmaster.imap.registry import State
 from postmaster.imap.view import View
@@ -69,8 +69,13 @@ class Session:
 
     @property
     def utf8(self) -> bool:
-        """Say whether the client speaks UTF-8 (RFC 9755)."""
-        return UTF8_ACCEPT in self.enabled
+        """Say whether the client speaks UTF-8 (RFC 9755, RFC 9051 5.1)."""
+        return UTF8_ACCEPT in self.enabled or self.rev2
+
+    @property
+    def rev2(self) -> bool:
+        """Say whether the client speaks IMAP4rev2 (RFC 9051)."""
+        return REV2 in self.enabled
 
     async def enable_condstore(self) -> None:
         """Tell modseqs from now on (RFC 7162 3.1); for the commands that do so by the way."""

@@ -1,4 +1,4 @@
-"""ENVELOPE, BODY and BODYSTRUCTURE of a part tree, written as RFC 3501 7.4.2 wants them."""
+"""ENVELOPE, BODY and BODYSTRUCTURE of a part tree, written as RFC 9051 7.5.2 wants them."""
 
 from __future__ import annotations
 
@@ -27,26 +27,37 @@ def envelope(value: Envelope) -> bytes:
     )
 
 
-def body_structure(part: Part, *, extensible: bool) -> bytes:
-    """Return BODYSTRUCTURE when `extensible`, BODY when not."""
+def body_structure(part: Part, *, extensible: bool, rev2: bool) -> bytes:
+    """Return BODYSTRUCTURE when `extensible`, BODY when not.
+
+    `rev2`: what a message/global part holds is told like that of message/rfc822 (RFC 9051 9).
+    """
     if part.is_multipart:
-        children = b"".join(body_structure(child, extensible=extensible) for child in part.children)
+        children = b"".join(
+            body_structure(child, extensible=extensible, rev2=rev2) for child in part.children
+        )
         items = [children, wire.string(part.subtype)]
         if extensible:
             items += [_parameters(part.parameters), *_common_extension(part)]
         return wire.parenthesised(items)
+    kind, subtype, message = part.type, part.subtype, part.message
+    if (kind, subtype) == (b"MESSAGE", b"GLOBAL"):
+        if not rev2:
+            message = None
+        elif message is None:  # it is encoded, and there is no other form
+            kind, subtype = b"APPLICATION", b"OCTET-STREAM"
     items = [
-        wire.string(part.type),
-        wire.string(part.subtype),
+        wire.string(kind),
+        wire.string(subtype),
         _parameters(part.parameters),
         wire.nstring(part.id),
         wire.nstring(part.description),
         wire.string(part.encoding),
         b"%d" % (part.end - part.body),
     ]
-    if part.message is not None and part.message.envelope is not None:
-        items.append(envelope(part.message.envelope))
-        items.append(body_structure(part.message, extensible=extensible))
+    if message is not None and message.envelope is not None:
+        items.append(envelope(message.envelope))
+        items.append(body_structure(message, extensible=extensible, rev2=rev2))
         items.append(b"%d" % part.lines)
     elif part.type == b"TEXT":
         items.append(b"%d" % part.lines)
@@ -73,7 +84,7 @@ def _parameters(parameters: Parameters) -> bytes:
 def _addresses(addresses: tuple[Address, ...]) -> bytes:
     if not addresses:
         return b"NIL"
-    # The list of RFC 3501 has no spaces between its entries.
+    # The list of RFC 9051 9 has no spaces between its entries.
     return b"(%b)" % b"".join(
         b"(%b %b %b %b)"
         % (

@@ -25,6 +25,7 @@ class View:
         self.flags = set(snapshot.flags)  # that the client was told of
         self.condstore = False  # whether the client is told of modseqs (RFC 7162)
         self.qresync = False  # whether it is told by UID of what vanishes
+        self.rev2 = False  # whether it speaks IMAP4rev2, in which nothing is recent (RFC 9051 E)
         self.highest_modseq = snapshot.highest_modseq  # of all that the client was told
         self.saved: Sequence[int] = ()  # UIDs, the result of a search (RFC 5182)
         self._uids = list(snapshot.uids)
@@ -69,8 +70,13 @@ class View:
         return [self._uids[number - 1] for number in numbers]
 
     def flags_of(self, message: Message) -> frozenset[str]:
-        """Return a message's flags with \\Recent where this session has it."""
-        return message.flags | {"\\Recent"} if message.uid in self._recent else message.flags
+        """Return a message's flags with \\Recent where the client is told of it."""
+        told = not self.rev2 and self.is_recent(message.uid)
+        return message.flags | {"\\Recent"} if told else message.flags
+
+    def is_recent(self, uid: int) -> bool:
+        """Say whether this session was the first to see a message."""
+        return uid in self._recent
 
     def apply(self, changes: Changes, *, expunge: bool) -> list[bytes]:
         """Take in what happened; return the untagged responses that tell the client.
@@ -95,7 +101,8 @@ class View:
                 changed.append(message)
         if arrived:
             responses.append(b"* %d EXISTS" % self.exists)
-            responses.append(b"* %d RECENT" % self.recent)
+            if not self.rev2:
+                responses.append(b"* %d RECENT" % self.recent)
         return responses + self.flag_responses(changed)
 
     def tell(self, modseq: int) -> None:

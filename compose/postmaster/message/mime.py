@@ -59,8 +59,8 @@ class Part:
     location: bytes | None = None
     lines: int = 0  # of the body
     children: tuple[Part, ...] = ()  # of a multipart
-    message: Part | None = None  # what a message/rfc822 part holds
-    envelope: Envelope | None = None  # of the whole message and of message/rfc822
+    message: Part | None = None  # what a message/rfc822 or message/global part holds
+    envelope: Envelope | None = None  # of a whole message
 
     @property
     def is_multipart(self) -> bool:
@@ -140,12 +140,12 @@ class _Parser:
                 inner_default = b"MESSAGE/RFC822" if subtype == b"DIGEST" else b"TEXT/PLAIN"
                 children = self._children(body, end, depth, boundary, inner_default)
         encoding = (first(fields, b"content-transfer-encoding") or b"7BIT").split(b";")[0].strip()
-        if (type_, subtype) == (b"MESSAGE", b"RFC822"):
+        if type_ == b"MESSAGE" and subtype in {b"RFC822", b"GLOBAL"}:
             # Only an identity encoding can be looked into (RFC 2046 5.2.1).
-            if opaque or encoding.lower() not in {b"7bit", b"8bit", b"binary", b""}:
-                type_, subtype = b"APPLICATION", b"OCTET-STREAM"
-            else:
+            if not opaque and encoding.lower() in {b"7bit", b"8bit", b"binary", b""}:
                 message = self.message(body, end, depth + 1)
+            elif subtype == b"RFC822":  # a global one may be encoded (RFC 6532 3.7)
+                type_, subtype = b"APPLICATION", b"OCTET-STREAM"
         disposition = first(fields, b"content-disposition")
         return Part(
             start=start,

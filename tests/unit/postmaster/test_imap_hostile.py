@@ -57,7 +57,7 @@ def test_bad_before_login(connect: Connect, line: bytes) -> None:
         b"UID FETCH 1 BODY[MIME]",
         b"UID FETCH 1 BODY[HEADER.FIELDS ()]",
         b"UID FETCH 1 BODY[]<1.0>",
-        b"UID FETCH 1 BODY[]<99999999999.1>",
+        b"UID FETCH 1 BODY[]<99999999999999999999.1>",
         b"UID FETCH 1 (" + b"FLAGS " * 300 + b"FLAGS)",
         b"UID FETCH " + b"1," * 25_000 + b"1 FLAGS",
         b"UID STORE 1 FLAGS (\\Recent)",

@@ -76,13 +76,14 @@ async def enable(session: Session, parser: Parser) -> Done:
     while parser.accept(b" "):
         wanted.append(parser.keyword())
     parser.end()
-    new = [name for name in ENABLEABLE if name in wanted and name not in session.enabled]
+    new = [name for name in ENABLEABLE if name.upper() in wanted and name not in session.enabled]
     await session.send([" ".join(["* ENABLED", *new]).encode()])
     if CONDSTORE in new or QRESYNC in new:  # the latter brings the former (RFC 7162 3.2.3)
         await session.enable_condstore()
     session.enabled.update(new)
     if session.view is not None:
         session.view.qresync = QRESYNC in session.enabled
+        session.view.rev2 = session.rev2
     return Done("as far as known")
 
 

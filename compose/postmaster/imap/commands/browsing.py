@@ -6,11 +6,12 @@ RFC 3501 6.3, LIST-EXTENDED (RFC 5258), LIST-STATUS (RFC 5819), SPECIAL-USE (RFC
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 
 from postmaster.imap.folder_list import (
     Entry,
     Folders,
-    ListRequest,
     list_entries,
     lsub_entries,
     parse_list,
@@ -37,9 +38,7 @@ async def list_folders(session: Session, parser: Parser) -> Done:
     if "HIGHESTMODSEQ" in request.status:
         await session.enable_condstore()
     for entry in entries:
-        await _answer(session, "LIST", [entry])
-        if entry.folder is not None and not entry.child_info:
-            await _tell_status(session, request, entry.name)
+        await _answer_with_status(session, entry, request.status)
     return Done("listed")
 
 
@@ -76,16 +75,22 @@ async def _answer(session: Session, kind: str, entries: Sequence[Entry]) -> Done
     return Done("listed")
 
 
-async def _tell_status(session: Session, request: ListRequest, name: str) -> None:
-    def count(box: Mailbox) -> FolderCounts | None:
-        try:
-            return box.counts(name)
-        except NoSuchFolderError:  # it was deleted since it was listed
-            return None
-
-    counts = await session.run(count)
+async def _answer_with_status(session: Session, entry: Entry, items: Sequence[str]) -> None:
+    counts: FolderCounts | None = None
+    if entry.folder is not None and entry.selected:
+        counts = await session.run(partial(_counts_of, entry.name))
+        if counts is None:  # it was deleted since it was listed (RFC 9051 6.3.9.2)
+            entry = replace(entry, attributes=(*entry.attributes, "\\Noselect"))
+    await _answer(session, "LIST", [entry])
     if counts is not None:
-        await _send_status(session, counts, request.status)
+        await _send_status(session, counts, items)
+
+
+def _counts_of(name: str, box: Mailbox) -> FolderCounts | None:
+    try:
+        return box.counts(name)
+    except NoSuchFolderError:
+        return None
 
 
 async def _send_status(session: Session, counts: FolderCounts, items: Sequence[str]) -> None:

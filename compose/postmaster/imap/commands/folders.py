@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -33,7 +34,7 @@ async def create(session: Session, parser: Parser) -> Done:
     name = parser.mailbox().removesuffix(DELIMITER)
     use = _special_use(parser) if parser.accept(b" (USE ") else None
     parser.end()
-    _check_new_name(name)
+    _check_new_name(name, parser)
 
     def work(box: Mailbox) -> Folder:
         levels = name.split(DELIMITER)
@@ -69,7 +70,7 @@ async def rename(session: Session, parser: Parser) -> Done:
     parser.space()
     old = parser.mailbox()
     new = _only_name(parser).removesuffix(DELIMITER)
-    _check_new_name(new)
+    _check_new_name(new, parser)
     if new.startswith(old + DELIMITER):
         raise RefusedError("a folder cannot go into itself", "CANNOT")
     await _making(session, lambda box: box.rename_folder(old, new))
@@ -114,12 +115,15 @@ def _special_use(parser: Parser) -> str | None:
     return uses[0] if uses else None
 
 
-def _check_new_name(name: str) -> None:
+def _check_new_name(name: str, parser: Parser) -> None:
     levels = name.split(DELIMITER)
     if not all(levels) or len(levels) > MAX_LEVELS:
         raise RefusedError("a folder's name has no empty or too many levels", "CANNOT")
     if any(character in "*%" or not character.isprintable() for character in name):
         raise RefusedError("a folder's name has no wildcards and no control characters", "CANNOT")
+    # RFC 9051 5.1; modified UTF-7 is kept as it was given (RFC 3501 5.1.3).
+    if parser.utf8 and not unicodedata.is_normalized("NFC", name):
+        raise RefusedError("a folder's name is in Unicode's form NFC", "CANNOT")
 
 
 async def _making(session: Session, work: Callable[[Mailbox], T]) -> T:

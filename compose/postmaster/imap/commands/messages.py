@@ -176,7 +176,7 @@ def _fetch_response(
             small += separator + part
         elif content is not None:
             yield small + separator
-            yield content_item(item, content)
+            yield content_item(item, content, rev2=view.rev2)
             small = b""
         else:
             continue

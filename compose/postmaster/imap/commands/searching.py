@@ -1,13 +1,21 @@
-"""Searching the selected folder: SEARCH, by sequence number and by UID (RFC 3501 6.4.4)."""
+"""Searching the selected folder: SEARCH, by sequence number and by UID (RFC 9051 6.4.4)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
 
+from postmaster.imap.capability import UTF8_ACCEPT
 from postmaster.imap.commands.choice import BATCH, BUDGET, covered
-from postmaster.imap.esearch import Hit, esearch_line, parse_result_options, search_line
+from postmaster.imap.esearch import (
+    ALL_FOUND,
+    Hit,
+    esearch_line,
+    parse_result_options,
+    search_line,
+)
 from postmaster.imap.grammar import Parser
+from postmaster.imap.outcome import RefusedError
 from postmaster.imap.registry import Done, News, State, command
 from postmaster.imap.search import Candidate, Numbers, Search, SearchParser
 from postmaster.imap.sequence import SAVED_RESULT
@@ -32,15 +40,25 @@ async def _search(session: Session, parser: Parser, *, by_uid: bool) -> Done:
     view = session.selected
     parser.space()
     options = parse_result_options(parser)
-    wanted = SearchParser(parser, numbers_of(view)).search()
-    if options is not None and options.saves:
+    if options is None and session.rev2:
+        options = ALL_FOUND  # RFC 9051 6.4.4
+    saves = options is not None and options.saves
+    try:
+        wanted = SearchParser(parser, numbers_of(view)).search(
+            charset=UTF8_ACCEPT not in session.enabled
+        )
+    except RefusedError:
+        if saves:
+            view.saved = ()
+        raise
+    if saves:
         view.saved = ()  # also when the search fails (RFC 5182 2.1)
     found = await find_matching(session, view, wanted)
     hits = [Hit(m.uid if by_uid else view.number(m.uid) or 0, m) for m in found]
     if options is None:
         await session.send([search_line(hits, modseq=wanted.modseq)])
         return Done("searched", used_numbers=wanted.by_number)
-    if options.saves:
+    if saves:
         view.saved = [hit.message.uid for hit in options.narrowed(hits)]
     if options.answers:
         line = esearch_line(session.tag, options, hits, by_uid=by_uid, modseq=wanted.modseq)
@@ -99,7 +117,7 @@ def _matches(
         messages = box.messages(view.folder.id, uids)
     found = []
     for message in messages:
-        recent = "\\Recent" in view.flags_of(message)
+        recent = view.is_recent(message.uid)
         number = view.number(message.uid) or 0
         if wanted.matches(Candidate(message, number, recent, contents.get(message.uid))):
             found.append(message)

@@ -37,4 +37,4 @@ async def check_vault(session: Session, parser: Parser) -> Done:
 
 def _number(parser: Parser) -> int:
     parser.space()
-    return parser.large_number()
+    return parser.number64()
