@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from array import array
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from postmaster.imap.grammar import Parser
 from postmaster.imap.outcome import SyntaxFaultError
@@ -14,11 +16,20 @@ OPTIONS = frozenset({"MIN", "MAX", "ALL", "COUNT", "SAVE"})
 
 
 @dataclass(frozen=True)
-class Hit:
-    """A message found; `number` is its sequence number, or its UID for UID SEARCH."""
+class Hits:
+    """Messages found, in order of UID. There may be a million, so each takes 12 bytes only."""
 
-    number: int
-    message: Message
+    uids: array[int] = field(default_factory=lambda: array("I"))
+    modseqs: array[int] = field(default_factory=lambda: array("q"))
+
+    def add(self, messages: Iterable[Message]) -> None:
+        """Add messages that come after those that are there."""
+        for message in messages:
+            self.uids.append(message.uid)
+            self.modseqs.append(message.modseq)
+
+
+Numbering: TypeAlias = Callable[[int], int]  # what the answer calls the message of a UID
 
 
 @dataclass(frozen=True)
@@ -37,12 +48,12 @@ class ResultOptions:
         """Say whether there is a response at all."""
         return self.wanted != {"SAVE"}
 
-    def narrowed(self, hits: Sequence[Hit]) -> Sequence[Hit]:
-        """Return those of the hits that the options are about (RFC 4731 3.2, RFC 5182 2.1)."""
+    def narrowed(self, found: Sequence[int]) -> Sequence[int]:
+        """Return what is about those of the hits that are told (RFC 4731 3.2, RFC 5182 2.1)."""
         ends = self.wanted & {"MIN", "MAX"}
-        if not hits or not ends or self.wanted & {"ALL", "COUNT"}:
-            return hits
-        return [hits[0 if end == "MIN" else -1] for end in sorted(ends, reverse=True)]
+        if not found or not ends or self.wanted & {"ALL", "COUNT"}:
+            return found
+        return [found[0 if end == "MIN" else -1] for end in sorted(ends, reverse=True)]
 
 
 ALL_FOUND = ResultOptions(frozenset({"ALL"}))  # what is wanted when nothing is said
@@ -65,31 +76,32 @@ def parse_result_options(parser: Parser) -> ResultOptions | None:
     return ResultOptions(frozenset(wanted)) if wanted else ALL_FOUND
 
 
-def search_line(hits: Sequence[Hit], *, modseq: bool) -> bytes:
+def search_line(hits: Hits, number: Numbering, *, modseq: bool) -> bytes:
     """Return the SEARCH response; `modseq` adds the highest of the hits (RFC 7162 3.1.5)."""
-    line = b" ".join([b"* SEARCH", *(b"%d" % hit.number for hit in hits)])
-    return line + b" (MODSEQ %d)" % _highest(hits) if modseq and hits else line
+    line = bytearray(b"* SEARCH")
+    for uid in hits.uids:
+        line += b" %d" % number(uid)
+    if modseq and hits.modseqs:
+        line += b" (MODSEQ %d)" % max(hits.modseqs)
+    return bytes(line)
 
 
 def esearch_line(
-    tag: str, options: ResultOptions, hits: Sequence[Hit], *, by_uid: bool, modseq: bool
+    tag: str, options: ResultOptions, hits: Hits, number: Numbering, *, by_uid: bool, modseq: bool
 ) -> bytes:
     """Return the ESEARCH response."""
+    uids = hits.uids
     line = f'* ESEARCH (TAG "{tag}")'
     if by_uid:
         line += " UID"
-    if hits and "MIN" in options.wanted:
-        line += f" MIN {hits[0].number}"
-    if hits and "MAX" in options.wanted:
-        line += f" MAX {hits[-1].number}"
-    if hits and "ALL" in options.wanted:
-        line += f" ALL {format_sequence_set([hit.number for hit in hits])}"
+    if uids and "MIN" in options.wanted:
+        line += f" MIN {number(uids[0])}"
+    if uids and "MAX" in options.wanted:
+        line += f" MAX {number(uids[-1])}"
+    if uids and "ALL" in options.wanted:
+        line += f" ALL {format_sequence_set(map(number, uids))}"
     if "COUNT" in options.wanted:
-        line += f" COUNT {len(hits)}"
-    if hits and modseq:
-        line += f" MODSEQ {_highest(options.narrowed(hits))}"
+        line += f" COUNT {len(uids)}"
+    if uids and modseq:
+        line += f" MODSEQ {max(options.narrowed(hits.modseqs))}"
     return line.encode()
-
-
-def _highest(hits: Sequence[Hit]) -> int:
-    return max(hit.message.modseq for hit in hits)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 STAR = 0  # stands for `*`, the largest number in use; 0 itself is no number of a message
 MAX_RANGES = 20_000
@@ -61,11 +62,11 @@ def parse_sequence_set(text: str) -> SequenceSet:
     return SequenceSet(tuple(ranges))
 
 
-def format_sequence_set(numbers: Sequence[int]) -> str:
+def format_sequence_set(numbers: Iterable[int]) -> str:
     """Write numbers in the order given, runs of neighbours as ranges."""
     parts: list[str] = []
     start = previous = None
-    for number in (*numbers, None):
+    for number in chain(numbers, (None,)):
         if previous is not None and number == previous + 1:
             previous = number
             continue

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import cast
 
 import pytest
 
+from postmaster.imap.commands.searching import HIT_BYTES, TEXT_BYTES
+from postmaster.imap.commands.sorting import ENTRY_BYTES, KEY_BYTES, ROW_BYTES
 from postmaster.imap.outcome import RefusedError
 from postmaster.imap.session import Channel, Session
 from postmaster.learning import Teacher
@@ -17,6 +19,9 @@ from postmaster.query import DirectoryQueries
 from postmaster.services import Services
 from postmaster.serving import ConnectionLimits
 from postmaster.storage.interface import MailStore, OpenMailbox
+from tests.unit.postmaster.harness import RawImap
+
+MESSAGE = b"Subject: one\r\n\r\ntwo\r\n"
 
 
 def test_what_has_no_room_waits_for_its_turn() -> None:
@@ -82,3 +87,51 @@ def test_one_person_has_a_limit_on_sessions() -> None:
         await second.log_in("a@example.com")
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("command", "of_each"),
+    [
+        ("SEARCH ALL", HIT_BYTES),
+        ("UID SEARCH RETURN (COUNT) OR SUBJECT one TEXT two", HIT_BYTES + 2 * TEXT_BYTES),
+        ("SORT (SIZE REVERSE DATE) UTF-8 BODY two", ROW_BYTES + 2 * KEY_BYTES + TEXT_BYTES),
+        ("THREAD REFERENCES UTF-8 ALL", ENTRY_BYTES),
+    ],
+)
+def test_a_search_asks_for_what_it_may_keep(
+    imap: RawImap, monkeypatch: pytest.MonkeyPatch, command: str, of_each: int
+) -> None:
+    for _ in range(3):
+        imap.append(MESSAGE)
+    imap.ok("SELECT INBOX")
+    asked: list[int] = []
+    hold = MemoryBudget.hold
+
+    def recorded(budget: MemoryBudget, person: str, size: int) -> AbstractAsyncContextManager[None]:
+        asked.append(size)
+        return hold(budget, person, size)
+
+    monkeypatch.setattr(MemoryBudget, "hold", recorded)
+    imap.ok(command)
+    assert asked == [3 * of_each]
+
+
+def test_without_memory_a_search_is_put_off(imap: RawImap, monkeypatch: pytest.MonkeyPatch) -> None:
+    imap.append(MESSAGE)
+    imap.ok("SELECT INBOX")
+    imap.ok("SEARCH RETURN (SAVE) ALL")
+
+    @asynccontextmanager
+    async def full(_budget: MemoryBudget, _person: str, _size: int) -> AsyncIterator[None]:
+        raise TimeoutError
+        yield
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MemoryBudget, "hold", full)
+        for command in ("SEARCH ALL", "SORT (SIZE) UTF-8 ALL", "THREAD REFERENCES UTF-8 ALL"):
+            assert imap.command(command)[0].startswith(b"NO [UNAVAILABLE]")
+    assert imap.ok("SEARCH $") == [b"* SEARCH 1"]
+    with monkeypatch.context() as patched:
+        patched.setattr(MemoryBudget, "hold", full)
+        assert imap.command("SEARCH RETURN (SAVE) ALL")[0].startswith(b"NO [UNAVAILABLE]")
+    assert imap.ok("SEARCH $") == [b"* SEARCH"]  # RFC 9051 6.4.4.1

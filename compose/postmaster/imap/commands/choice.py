@@ -30,6 +30,11 @@ def select_messages(view: View, chosen: SequenceSet, *, by_uid: bool) -> list[in
         raise SyntaxFaultError(str(error)) from error
 
 
+def number_of(view: View, uid: int, *, by_uid: bool) -> int:
+    """Return what an answer calls a message of the folder."""
+    return uid if by_uid else view.number(uid) or 0
+
+
 def finish(text: str, wanted: Sequence[int], found: int, *, by_uid: bool) -> Done:
     """Finish a command; with numbers that mean messages which are gone it says so (RFC 5530)."""
     if found < len(wanted) and not by_uid:

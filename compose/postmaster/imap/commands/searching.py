@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 
 from postmaster.imap.capability import UTF8_ACCEPT
-from postmaster.imap.commands.choice import BATCH, BUDGET, covered
+from postmaster.imap.commands.choice import BATCH, BUDGET, covered, number_of
 from postmaster.imap.esearch import (
     ALL_FOUND,
-    Hit,
+    Hits,
+    ResultOptions,
     esearch_line,
     parse_result_options,
     search_line,
@@ -22,6 +23,10 @@ from postmaster.imap.sequence import SAVED_RESULT
 from postmaster.imap.session import Session
 from postmaster.imap.view import View
 from postmaster.storage.interface import Content, Mailbox, Message, TextKey
+
+# What a message that matches takes until it is told, most of it in a sequence set, and what it
+# takes in the store's answer about a text.
+HIT_BYTES, TEXT_BYTES = 128, 96
 
 
 @command("SEARCH", State.SELECTED, News.NO_EXPUNGE)
@@ -53,17 +58,27 @@ async def _search(session: Session, parser: Parser, *, by_uid: bool) -> Done:
         raise
     if saves:
         view.saved = ()  # also when the search fails (RFC 5182 2.1)
-    found = await find_matching(session, view, wanted)
-    hits = [Hit(m.uid if by_uid else view.number(m.uid) or 0, m) for m in found]
-    if options is None:
-        await session.send([search_line(hits, modseq=wanted.modseq)])
-        return Done("searched", used_numbers=wanted.by_number)
-    if saves:
-        view.saved = [hit.message.uid for hit in options.narrowed(hits)]
-    if options.answers:
-        line = esearch_line(session.tag, options, hits, by_uid=by_uid, modseq=wanted.modseq)
-        await session.send([line])
+    await session.send(await _find(session, view, wanted, options, by_uid=by_uid))
     return Done("searched", used_numbers=wanted.by_number)
+
+
+async def _find(
+    session: Session, view: View, wanted: Search, options: ResultOptions | None, *, by_uid: bool
+) -> list[bytes]:
+    """Return the response, if there is one; all else is let go of before a slow client has it."""
+    number = partial(number_of, view, by_uid=by_uid)
+    async with session.holding(search_memory(view, wanted, HIT_BYTES)):
+        hits = Hits()
+        async for found in find_matching(session, view, wanted):
+            hits.add(found)
+        if options is None:
+            return [search_line(hits, number, modseq=wanted.modseq)]
+        if options.saves:
+            view.saved = options.narrowed(hits.uids)
+        if not options.answers:
+            return []
+        tag, modseq = session.tag, wanted.modseq
+        return [esearch_line(tag, options, hits, number, by_uid=by_uid, modseq=modseq)]
 
 
 def numbers_of(view: View) -> Numbers:
@@ -72,18 +87,26 @@ def numbers_of(view: View) -> Numbers:
     return Numbers(view.exists, largest, view.select(SAVED_RESULT, by_uid=True))
 
 
-async def find_matching(session: Session, view: View, wanted: Search) -> list[Message]:
-    """Return the messages that a search matches, in order of UID."""
+def search_memory(view: View, wanted: Search, of_each: int) -> int:
+    """Return the bytes that a search may take which keeps `of_each` of a message that matches."""
+    return (of_each + TEXT_BYTES * len(wanted.texts)) * view.exists
+
+
+async def find_matching(
+    session: Session, view: View, wanted: Search
+) -> AsyncIterator[list[Message]]:
+    """Yield the messages that a search matches, in order of UID, at most BATCH at a time."""
     if wanted.modseq:
         await session.enable_condstore()
     await _ask_store(session, view, wanted)
     uids = wanted.narrowed(list(view.uids))
-    found: list[Message] = []
-    while uids:
-        looked_at, matching = await session.run(partial(_matches, view, wanted, uids[:BATCH]))
-        found += matching
-        uids = uids[looked_at:]
-    return found
+    start = 0
+    while start < len(uids):
+        batch = uids[start : start + BATCH]
+        looked_at, matching = await session.run(partial(_matches, view, wanted, batch))
+        start += looked_at
+        if matching:
+            yield matching
 
 
 async def _ask_store(session: Session, view: View, wanted: Search) -> None:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
-from postmaster.imap.commands.choice import BATCH
-from postmaster.imap.commands.searching import find_matching, numbers_of
+from postmaster.imap.commands.choice import number_of
+from postmaster.imap.commands.searching import find_matching, numbers_of, search_memory
 from postmaster.imap.grammar import Parser
 from postmaster.imap.outcome import SyntaxFaultError
 from postmaster.imap.registry import Done, News, State, command
@@ -49,20 +49,30 @@ async def _sort(session: Session, parser: Parser, *, by_uid: bool) -> Done:
     parser.space()
     keys = parse_sort_keys(parser)
     wanted = _criteria(view, parser)
+    await session.send([await _find_sorted(session, view, wanted, keys, by_uid=by_uid)])
+    return Done("sorted", used_numbers=wanted.by_number)
+
+
+async def _find_sorted(
+    session: Session, view: View, wanted: Search, keys: Sequence[SortKey], *, by_uid: bool
+) -> bytes:
+    """Return the SORT response; all else is let go of before a slow client has it."""
     make = partial(sort_row, keys=keys)
-    async with session.holding((ROW_BYTES + KEY_BYTES * len(keys)) * view.exists):
-        found = await find_matching(session, view, wanted)
-        if needs_headings(keys):
-            rows = await _from_headings(session, view, found, make, references=False)
-        else:
-            rows = [make(message, NO_HEADING) for message in found]
-        number = partial(_number, view, by_uid=by_uid)
+    number = partial(number_of, view, by_uid=by_uid)
+    of_each = ROW_BYTES + KEY_BYTES * len(keys)
+    async with session.holding(search_memory(view, wanted, of_each)):
+        rows: list[Row] = []
+        modseq = 0
+        async for found in find_matching(session, view, wanted):
+            modseq = max(modseq, *(message.modseq for message in found))
+            if needs_headings(keys):
+                rows += await session.run(partial(_read, view.folder.id, found, make, False))
+            else:
+                rows += [make(message, NO_HEADING) for message in found]
         # On the mailbox's thread: for others it would be a long time, and nobody takes theirs.
         line = await session.run(lambda _: _sorted(rows, keys, number))
-        if wanted.modseq and found:  # RFC 7162 3.1.6
-            line += b" (MODSEQ %d)" % max(message.modseq for message in found)
-    await session.send([line])
-    return Done("sorted", used_numbers=wanted.by_number)
+    # RFC 7162 3.1.6
+    return line + b" (MODSEQ %d)" % modseq if wanted.modseq and modseq else line
 
 
 def _sorted(rows: Sequence[Row], keys: Sequence[SortKey], number: Callable[[int], int]) -> bytes:
@@ -87,13 +97,18 @@ async def _thread(session: Session, parser: Parser, *, by_uid: bool) -> Done:
     if parser.keyword() != "REFERENCES":
         raise SyntaxFaultError("THREAD knows REFERENCES only")
     wanted = _criteria(view, parser)
-    number = partial(_number, view, by_uid=by_uid)
-    async with session.holding(ENTRY_BYTES * view.exists):
-        found = await find_matching(session, view, wanted)
-        entries = await _from_headings(session, view, found, thread_entry, references=True)
-        line = await session.run(lambda _: _threaded(entries, number))
-    await session.send([line])
+    await session.send([await _find_threads(session, view, wanted, by_uid=by_uid)])
     return Done("threaded", used_numbers=wanted.by_number)
+
+
+async def _find_threads(session: Session, view: View, wanted: Search, *, by_uid: bool) -> bytes:
+    """Return the THREAD response; all else is let go of before a slow client has it."""
+    number = partial(number_of, view, by_uid=by_uid)
+    async with session.holding(search_memory(view, wanted, ENTRY_BYTES)):
+        entries: list[Entry] = []
+        async for found in find_matching(session, view, wanted):
+            entries += await session.run(partial(_read, view.folder.id, found, thread_entry, True))
+        return await session.run(lambda _: _threaded(entries, number))
 
 
 def _threaded(entries: Sequence[Entry], number: Callable[[int], int]) -> bytes:
@@ -108,24 +123,10 @@ def _criteria(view: View, parser: Parser) -> Search:
     return criteria.criteria()
 
 
-async def _from_headings(
-    session: Session, view: View, messages: Sequence[Message], make: Make[T], *, references: bool
-) -> list[T]:
-    """Return what is made of those of the messages that are still there, and their headings."""
-    made: list[T] = []
-    for start in range(0, len(messages), BATCH):
-        batch = messages[start : start + BATCH]
-        made += await session.run(partial(_read, view.folder.id, batch, make, references))
-    return made
-
-
 def _read(
     folder: int, messages: Sequence[Message], make: Make[T], references: bool, box: Mailbox
 ) -> list[T]:
+    """Return what is made of those of the messages that are still there, and their headings."""
     uids = [message.uid for message in messages]
     headings: Mapping[int, Heading] = box.headings(folder, uids, references=references)
     return [make(one, headings[one.uid]) for one in messages if one.uid in headings]
-
-
-def _number(view: View, uid: int, *, by_uid: bool) -> int:
-    return uid if by_uid else view.number(uid) or 0
