@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from postmaster.imap.capability import CAPABILITIES
+from postmaster.imap.commands import storing
 from postmaster.imap.registry import find
 from postmaster.message.mime import parse_message
 from postmaster.message.text import decode_body
@@ -217,6 +218,22 @@ def test_a_conditional_store_spares_what_changed(inbox: RawImap) -> None:
     assert b"theirs" not in inbox.ok("FETCH 2 FLAGS")[0]
     answer, _ = inbox.command(r"UID STORE 1:* (UNCHANGEDSINCE 0) FLAGS (\Seen)")
     assert answer.startswith(b"OK [MODIFIED 1:4]")
+
+
+def test_many_messages_are_flagged_in_steps(
+    inbox: RawImap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storing, "STORED_AT_ONCE", 3)
+    lines = inbox.ok("STORE 1:* +FLAGS (a)")
+    assert [line.split()[1] for line in lines if b" FETCH " in line] == [b"1", b"2", b"3", b"4"]
+    assert inbox.ok("SEARCH KEYWORD a") == [b"* SEARCH 1 2 3 4"]
+    before = modseq(inbox.ok("FETCH 4 MODSEQ")[-1])
+    for number in (2, 4):
+        inbox.ok(f"STORE {number} +FLAGS.SILENT (theirs)")
+    answer, _ = inbox.command(f"STORE 1:4 (UNCHANGEDSINCE {before}) +FLAGS.SILENT (mine)")
+    assert answer.startswith(b"OK [MODIFIED 2,4]")
+    assert inbox.ok("SEARCH KEYWORD mine") == [b"* SEARCH 1 3"]
+    assert inbox.command("UID STORE 9 +FLAGS (a)") == (b"OK stored", [])
 
 
 def test_search_by_modseq(inbox: RawImap) -> None:

@@ -14,6 +14,10 @@ from postmaster.imap.session import Session
 from postmaster.imap.view import View
 from postmaster.storage.interface import Changes, FlagChange, Mailbox, Message
 
+# Messages in one transaction: more would hold up the person's other sessions and take memory,
+# fewer would wait for the disk more often.
+STORED_AT_ONCE = 5000
+
 
 @dataclass(frozen=True)
 class FlagEdit:
@@ -58,14 +62,19 @@ async def _store(session: Session, parser: Parser, *, by_uid: bool) -> Done:
     if unchanged_since is not None:
         await session.enable_condstore()
     edit = FlagEdit(how, flags, unchanged_since)
-    messages, modified = await change_flags(session, view, uids, edit)
-    if name == "FLAGS":
-        await session.send(view.flag_responses(messages))
-    else:
-        await session.send(view.announce(flags))
-        if view.condstore:
-            await session.send(view.modseq_responses(messages))
-    done = finish("stored", uids, len(messages) + len(modified), by_uid=by_uid)
+    found, modified = 0, list[int]()
+    for start in range(0, len(uids), STORED_AT_ONCE):
+        some = uids[start : start + STORED_AT_ONCE]
+        messages, left = await change_flags(session, view, some, edit)
+        if name == "FLAGS":
+            await session.send(view.flag_responses(messages))
+        else:
+            await session.send(view.announce(flags))
+            if view.condstore:
+                await session.send(view.modseq_responses(messages))
+        found += len(messages)
+        modified += left
+    done = finish("stored", uids, found + len(modified), by_uid=by_uid)
     if not modified:
         return done
     numbers = modified if by_uid else [view.number(uid) or 0 for uid in modified]
