@@ -58,7 +58,8 @@ def kit_text(hostname: str, recovery: Recovery, openings: Sequence[Opening]) -> 
             "     key for SFTP, goes into a file on a stick: docs/backup.md, By a seed.",
             "  4. mailstead dns check (in the menu) shows which DNS records have to change.",
             "",
-            "ON ANY COMPUTER, WITHOUT MAILSTEAD (restic 0.14 or newer)",
+            f"ON ANY COMPUTER, WITHOUT MAILSTEAD (restic {least_restic(openings)} or newer)",
+            *(["  Of several places, take the lines of one."] if len(openings) > 1 else []),
             *laptop_lines(openings),
             "  It asks for the password: that is the code, in small letters, with its hyphens.",
             "  Vaults (mail/mailstore/vaults) are SQLite3 Multiple Ciphers files; docs/vault.md",
@@ -76,6 +77,14 @@ def laptop_lines(openings: Sequence[Opening]) -> list[str]:
             lines.append(f"  export {name}='...'")
         lines.append(f"  export RESTIC_REPOSITORY='{_on_laptop(opening.repository)}'")
     return [*lines, "  restic snapshots", "  restic restore latest --target mailserver"]
+
+
+def least_restic(openings: Sequence[Opening]) -> str:
+    """The version of restic that reads our repositories, and what `laptop_lines` export.
+
+    By restic's list of changes: compression came with 0.14.0, a REST server's user with 0.16.1.
+    """
+    return "0.16.1" if any(kind_of(o.repository) == "rest" for o in openings) else "0.14"
 
 
 def needs(opening: Opening) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from firstboot.backup.keys import Recovery
-from firstboot.backup.kit import Opening, laptop_lines, needs
+from firstboot.backup.kit import Opening, laptop_lines, least_restic, needs
 from firstboot.backup.pdf import BOLD, FIXED, HEIGHT, PLAIN, WIDTH, Page, text_width, wrap
 
 Modules = Sequence[Sequence[bool]]
@@ -190,7 +190,8 @@ def _draw_steps(drawing: _Drawing) -> None:
 
 
 def _draw_laptop(drawing: _Drawing, shown: Sequence[Opening]) -> None:
-    drawing.heading("Without Mailstead: on any computer with restic 0.14 or newer")
+    version = least_restic(shown)
+    drawing.heading(f"Without Mailstead: on any computer with restic {version} or newer")
     for line in laptop_lines(shown):
         drawing.shell(line.strip())
     drawing.y += 3

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -18,9 +16,9 @@ from firstboot.backup.kit import Opening, confirm, kit_text, laptop_lines
 from firstboot.base.codes import new_recovery_code
 from firstboot.base.errors import MachineError
 from firstboot.base.paths import Paths
-from firstboot.base.run import run
 from firstboot.system.resticerrors import BackupError
 from tests.unit.firstboot.backup.appliance import Appliance
+from tests.unit.firstboot.backup.laptop import require_opens
 
 RECOVERY = Recovery("abcd", new_recovery_code(), "2026-11-24T10:00:00+00:00", 3)
 OPENINGS = [
@@ -40,6 +38,7 @@ def test_the_page_fits_on_paper_and_names_every_place() -> None:
         assert opening.repository in page
     assert page.count("NOT OPENED BY THIS CODE YET: it cannot be reached") == 1
     assert "AWS_ACCESS_KEY_ID" in page
+    assert "Of several places, take the lines of one." in page
 
 
 def test_a_group_typed_back_confirms(paths: Paths) -> None:
@@ -69,24 +68,22 @@ def test_a_backup_opens_on_a_laptop_by_what_the_kit_prints(
     page = output.read_text()
     assert output.stat().st_mode & 0o777 == 0o600
     assert "NOT OPENED" not in page
-    commands = re.search(r"\(restic [^\n]*\n((?:  (?:export|restic) [^\n]*\n)+)", page)
-    assert commands is not None
-    script = commands[1].replace("/WHERE/BACKUP/IS/MOUNTED", str(appliance.disk))
-    code = re.search(r"^    (\S{4}(?:-\S{4}){6})$", page, re.MULTILINE)
-    assert code is not None
-    laptop = tmp_path / "laptop"
-    laptop.mkdir()
-    # The shell's own lines, with the code where restic would ask for it.
-    environment = {"PATH": os.environ["PATH"], "HOME": str(laptop)}
-    fed = script.replace("restic ", f"printf '%s\\n' {code[1]} | restic ")
-    run(["sh", "-eu"], stdin=fed, env=environment, cwd=laptop)
-    found = laptop / "mailserver"
-    original = appliance.paths.state_partition
-    vaults = sorted((original / "mail/mailstore/vaults").glob("*.vault"))
-    assert vaults
-    for vault in vaults:
-        assert (found / vault.relative_to(original)).read_bytes() == vault.read_bytes()
-    assert (found / "settings.yaml").read_bytes() == appliance.paths.settings.read_bytes()
+    there = {"/WHERE/BACKUP/IS/MOUNTED": str(appliance.disk)}
+    require_opens(page, there, tmp_path / "laptop", appliance)
+
+
+@pytest.mark.parametrize(
+    ("repository", "version"),
+    [
+        ("disk:BACKUP", "0.14"),
+        ("s3:https://example.com/b", "0.14"),
+        ("rest:http://rest.example/", "0.16.1"),
+    ],
+)
+def test_the_page_asks_for_a_restic_that_knows_its_lines(repository: str, version: str) -> None:
+    page = kit_text("mail.example.com", RECOVERY, [Opening("home", repository)])
+    assert f"(restic {version} or newer)" in page
+    assert "Of several places" not in page
 
 
 def test_another_code_takes_the_place_of_the_old_one(

@@ -12,12 +12,14 @@ from click.testing import CliRunner
 from firstboot import cli
 from firstboot.backup.engine import back_up
 from firstboot.backup.keys import present_recovery
+from firstboot.backup.kit import Opening, kit_text
 from firstboot.backup.putting import put_in_place
 from firstboot.backup.targets import write_credentials
 from firstboot.backup.verify import verify
 from firstboot.base.paths import Paths
 from firstboot.base.sections import BackupTarget
-from tests.unit.firstboot.backup.appliance import LABEL, Appliance
+from tests.unit.firstboot.backup.appliance import HOST, LABEL, Appliance
+from tests.unit.firstboot.backup.laptop import require_opens
 from tests.unit.firstboot.backup.servers import S3, s3_server
 
 LIVE = "mail/mailstore/vaults/"
@@ -55,12 +57,16 @@ def test_from_one_machine_to_another_with_the_kit(
     assert entry.reason == ""
     assert entry.checked
     assert verify(machine, cloud, appliance.said.append, everything=True).reason == ""
+    recovery = present_recovery(appliance.paths)
+    page = kit_text(HOST, recovery, [Opening(cloud.name, cloud.repository)])
+    keys = {"ACCESS_KEY_ID='...'": s3.key, "SECRET_ACCESS_KEY='...'": s3.secret}
+    typed_in = {text: text.replace("...", value) for text, value in keys.items()}
+    require_opens(page, typed_in, tmp_path / "laptop", appliance)
     fresh = Paths.below(tmp_path / "fresh")
     fresh.state_partition.mkdir(parents=True)
     monkeypatch.setattr("firstboot.base.paths.Paths", lambda: fresh)
-    code = present_recovery(appliance.paths).code
     # As at the console: the place, what lets us in, the code of the kit.
-    typed = f"{cloud.repository}\n{s3.key} {s3.secret}\n{code}\n"
+    typed = f"{cloud.repository}\n{s3.key} {s3.secret}\n{recovery.code}\n"
     done = CliRunner().invoke(cli.mailstead, ["backup", "restore"], input=typed)
     assert done.exit_code == 0, done.exception
     assert "restore: fetched: " in done.stderr

@@ -9,12 +9,16 @@ from pathlib import Path
 import pytest
 
 from firstboot.backup.engine import Machine, back_up
+from firstboot.backup.keys import present_recovery
+from firstboot.backup.kit import Opening, kit_text
 from firstboot.backup.targets import write_credentials
 from firstboot.base.run import run
 from firstboot.base.sections import BackupTarget
 from firstboot.system.resticerrors import BackupError
-from tests.unit.firstboot.backup.appliance import Appliance
+from tests.unit.firstboot.backup.appliance import HOST, Appliance
+from tests.unit.firstboot.backup.laptop import require_opens
 from tests.unit.firstboot.backup.servers import server
+from tests.unit.firstboot.conftest import FakePrograms
 from tests.unit.firstboot.ports import free_port
 
 
@@ -31,8 +35,13 @@ def begin_repository(appliance: Appliance, machine: Machine, folder: Path) -> No
     appliance.make_repository(folder)
 
 
-@pytest.mark.usefixtures("programs")
-def test_an_ssh_server(appliance: Appliance, tmp_path: Path) -> None:
+def page(appliance: Appliance, target: BackupTarget) -> str:
+    """The recovery kit of a machine with this target."""
+    recovery = present_recovery(appliance.paths)
+    return kit_text(HOST, recovery, [Opening(target.name, target.repository)])
+
+
+def test_an_ssh_server(appliance: Appliance, tmp_path: Path, programs: FakePrograms) -> None:
     port, folder = free_port(), tmp_path / "ssh"
     folder.mkdir(mode=0o700)
     private, _ = make_key(folder / "mine"), make_key(folder / "host")
@@ -63,6 +72,12 @@ def test_an_ssh_server(appliance: Appliance, tmp_path: Path) -> None:
         (entry,) = back_up(machine, machine.targets, appliance.said.append)
         assert entry.reason == ""
         assert list((tmp_path / "far" / "snapshots").iterdir())
+        # On a laptop the key and the known server are in ~/.ssh.
+        (folder / "known").write_text(known)
+        kept = f"-i {folder / 'mine'} -o UserKnownHostsFile={folder / 'known'}"
+        programs.add("ssh", f'exec /usr/bin/ssh -F none {kept} "$@"')
+        require_opens(page(appliance, target), {}, tmp_path / "laptop", appliance)
+        (programs.directory / "ssh").unlink()
         # A server that is another one than it was.
         other = make_key(folder / "other") and (folder / "other.pub").read_text()
         write_credentials(appliance.paths, target, f"{private}[127.0.0.1]:{port} {other}")
@@ -83,6 +98,9 @@ def test_a_rest_server(appliance: Appliance, tmp_path: Path) -> None:
         (entry,) = back_up(machine, machine.targets, appliance.said.append)
         assert entry.reason == ""
         (tmp_path / "mail" / "config").stat()
+        names = {"USERNAME='...'": "ada", "PASSWORD='...'": "p:ss/w@rd"}
+        typed_in = {text: text.replace("...", value) for text, value in names.items()}
+        require_opens(page(appliance, target), typed_in, tmp_path / "laptop", appliance)
         write_credentials(appliance.paths, target, "ada:wrong\n")
         (entry,) = back_up(machine, machine.targets, appliance.said.append)
         assert not entry.good
