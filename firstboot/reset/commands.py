@@ -46,11 +46,34 @@ def everything(yes: str | None) -> None:
 
     The encryption's keys are destroyed in the early stage of the next start, before anything else;
     then the machine is as it was when it was new. Nobody can get the mail back, whatever key they
-    kept. The version that is installed stays.
+    kept. The version that is installed stays. Without --yes, a last backup is offered first.
     """
     from firstboot.reset.reset import mark_for_erasure
 
+    if yes is None:
+        _offer_backup(Paths())
     _go(yes, "ALL MAIL, settings and keys, for good", "a reset", mark_for_erasure)
+
+
+def _offer_backup(paths: Paths) -> None:
+    """Make a last backup if that is wanted; MachineError when it is and does not work."""
+    from firstboot.base.errors import CommandError, MachineError
+    from firstboot.base.run import run
+    from firstboot.reset.reset import last_backups
+
+    lines = last_backups(paths)
+    if not lines:
+        click.echo("There is no place for backups in the settings: nothing will be left.")
+        return
+    for line in lines:
+        click.echo(line)
+    if not click.confirm("Make a last backup first?", default=True):
+        return
+    try:
+        run(["mailstead", "backup", "now"], capture=False)
+    except CommandError:
+        hint = "See above. To erase without it, answer n, or give --yes NAME."
+        raise MachineError("there is no last backup; nothing was erased", hint) from None
 
 
 def _go(yes: str | None, what: str, why: str, act: Callable[[Paths], None]) -> None:

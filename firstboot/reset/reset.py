@@ -6,8 +6,11 @@ start, as often as the power lets it begin.
 
 from __future__ import annotations
 
+import datetime
 import socket
 
+from firstboot.base.backuprules import age
+from firstboot.base.backups import judge, read_backups
 from firstboot.base.errors import MachineError, SettingsError
 from firstboot.base.files import sync_directory, write_atomic
 from firstboot.base.paths import Paths
@@ -22,6 +25,20 @@ def machine_name(paths: Paths) -> str:
     except SettingsError:
         settings = None
     return settings.hostname if settings else socket.gethostname()
+
+
+def last_backups(paths: Paths) -> tuple[str, ...]:
+    """A line for each target: when the last good backup was; none without usable settings."""
+    try:
+        settings = read_settings(paths.settings)
+    except SettingsError:
+        settings = None
+    if settings is None:
+        return ()
+    entries, now = read_backups(paths.backup_history), datetime.datetime.now(datetime.UTC)
+    limit = age(settings.backup.warn_after)
+    found = (judge(entries, target.name, limit, now) for target in settings.backup.targets)
+    return tuple(f"Backup to {standing.target}: {standing.sentence()}" for standing in found)
 
 
 def forget_settings(paths: Paths) -> None:

@@ -80,6 +80,54 @@ def test_settings_that_cannot_be_read_do_not_prevent_it(call: Command, paths: Pa
     assert paths.reset_mark.exists()
 
 
+@pytest.fixture
+def backs_up(paths: Paths, call: Command) -> None:
+    """The machine has a place for backups, and none there yet."""
+    target = "backup: {targets: [{name: home, repository: 'disk:BACKUP'}]}\n"
+    paths.settings.write_text(SETTINGS + target)
+
+
+@pytest.mark.usefixtures("backs_up")
+def test_a_last_backup_is_offered(call: Command, paths: Paths, programs: FakePrograms) -> None:
+    programs.add("mailstead")
+    code, said = call("everything", stdin=f"\n{NAME}\n")
+    assert code == 0, said
+    assert "Backup to home: NONE YET" in said
+    luks = ["cryptsetup", "luksUUID", "/dev/vda8"]
+    assert programs.calls == [["mailstead", "backup", "now"], luks, ["systemctl", "reboot"]]
+    assert paths.reset_mark.exists()
+
+
+@pytest.mark.usefixtures("backs_up")
+@pytest.mark.parametrize("words", [(), ("--yes", NAME)], ids=["answered", "without a person"])
+def test_nobody_has_to_make_one(
+    call: Command, paths: Paths, programs: FakePrograms, words: tuple[str, ...]
+) -> None:
+    programs.add("mailstead")
+    code, said = call("everything", *words, stdin="" if words else f"n\n{NAME}\n")
+    assert code == 0, said
+    assert "mailstead" not in [name for name, *_ in programs.calls]
+    assert paths.reset_mark.exists()
+
+
+@pytest.mark.usefixtures("backs_up")
+def test_without_the_backup_that_was_wanted_nothing_is_erased(
+    call: Command, paths: Paths, programs: FakePrograms
+) -> None:
+    programs.add("mailstead", "exit 17")
+    code, said = call("everything", stdin=f"y\n{NAME}\n")
+    assert code == 8
+    assert "nothing was erased" in said
+    assert not paths.reset_mark.exists()
+    assert programs.calls == [["mailstead", "backup", "now"]]
+
+
+def test_where_there_are_no_backups_that_is_said(call: Command, paths: Paths) -> None:
+    code, said = call("everything", stdin=f"{NAME}\n")
+    assert code == 0
+    assert "nothing will be left" in said
+
+
 def test_not_during_an_upgrade(call: Command, paths: Paths) -> None:
     with maintenance(paths.maintenance_lock, "an upgrade", MachineError):
         assert call("everything", "--yes", NAME)[0] == 8
