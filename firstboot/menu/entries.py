@@ -328,8 +328,8 @@ RESET = Menu(
         Entry("s", "Forget the settings, keep the mail", "Restarts the machine as if it were new, "
               "but with its mail. It asks for the machine's name first.",
               Command(("reset", "settings"))),
-        Entry("e", "Erase everything", "Erases all mail, settings and keys, for good. It asks for "
-              "the machine's name first. Nobody can get the mail back.",
+        Entry("e", "Erase everything", "Erases all mail, settings and keys, for good. It offers a "
+              "last backup and asks for the machine's name. Nobody can get the mail back.",
               Command(("reset", "everything"))),
         BACK,
     ),
