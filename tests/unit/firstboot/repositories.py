@@ -7,6 +7,7 @@ beside each key; restic itself takes any. Laid out as restic's manual has it ("D
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import json
 import secrets
@@ -24,8 +25,11 @@ _N, _R, _P = 2, 8, 1
 _POLYNOMIAL = "3da3358b4dc173"
 
 
-def make_repository(folder: Path, passwords: Mapping[str, bytes]) -> None:
-    """Make an empty repository that each of the passwords opens; their names are those of users."""
+def make_repository(folder: Path, passwords: Mapping[str, bytes]) -> bytes:
+    """Make an empty repository that each of the passwords opens; their names are those of users.
+
+    Returns its master key.
+    """
     for name in ("data", "index", "keys", "locks", "snapshots"):
         (folder / name).mkdir(parents=True)
     master = secrets.token_bytes(64)
@@ -34,6 +38,25 @@ def make_repository(folder: Path, passwords: Mapping[str, bytes]) -> None:
     for user, password in passwords.items():
         key = json.dumps(_key(master, user, password)).encode()
         (folder / "keys" / hashlib.sha256(key).hexdigest()).write_bytes(key)
+    return master
+
+
+def leave_lock(folder: Path, master: bytes, age: datetime.timedelta) -> Path:
+    """Leave the lock of a process on another machine that has the repository for itself.
+
+    `age` is how long ago that process has last said that it lives.
+    """
+    lock = {
+        "time": (datetime.datetime.now(datetime.UTC) - age).isoformat(),
+        "exclusive": True,
+        "hostname": "another.example.com",
+        "username": "root",
+        "pid": 4711,
+    }
+    content = _seal(master, json.dumps(lock).encode())
+    path = folder / "locks" / hashlib.sha256(content).hexdigest()
+    path.write_bytes(content)
+    return path
 
 
 def _key(master: bytes, user: str, password: bytes) -> dict[str, object]:

@@ -40,10 +40,10 @@ class Appliance:
     def repository(self) -> Path:
         return self.disk / "mailstead-backup"
 
-    def make_repository(self, folder: Path) -> None:
+    def make_repository(self, folder: Path) -> bytes:
         recovery = present_recovery(self.paths)
         code = {f"kit-{recovery.kit}": recovery.code.encode()}
-        make_repository(folder, {"machine": repository_password(self.paths), **code})
+        return make_repository(folder, {"machine": repository_password(self.paths), **code})
 
     def begin_repository(self, machine: Machine) -> None:
         """Have restic make one at the first target, where there is none; its keys are dear."""

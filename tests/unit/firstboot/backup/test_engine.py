@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import datetime
+import errno
 import json
 import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,10 @@ import pytest
 from firstboot.backup.capture import clean_staging, staged
 from firstboot.backup.contents import LEFT_OUT, UNSTEADY, covers
 from firstboot.backup.engine import TAG, back_up
+from firstboot.backup.keys import present_recovery
 from firstboot.backup.manifest import NAME, hash_file, parse_manifest
+from firstboot.backup.opening import Repository, open_repository
+from firstboot.backup.restore import prepare_restore
 from firstboot.backup.targets import opened
 from firstboot.backup.verify import verify
 from firstboot.base.backups import read_backups
@@ -24,6 +30,8 @@ from firstboot.base.sections import BackupTarget
 from firstboot.system.resticerrors import BackupError
 from tests.states.make import ADA, BOB, copy_tree, lay_out, open_mail
 from tests.unit.firstboot.backup.appliance import HOST, LABEL, Appliance
+from tests.unit.firstboot.conftest import FakePrograms
+from tests.unit.firstboot.repositories import leave_lock
 
 # In mail of the sample state, of which no byte may be readable outside of vaults.
 PLAINTEXTS = (b"Good morning", "Schöne Grüße".encode())
@@ -66,7 +74,9 @@ def test_a_backup_has_what_it_should(appliance: Appliance, tmp_path: Path) -> No
     assert not appliance.paths.backup_staging.exists()
 
 
-def test_mail_can_be_read_from_what_came_back(appliance: Appliance, tmp_path: Path) -> None:
+def test_mail_can_be_read_from_what_came_back(
+    appliance: Appliance, state: Path, tmp_path: Path
+) -> None:
     """Also of a vault that nobody had the key of, and what was sealed for it."""
     machine = appliance.machine()
     (entry,) = back_up(machine, machine.targets, appliance.said.append)
@@ -75,15 +85,19 @@ def test_mail_can_be_read_from_what_came_back(appliance: Appliance, tmp_path: Pa
         restic.restore(entry.snapshot, tmp_path / "back")
     copy_tree(tmp_path / "back", paths.state_partition)
 
-    async def count() -> list[int]:
+    async def read() -> dict[str, object]:
         async with open_mail(paths) as mail:
-            found = [await mail.read(person) for person in (ADA, BOB)]
-        return [len(one["INBOX"]["messages"]) for one in found]
+            return {person: await mail.read(person) for person in (ADA, BOB)}
 
-    assert asyncio.run(count()) == [4, 2]
+    expected = json.loads((state.parent / "expected.json").read_text())["mail"]
+    assert [len(expected[person]["INBOX"]["messages"]) for person in (ADA, BOB)] == [4, 2]
+    # Each byte, UID and flag, and what the folders know.
+    assert asyncio.run(read()) == expected
 
 
-def test_nothing_readable_is_left_anywhere(appliance: Appliance) -> None:
+def test_nothing_readable_is_left_anywhere(
+    appliance: Appliance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     machine = appliance.machine()
     back_up(machine, machine.targets, appliance.said.append)
     with staged(appliance.paths) as folder:
@@ -91,10 +105,29 @@ def test_nothing_readable_is_left_anywhere(appliance: Appliance) -> None:
         assert any(path.name.endswith(".vault") for path in seen)
         assert any(path.name.endswith(".sealed") for path in seen)
         places = [*seen, *appliance.repository.rglob("*"), *appliance.paths.backup.rglob("*")]
-        for path in places:
-            if path.is_file():
-                content = path.read_bytes()
-                assert not any(text in content for text in PLAINTEXTS), path
+        require_unreadable(*places)
+    # Where a test restore compares, and where a restore waits for the next start.
+    compared: list[str] = []
+
+    def look(path: Path, name: str, *_: object) -> None:
+        compared.append(name)
+        require_unreadable(*path.parent.iterdir())
+
+    monkeypatch.setattr("firstboot.backup.verify._require_same", look)
+    assert verify(machine, machine.targets[0], appliance.said.append, everything=False).good
+    assert any(name.endswith(".vault") for name in compared)
+    fresh = lay_out(tmp_path / "fresh", "1.2.3")
+    with opened(appliance.paths, machine.settings.backup, machine.targets[0]) as restic:
+        prepare_restore(restic, restic.snapshots()[-1], fresh)
+    assert list(fresh.staging.rglob("*.vault"))
+    require_unreadable(*fresh.state_partition.rglob("*"))
+
+
+def require_unreadable(*paths: Path) -> None:
+    for path in paths:
+        if path.is_file():
+            content = path.read_bytes()
+            assert not any(text in content for text in PLAINTEXTS), path
 
 
 def test_one_target_that_fails_does_not_stop_the_others(appliance: Appliance) -> None:
@@ -120,6 +153,71 @@ def test_what_a_cut_left_is_cleaned_and_the_next_one_goes_on(appliance: Applianc
     clean_staging(appliance.paths)
     with opened(appliance.paths, machine.settings.backup, machine.targets[0]) as restic:
         assert "mail/old/file" not in restic.list_files(second.snapshot)
+
+
+def test_power_that_goes_while_it_is_written(appliance: Appliance, programs: FakePrograms) -> None:
+    """Killed with the first new pack, index or snapshot: what was there stays, the next goes on."""
+    machine = appliance.machine()
+    (target,) = machine.targets
+    assert back_up(machine, machine.targets, appliance.said.append)[0].good
+    queue = appliance.paths.state / "mta" / "spool" / "deferred" / "A"
+    queue.mkdir(parents=True)
+    restic = shutil.which("restic")
+    for number, kind in enumerate(("data", "index", "snapshots"), start=1):
+        (queue / f"A{number}").write_bytes(os.urandom(3 << 20))
+        count = f"ls -R {appliance.repository / kind} | wc -l"
+        programs.add(
+            "restic",
+            f'case "$*" in *" backup . "*) ;; *) exec {restic} "$@" ;; esac\n'
+            f'exec 3<&0\nbefore=$({count})\n{restic} "$@" <&3 &\n'
+            f'while [ "$({count})" -le "$before" ] && ! grep -q ") Z" /proc/$!/stat; do :; done\n'
+            "kill -9 $!\nwait $!\nexit 137",
+        )
+        (cut,) = back_up(machine, machine.targets, appliance.said.append)
+        (programs.directory / "restic").unlink()
+        assert not cut.good
+        assert verify(machine, target, appliance.said.append, everything=True).good
+        (entry,) = back_up(machine, machine.targets, appliance.said.append)
+        assert entry.good, entry.reason
+
+
+def test_the_upload_limit_is_kept(appliance: Appliance, programs: FakePrograms) -> None:
+    programs.add("restic", f'exec {shutil.which("restic")} "$@"')
+    machine = appliance.machine(upload_limit="5M")
+    assert back_up(machine, machine.targets, appliance.said.append)[0].good
+    (written,) = (words for words in programs.calls if "backup" in words)
+    assert "--limit-upload=5120" in written
+
+
+def test_a_disk_is_mounted_for_the_time(
+    appliance: Appliance, tmp_path: Path, programs: FakePrograms
+) -> None:
+    """Found by its label; by one that two disks have, or none, nothing is written anywhere."""
+    disk: dict[str, str | None] = {"path": "/dev/sdz1", "label": LABEL, "fstype": "ext4"}
+    programs.lsblk(disk)
+    # The real one, of the folder that stands for the disk.
+    mount = shutil.which("mount", path="/usr/bin:/bin")
+    programs.add("mount", f'exec {mount} --bind --options "$2" {appliance.disk} "$4"')
+    machine = appliance.machine()
+    (entry,) = back_up(machine, machine.targets, appliance.said.append)
+    assert entry.good, entry.reason
+    there = Repository(f"disk:{LABEL}", present_recovery(appliance.paths).code.encode())
+    fresh = lay_out(tmp_path / "fresh", "1.2.3")
+    with open_repository(fresh, there) as restic:
+        prepare_restore(restic, restic.snapshots()[-1], fresh)
+        with pytest.raises(OSError, match=rf"\[Errno {errno.EROFS}\]"):
+            (Path(restic.location.read_text().strip()) / "new").touch()
+    mounts = [words for words in programs.calls if words[0] == "mount"]
+    options = [words[2].split(",") for words in mounts]
+    assert options == [[how, "nosuid", "nodev", "noexec"] for how in ("rw", "ro")]
+    assert not any(words[-1] in Path("/proc/mounts").read_text() for words in mounts)
+    programs.lsblk(disk, {**disk, "path": "/dev/sdy1"})
+    (entry,) = back_up(machine, machine.targets, appliance.said.append)
+    assert "more than one disk is labelled BACKUP" in entry.reason
+    programs.lsblk({**disk, "label": "PHOTOS"})
+    (entry,) = back_up(machine, machine.targets, appliance.said.append)
+    assert "there is no disk labelled BACKUP" in entry.reason
+    assert "PHOTOS" in entry.reason
 
 
 def test_a_wrong_clock_makes_no_backups(appliance: Appliance) -> None:
@@ -224,6 +322,42 @@ def test_two_machines_in_one_repository(appliance: Appliance) -> None:
     with opened(appliance.paths, mine.settings.backup, mine.targets[0]) as restic:
         hosts = [snapshot.host for snapshot in restic.snapshots()]
     assert sorted(hosts) == [HOST, "two.example.com"]
+
+
+def test_two_machines_at_the_same_time(appliance: Appliance, state: Path, tmp_path: Path) -> None:
+    """Such as one that was restored beside the old one: whoever has to wait is told so."""
+    mine = appliance.machine()
+    paths = lay_out(tmp_path / "two", "1.2.3")
+    copy_tree(state, paths.state_partition)
+    settings = mine.settings.model_copy(update={"hostname": "two.example.com"})
+    both = (mine, dataclasses.replace(mine, paths=paths, settings=settings))
+    with ThreadPoolExecutor(2) as together:
+        found = list(together.map(lambda m: back_up(m, m.targets, appliance.said.append), both))
+    for (entry,) in found:
+        assert entry.good or "somebody else is using the repository" in entry.reason, entry.reason
+    for machine in both:
+        (entry,) = back_up(machine, machine.targets, appliance.said.append)
+        assert entry.good, entry.reason
+        assert verify(machine, machine.targets[0], appliance.said.append, everything=True).good
+
+
+def test_a_lock_of_another_machine(appliance: Appliance) -> None:
+    """One that lives is respected; of one that died in the midst it goes by itself."""
+    machine = appliance.machine()
+    shutil.rmtree(appliance.repository)
+    master = appliance.make_repository(appliance.repository)
+    assert back_up(machine, machine.targets, appliance.said.append)[0].good
+    lock = leave_lock(appliance.repository, master, datetime.timedelta(minutes=1))
+    before = sorted(appliance.repository.rglob("*"))
+    (entry,) = back_up(machine, machine.targets, appliance.said.append)
+    assert "somebody else is using the repository" in entry.reason
+    assert sorted(appliance.repository.rglob("*")) == before
+    lock.unlink()
+    lock = leave_lock(appliance.repository, master, datetime.timedelta(hours=1))
+    (entry,) = back_up(machine, machine.targets, appliance.said.append)
+    assert entry.good, entry.reason
+    assert not lock.exists()
+    assert verify(machine, machine.targets[0], appliance.said.append, everything=True).good
 
 
 def test_a_directory_that_is_missing_is_no_backup(appliance: Appliance) -> None:

@@ -143,6 +143,18 @@ def test_one_person_goes_back_and_nobody_else(backed: Backed) -> None:
     assert found["settings.yaml"].endswith(b"# later\n")
 
 
+def test_one_person_goes_back_to_a_point_in_time(backed: Backed) -> None:
+    first = backed.restic.snapshots()[0]
+    fill(backed.paths, {VAULT: b"later mail", "mail/dkim/example.com/m1.pem": b"a later key"})
+    backed.back_up()
+    fill(backed.paths, {VAULT: b"mail of now"})
+    restore(backed.restic, backed.paths, first.time[:26], only=ADA)
+    put_in_place(backed.paths)
+    found = files_of(backed.paths)
+    assert found[VAULT] == FILES[VAULT]
+    assert found["mail/dkim/example.com/m1.pem"] == b"a later key"
+
+
 def test_a_person_without_a_vault_is_refused(backed: Backed, fresh: Paths) -> None:
     with pytest.raises(MachineError, match="no vault of bob"):
         restore(backed.restic, backed.paths, only="bob@example.com")
@@ -399,6 +411,16 @@ def test_a_mail_folder_waits_for_a_login(running: Backed, monkeypatch: pytest.Mo
     assert {path.stat().st_mode & 0o777 for path in place.iterdir()} == {0o600}
     assert {name: files_of(running.paths)[name] for name in before} == before
     assert not running.paths.restore.exists()
+
+
+def test_a_mail_folder_of_a_point_in_time(running: Backed, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = running.restic.snapshots()[0]
+    running.back_up()
+    done = ask_for_folder(running, monkeypatch, first.time[:26])
+    assert done.exit_code == 0, done.exception
+    (place,) = (running.paths.state_partition / FOLDERS).iterdir()
+    assert (place / "mail.vault").read_bytes() == FILES[VAULT]
+    assert json.loads((place / "wish.json").read_text())["time"] == first.time
 
 
 def test_the_same_folder_waits_once_and_is_forgotten(
