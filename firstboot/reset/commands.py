@@ -63,7 +63,7 @@ def _offer_backup(paths: Paths) -> None:
 
     lines = last_backups(paths)
     if not lines:
-        click.echo("There is no place for backups in the settings: nothing will be left.")
+        click.echo("The settings name no place for a last backup.")
         return
     for line in lines:
         click.echo(line)

@@ -125,7 +125,7 @@ def test_without_the_backup_that_was_wanted_nothing_is_erased(
 def test_where_there_are_no_backups_that_is_said(call: Command, paths: Paths) -> None:
     code, said = call("everything", stdin=f"{NAME}\n")
     assert code == 0
-    assert "nothing will be left" in said
+    assert "no place for a last backup" in said
 
 
 def test_not_during_an_upgrade(call: Command, paths: Paths) -> None:
