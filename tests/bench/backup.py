@@ -186,9 +186,8 @@ class Record:
     def note(self, name: str, who: str, value: float) -> None:
         self.figures.setdefault(name, {}).setdefault(who, []).append(round(value, 3))
 
-    def note_used(self, name: str, who: str, used: Used, seconds: float) -> None:
-        """`seconds` are those of the table: of the whole, or for a gigabyte."""
-        self.note(f"{name}, s", who, seconds)
+    def note_used(self, name: str, who: str, used: Used) -> None:
+        self.note(f"{name}, s", who, used.seconds)
         self.note(f"{name}, peak MiB", who, used.peak / (1 << 20))
 
     def ratio(self, name: str, peer: str) -> float:
@@ -230,14 +229,15 @@ def measure_round(
         for who, one in turns:
             report(f"{name}, {who} …")
             used = one.back_up()
-            record.note_used(name, who, used, used.seconds)
+            record.note_used(name, who, used)
         if name == "first backup":
             state.deliver(state.incoming)
     for who, one in turns:
         record.note("repository, MiB", who, _bytes_below(one.repository) / (1 << 20))
         report(f"restore, {who} …")
         used = one.restore()
-        record.note_used("restore of a GB", who, used, used.seconds / state.size() * 1e9)
+        record.note_used("restore", who, used)
+        record.note("restore of a GB, s", who, used.seconds / state.size() * 1e9)
 
 
 def _bytes_below(folder: Path) -> int:
