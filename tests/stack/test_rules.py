@@ -47,7 +47,7 @@ def packed_program(message: EmailMessage) -> None:
     [
         (list_message, r"\bMAILLIST\(", r"\bFORGED_RECIPIENTS\("),
         (misleading_link, r"\bPHISHING\(", r"\bMAILLIST\("),
-        (packed_program, r"\bMIME_DOUBLE_BAD_EXTENSION\(", r"\bPHISHING\("),
+        (packed_program, r"add header, .*\bMIME_DOUBLE_BAD_EXTENSION\(", r"\bPHISHING\("),
     ],
 )
 def test_what_a_message_shows(
