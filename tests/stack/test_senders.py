@@ -67,7 +67,8 @@ def signed(message: bytes, key: rsa.RSAPrivateKey, *, arc: bool = False) -> byte
         "key": pem.decode(),
         "arc": arc,
     }
-    return base64.b64decode(run([PYTHON, SIGN], stdin=json.dumps(task)).stdout)
+    (message_signed,) = json.loads(run([PYTHON, SIGN], stdin=json.dumps([task])).stdout)
+    return base64.b64decode(message_signed)
 
 
 def results(message: bytes) -> str:
