@@ -49,7 +49,7 @@ KIT = (
     "k: the recovery kit   Enter: go on without",
 )
 SETTING_UP = (
-    "The machine is being set up. It takes a few minutes; what it does stands here.",
+    "The machine is being set up. It takes a few minutes; its steps are shown here.",
     "",
 )
 REFUSED = (
