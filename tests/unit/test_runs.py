@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from firstboot.base.run import run
 from tools.build.source import CHECKOUT
 
 AT_FIRST = """
@@ -31,12 +31,10 @@ def run_of(folder: Path, file: str, text: str, *options: str) -> tuple[int, str]
     path.write_text(text)
     (folder / "pytest.ini").write_text("[pytest]\n")
     command = [sys.executable, "-P", "-m", "pytest", "-p", "tests.conftest"]
-    done = subprocess.run(
+    done = run(
         [*command, "-p", "no:cacheprovider", *options, file],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
-        text=True,
-        capture_output=True,
         check=False,
     )
     return done.returncode, done.stdout + done.stderr

@@ -93,6 +93,15 @@ def found_before(paths: Paths, *, wrong: int) -> None:
     (paths.state_partition.parent / CHECKS).write_text(text)
 
 
+def answer_again(terminal: Emulator, machine: Console, paths: Paths) -> None:
+    """Have the machine refuse what was handed over, and go through the questions once more."""
+    machine.say("error: This machine has no TPM 2.0")
+    terminal.expect("cannot use these settings")
+    wait_for(lambda: not paths.handed.exists(), what="them to be taken back", timeout=SECONDS)
+    terminal.send(ENTER)
+    wait_for(paths.handed.exists, what="other answers", timeout=SECONDS)
+
+
 def test_what_is_not_right_is_shown_before_anything_is_asked(paths: Paths) -> None:
     found_before(paths, wrong=7)
     with attending(paths) as (terminal, machine):
@@ -121,11 +130,7 @@ def test_what_is_not_right_is_shown_before_anything_is_asked(paths: Paths) -> No
         terminal.expect("The machine is being set up.")
         wait_for(paths.handed.exists, what="the answers", timeout=SECONDS)
         # Whoever was told once is not told again.
-        machine.say("error: This machine has no TPM 2.0")
-        terminal.expect("cannot use these settings")
-        wait_for(lambda: not paths.handed.exists(), what="them to be taken back", timeout=SECONDS)
-        terminal.send(ENTER)
-        wait_for(paths.handed.exists, what="other answers", timeout=SECONDS)
+        answer_again(terminal, machine, paths)
 
 
 def test_a_diagnosis_is_shown_in_pages(paths: Paths) -> None:
@@ -210,11 +215,7 @@ def test_settings_that_the_machine_refuses(paths: Paths) -> None:
         terminal.expect("A number chooses.")
         terminal.send("1")
         terminal.expect("The machine is being set up.")
-        machine.say("error: This machine has no TPM 2.0")
-        terminal.expect("cannot use these settings")
-        wait_for(lambda: not paths.handed.exists(), what="them to be taken back", timeout=SECONDS)
-        terminal.send(ENTER)
-        wait_for(paths.handed.exists, what="other answers", timeout=SECONDS)
+        answer_again(terminal, machine, paths)
 
 
 def test_status_and_the_way_into_the_menu(paths: Paths) -> None:
