@@ -83,6 +83,8 @@ class ApplianceBuild:
         inputs = [_IMAGES / "appliance", _FIRSTBOOT, _ENROLMENT, *_templates(), *variant.extra]
         if variant.testing:
             inputs.append(_IMAGES / "testing")
+        if self._needs_zxcvbn:
+            inputs.append(_zxcvbn())
         source = f"{self.source.version} {self.source.commit} {self.source.time}"
         mark = fingerprint(
             parts.inputs,
@@ -93,6 +95,11 @@ class ApplianceBuild:
             *inputs,
         )
         return self.steps.run(variant.name, mark, partial(self._make, parts, variant))
+
+    @property
+    def _needs_zxcvbn(self) -> bool:
+        """Debian 13 has no package of it."""
+        return self.workshop.base.distribution == "debian"
 
     def parts(self) -> Parts:
         """The tools tree and the containers; built if what goes into them has changed."""
@@ -124,10 +131,8 @@ class ApplianceBuild:
         write_release(result / "release.json", release)
         extra = result / "extra"
         _stage(extra, parts.containers.archive, result / "release.json", keys)
-        if self.workshop.base.distribution == "debian":
-            # No package there; the wheel that tools/forge itself runs with, locked with its hash.
-            wheel = Path(str(distribution("zxcvbn").locate_file("zxcvbn")))
-            copy_python(wheel, extra / _LIBRARIES / "zxcvbn")
+        if self._needs_zxcvbn:
+            copy_python(_zxcvbn(), extra / _LIBRARIES / "zxcvbn")
         options: list[str | Path] = [
             *("--image-version", release.version),
             *("--secure-boot-key", keys.secure_boot_key),
@@ -163,6 +168,11 @@ def _collect(result: Path, version: str) -> None:
     for path in result.iterdir():
         if path.name not in kept:
             remove(path)
+
+
+def _zxcvbn() -> Path:
+    """What judges passwords, out of tools/forge's own environment, which is locked with hashes."""
+    return Path(str(distribution("zxcvbn").locate_file("zxcvbn")))
 
 
 def _templates() -> list[Path]:

@@ -134,6 +134,7 @@ def host(
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setattr(image, "obtain_mkosi", lambda **_: fake.mkosi)
     monkeypatch.setattr(image, "ensure_ubuntu_keyring", lambda **_: None)
+    monkeypatch.setattr(image, "ensure_debian_keyring", lambda **_: None)
     monkeypatch.setattr(image, "image_sources", lambda *_, **__: "Types: deb\n")
     monkeypatch.setattr(image, "require_space", lambda *_: None)
     monkeypatch.setattr("tools.build.base.archive_reachable", lambda *_, **__: True)

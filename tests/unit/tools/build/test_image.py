@@ -163,6 +163,18 @@ def test_what_a_variant_adds_is_handed_to_mkosi(host: FakeMkosi, tmp_path: Path)
     assert host.built() == ["appliance", "appliance"]
 
 
+@pytest.mark.parametrize(("base", "carried"), [("ubuntu", False), ("debian", True)])
+def test_what_the_distribution_has_no_package_of_is_carried(
+    host: FakeMkosi, base: str, carried: bool
+) -> None:
+    build_image(base, report=_silent)
+    judge = host.tree / "usr/lib/python3/dist-packages/zxcvbn/scoring.py"
+    assert judge.exists() == carried
+    # From the distribution, or from us; never from both, and never from neither.
+    config = (CHECKOUT / f"images/appliance/mkosi.conf.d/30-agent-{base}.conf").exists()
+    assert config != carried
+
+
 def test_another_version_is_another_image(host: FakeMkosi) -> None:
     before = _build()
     host.built()
