@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from postmaster.addresses import detail
-from postmaster.message.header import Field, first, header_length, parse_fields
+from postmaster.message.header import Field, find_fields, first, header_length
 from postmaster.storage.interface import (
     INBOX,
     Arrival,
@@ -20,7 +20,9 @@ from postmaster.storage.interface import (
 )
 
 JUNK = "Junk"
-_SPAM_FIELDS = frozenset({b"x-spam", b"x-spam-flag"})
+SPAM_FIELDS = frozenset({b"x-spam", b"x-spam-flag"})
+_RECIPIENT = b"delivered-to"
+_QUEUED = b"received:"
 _SPAM = re.compile(rb"(yes|true)\b", re.IGNORECASE)
 # Where mail to `ada+FOLDER@` cannot be sent by whoever guesses the name of a standard folder.
 _RESERVED = frozenset({"inbox", "drafts", "sent", "junk", "trash", "archive"})
@@ -43,10 +45,10 @@ def place(message: bytes) -> Placement:
     Spam goes to Junk; what is addressed to `ada+lists@…` goes to the folder `lists`, if its owner
     has made one.
     """
-    fields = parse_fields(message[: header_length(message)])
+    fields = find_fields(message[: header_length(message)], {_RECIPIENT, *SPAM_FIELDS})
     if is_marked(fields):
         return Placement(JUNK)
-    recipient = (first(fields, b"delivered-to") or b"").decode("utf-8", "replace")
+    recipient = (first(fields, _RECIPIENT) or b"").decode("utf-8", "replace")
     folder = detail(recipient)
     if folder is None or folder.lower() in _RESERVED:
         return Placement()
@@ -55,7 +57,7 @@ def place(message: bytes) -> Placement:
 
 def is_marked(fields: Iterable[Field]) -> bool:
     """Say whether a message is spam by its first mark: the mail store's before Rspamd's."""
-    marks = (field.value for field in fields if field.name.lower() in _SPAM_FIELDS)
+    marks = (field.value for field in fields if field.name.lower() in SPAM_FIELDS)
     return bool(_SPAM.match(next(marks, b"")))
 
 
@@ -73,8 +75,7 @@ def delivery_id(message: bytes) -> bytes | None:
     `message` is as the queue sends it, without our trace fields. It begins with the queue's
     Received field, which has the queue's id of the message and a date; None where there is none.
     """
-    fields = parse_fields(message[: header_length(message)])
-    if not fields or fields[0].name.lower() != b"received":
+    if message[: len(_QUEUED)].lower() != _QUEUED:
         return None
     return hashlib.sha256(message).digest()
 

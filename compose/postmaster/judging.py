@@ -11,16 +11,17 @@ import re
 import time
 from typing import Protocol
 
-from postmaster.delivery import is_marked
+from postmaster.delivery import SPAM_FIELDS, is_marked
 from postmaster.errors import RspamdUnavailableError
 from postmaster.logs import warn
-from postmaster.message.header import first, header_length, parse_fields
+from postmaster.message.header import find_fields, first, header_length
 from postmaster.rspamd import LARGE, Opinion
 
 logger = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 60.0  # without questions after one that was not answered: mail is not held up
 
+_STATUS = b"x-spam-status"
 _SCORE = re.compile(rb".*\bscore=(-?[0-9]{1,4}\.[0-9]+)", re.DOTALL)
 
 
@@ -43,8 +44,8 @@ class Judge:
 
         Nothing is asked of what Rspamd has not judged: what our own people send, above all.
         """
-        fields = parse_fields(message[: header_length(message)])
-        score = _SCORE.match(first(fields, b"x-spam-status") or b"")
+        fields = find_fields(message[: header_length(message)], {_STATUS, *SPAM_FIELDS})
+        score = _SCORE.match(first(fields, _STATUS) or b"")
         if score is None or len(message) > LARGE or time.monotonic() < self._silent_until:
             return b""
         try:

@@ -13,7 +13,7 @@ from typing import ClassVar, TypeAlias
 from postmaster.imap.grammar import Parser
 from postmaster.imap.outcome import RefusedError, SyntaxFaultError
 from postmaster.imap.sequence import SequenceSet
-from postmaster.message.header import Field, first, parse_fields
+from postmaster.message.header import find_fields, first
 from postmaster.storage.interface import Content, Message, TextKey, TextScope, arrival_time
 
 MAX_KEYS = 500
@@ -31,14 +31,10 @@ class Candidate:
     content: Content | None = field(repr=False, default=None)
 
     @cached_property
-    def fields(self) -> list[Field]:
-        """The header fields."""
-        return parse_fields(self.content.header) if self.content else []
-
-    @cached_property
     def sent(self) -> date | None:
         """The day of the Date field, None when there is none that makes sense."""
-        value = first(self.fields, b"date")
+        header = self.content.header if self.content else b""
+        value = first(find_fields(header, {b"date"}), b"date")
         try:
             return parsedate_to_datetime((value or b"").decode("latin-1")).date()
         except (ValueError, TypeError, IndexError, OverflowError):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from postmaster.imap import wire
 from postmaster.imap.grammar import Parser
 from postmaster.imap.outcome import SyntaxFaultError
-from postmaster.message.header import parse_fields
+from postmaster.message.header import find_fields, parse_fields
 from postmaster.message.mime import Part
 from postmaster.storage.interface import Content
 
@@ -135,10 +135,8 @@ def find_part(root: Part, numbers: tuple[int, ...]) -> Part | None:
 def _header(section: Section, header: bytes) -> bytes:
     if section.text in {"HEADER", "MIME"}:
         return header
-    wanted = section.text == "HEADER.FIELDS"
-    chosen = (
-        field.raw
-        for field in parse_fields(header)
-        if (field.name.lower() in section.fields) is wanted
-    )
-    return b"".join(chosen) + b"\r\n"
+    if section.text == "HEADER.FIELDS":
+        chosen = find_fields(header, section.fields)
+    else:
+        chosen = [f for f in parse_fields(header) if f.name.lower() not in section.fields]
+    return b"".join([field.raw for field in chosen]) + b"\r\n"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Collection
 from email.header import decode_header
+from itertools import islice
+from typing import NamedTuple
 
 # What lies beyond these stays in the message, but nothing looks at it.
 MAX_FIELDS = 2000
@@ -13,10 +15,11 @@ MAX_HEADER_BYTES = 1024 * 1024
 _EMPTY_LINE = re.compile(rb"\n\r?\n")
 _NAME = re.compile(rb"[!-9;-~]+")  # RFC 5322 3.6.8
 _FOLD = re.compile(rb"\r?\n(?=[ \t])")
+_START = re.compile(rb"\n([!-9;-~]++)[ \t]*+:")  # possessive, for lines without a colon
+_END = re.compile(rb"\n(?![ \t][^\S\n]*\S)|\Z")  # a line of nothing but space goes on with no field
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(NamedTuple):
     """One field: the name as written, the unfolded value without space around it."""
 
     name: bytes
@@ -60,10 +63,35 @@ def _field(raw: bytes) -> Field | None:
     name = name.rstrip(b" \t")
     if not colon or not _NAME.fullmatch(name):
         return None
+    return Field(name, _unfolded(value), raw)
+
+
+def _unfolded(value: bytes) -> bytes:
     value = value.strip(b" \t\r\n")
-    if b"\n" in value:
-        value = _FOLD.sub(b"", value)
-    return Field(name, value, raw)
+    return _FOLD.sub(b"", value) if b"\n" in value else value
+
+
+def find_fields(header: bytes, names: Collection[bytes]) -> list[Field]:
+    """Return the fields with one of these names (lower case), as `parse_fields` does.
+
+    Nothing is made of all the others, which takes a fraction of the time.
+    """
+    fields: list[Field] = []
+    lines = b"\n" + header[:MAX_HEADER_BYTES]
+    for match in islice(_START.finditer(lines), MAX_FIELDS):
+        name = match[1]
+        if name.lower() in names and (found := _END.search(lines, match.end())):
+            start, colon, end = match.start() + 1, match.end(), found.start()
+            fields.append(Field(name, _unfolded(lines[colon:end]), lines[start:end] + b"\n"))
+    return fields
+
+
+def values_by_name(header: bytes) -> dict[bytes, list[bytes]]:
+    """Return the values of all fields by name (lower case), those of one name in order."""
+    values: dict[bytes, list[bytes]] = {}
+    for field in parse_fields(header):
+        values.setdefault(field.name.lower(), []).append(field.value)
+    return values
 
 
 def first(fields: list[Field], name: bytes) -> bytes | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from postmaster.message.address import Address, parse_addresses
-from postmaster.message.header import Field, first, header_length, parse_fields
+from postmaster.message.header import header_length, values_by_name
 
 MAX_DEPTH = 50
 MAX_PARTS = 1000  # of one message; what is nested or repeated beyond these stays one opaque part
@@ -22,11 +23,15 @@ _TYPE = re.compile(rb"[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)/([!#$%&'*+.^_`|~0-9A-Z
 _ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
 
 Parameters = tuple[tuple[bytes, bytes], ...]
+Fields = Mapping[bytes, Sequence[bytes]]  # of a header, by name (lower case)
 
 
-@dataclass(frozen=True)
-class Envelope:
-    """The header fields of RFC 9051 7.5.2; values are as in the message, only unfolded."""
+class Envelope(NamedTuple):
+    """The header fields of RFC 9051 7.5.2; values are as in the message, only unfolded.
+
+    A tuple, as a part is: a client asks for those of a whole folder, and a dataclass takes several
+    times as long to make.
+    """
 
     date: bytes | None = None
     subject: bytes | None = None
@@ -40,8 +45,7 @@ class Envelope:
     message_id: bytes | None = None
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """One MIME part; offsets count bytes from the start of the whole message."""
 
     start: int  # of its header
@@ -81,25 +85,24 @@ def parse_message(data: bytes) -> Part:
     return _Parser(data).message(0, len(data), 0)
 
 
-def parse_envelope(fields: list[Field]) -> Envelope:
+def parse_envelope(fields: Fields) -> Envelope:
     """Return the envelope of a header; empty Sender and Reply-To are those of From."""
 
     def addresses(name: bytes) -> tuple[Address, ...]:
-        values = [field.value for field in fields if field.name.lower() == name]
-        return parse_addresses(b", ".join(values)) if values else ()
+        return parse_addresses(b", ".join(fields[name])) if name in fields else ()
 
     from_ = addresses(b"from")
     return Envelope(
-        date=first(fields, b"date"),
-        subject=first(fields, b"subject"),
+        date=_first(fields, b"date"),
+        subject=_first(fields, b"subject"),
         from_=from_,
         sender=addresses(b"sender") or from_,
         reply_to=addresses(b"reply-to") or from_,
         to=addresses(b"to"),
         cc=addresses(b"cc"),
         bcc=addresses(b"bcc"),
-        in_reply_to=first(fields, b"in-reply-to"),
-        message_id=first(fields, b"message-id"),
+        in_reply_to=_first(fields, b"in-reply-to"),
+        message_id=_first(fields, b"message-id"),
     )
 
 
@@ -127,7 +130,7 @@ class _Parser:
     ) -> Part:
         self.parts += 1
         body = start + header_length(self.data, start, end)
-        fields = parse_fields(self.data[start:body])
+        fields = values_by_name(self.data[start:body])
         type_, subtype, parameters = _content_type(fields, default_type)
         opaque = depth >= MAX_DEPTH or self.parts >= MAX_PARTS
         children: tuple[Part, ...] = ()
@@ -139,14 +142,14 @@ class _Parser:
             else:
                 inner_default = b"MESSAGE/RFC822" if subtype == b"DIGEST" else b"TEXT/PLAIN"
                 children = self._children(body, end, depth, boundary, inner_default)
-        encoding = (first(fields, b"content-transfer-encoding") or b"7BIT").split(b";")[0].strip()
+        encoding = (_first(fields, b"content-transfer-encoding") or b"7BIT").split(b";")[0].strip()
         if type_ == b"MESSAGE" and subtype in {b"RFC822", b"GLOBAL"}:
             # Only an identity encoding can be looked into (RFC 2046 5.2.1).
             if not opaque and encoding.lower() in {b"7bit", b"8bit", b"binary", b""}:
                 message = self.message(body, end, depth + 1)
             elif subtype == b"RFC822":  # a global one may be encoded (RFC 6532 3.7)
                 type_, subtype = b"APPLICATION", b"OCTET-STREAM"
-        disposition = first(fields, b"content-disposition")
+        disposition = _first(fields, b"content-disposition")
         return Part(
             start=start,
             body=body,
@@ -154,13 +157,13 @@ class _Parser:
             type=type_,
             subtype=subtype,
             parameters=parameters,
-            id=first(fields, b"content-id"),
-            description=first(fields, b"content-description"),
+            id=_first(fields, b"content-id"),
+            description=_first(fields, b"content-description"),
             encoding=encoding.upper() or b"7BIT",
-            md5=first(fields, b"content-md5"),
+            md5=_first(fields, b"content-md5"),
             disposition=_disposition(disposition) if disposition else None,
-            language=_languages(first(fields, b"content-language")),
-            location=first(fields, b"content-location"),
+            language=_languages(_first(fields, b"content-language")),
+            location=_first(fields, b"content-location"),
             lines=_lines(self.data, body, end),
             children=children,
             message=message,
@@ -213,8 +216,12 @@ class _Parser:
         return position
 
 
-def _content_type(fields: list[Field], default: bytes) -> tuple[bytes, bytes, Parameters]:
-    value = first(fields, b"content-type")
+def _first(fields: Fields, name: bytes) -> bytes | None:
+    return fields[name][0] if name in fields else None
+
+
+def _content_type(fields: Fields, default: bytes) -> tuple[bytes, bytes, Parameters]:
+    value = _first(fields, b"content-type")
     match = _TYPE.match(value) if value is not None else None
     if value is None or match is None:
         type_, _, subtype = default.partition(b"/")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from typing import Any
 
 from postmaster.message.address import Address
@@ -30,8 +29,8 @@ HEADING_PATHS = (
     "$.envelope.message_id",
 )
 
-_PART_DEFAULTS = {field.name: field.default for field in fields(Part)}
-_ENVELOPE_DEFAULTS = {field.name: field.default for field in fields(Envelope)}
+# Where the envelope of the whole message is.
+ENVELOPE_PATH = "$.envelope"
 
 
 def dump_outline(part: Part) -> str:
@@ -42,6 +41,11 @@ def dump_outline(part: Part) -> str:
 def load_outline(text: str) -> Part:
     """Return the tree that `dump_outline` wrote."""
     return _part(json.loads(text))
+
+
+def load_envelope(text: str) -> Envelope:
+    """Return the envelope of the JSON at ENVELOPE_PATH."""
+    return _envelope(json.loads(text))
 
 
 def load_heading(text: str, references: bytes | None) -> Heading:
@@ -72,38 +76,53 @@ def _first(entry: list[str | None] | None) -> Address | None:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return value.decode("latin-1")
-    if isinstance(value, Part):
-        return _object(value, _PART_DEFAULTS)
-    if isinstance(value, Envelope):
-        return _object(value, _ENVELOPE_DEFAULTS)
-    if isinstance(value, Address):
-        items = [value.name, value.mailbox, value.host]
-        return [_plain(item) for item in (items if value.route is None else [*items, value.route])]
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return value
+    write = _WRITERS.get(type(value))
+    return value if write is None else write(value)
 
 
-def _object(value: Any, defaults: dict[str, Any]) -> dict[str, Any]:
+def _object(value: Part | Envelope) -> dict[str, Any]:
+    defaults = value._field_defaults
     return {
-        name: _plain(getattr(value, name))
-        for name, default in defaults.items()
-        if getattr(value, name) != default
+        name: _plain(item)
+        for name, item in zip(value._fields, value, strict=True)
+        if name not in defaults or item != defaults[name]
     }
+
+
+def _list(value: tuple[Any, ...]) -> list[Any]:
+    return [_plain(item) for item in value]
+
+
+# What is made of values that JSON does not have.
+_WRITERS: Mapping[type, Callable[[Any], Any]] = {
+    bytes: lambda value: value.decode("latin-1"),
+    Part: _object,
+    Envelope: _object,
+    Address: lambda value: _list(value[:3] if value.route is None else value),
+    tuple: _list,
+}
 
 
 def _part(value: dict[str, Any]) -> Part:
-    return Part(**{key: _READERS.get(key, _plain_value)(item) for key, item in value.items()})
+    for key, item in value.items():
+        if isinstance(item, str):
+            value[key] = item.encode("latin-1")
+        elif not isinstance(item, int):
+            value[key] = _READERS[key](item)
+    return Part(**value)
 
 
 def _envelope(value: dict[str, Any]) -> Envelope:
-    known: dict[str, Any] = {
-        key: _addresses(item) if isinstance(item, list) else _bytes(item)
-        for key, item in value.items()
-    }
-    return Envelope(**known)
+    entries: list[list[str | None]] = []
+    addresses: tuple[Address, ...] = ()
+    for key, item in value.items():
+        if isinstance(item, str):
+            value[key] = item.encode("latin-1")
+            continue
+        if item != entries:  # Sender and Reply-To come after From, and are the same as a rule
+            entries, addresses = item, _addresses(item)
+        value[key] = addresses
+    return Envelope(**value)
 
 
 def _children(value: list[dict[str, Any]]) -> tuple[Part, ...]:
@@ -121,7 +140,10 @@ def _language(value: list[str]) -> tuple[bytes, ...]:
 
 def _addresses(value: list[list[str | None]]) -> tuple[Address, ...]:
     return tuple(
-        [Address(*[None if item is None else _bytes(item) for item in entry]) for entry in value]
+        [
+            Address(*[None if item is None else item.encode("latin-1") for item in entry])
+            for entry in value
+        ]
     )
 
 
@@ -131,10 +153,6 @@ def _pairs(value: list[list[str]]) -> tuple[tuple[bytes, bytes], ...]:
 
 def _bytes(text: str) -> bytes:
     return text.encode("latin-1")
-
-
-def _plain_value(value: str | int) -> bytes | int:
-    return value.encode("latin-1") if isinstance(value, str) else value
 
 
 # What is made of a part's values that are neither a text nor a number.

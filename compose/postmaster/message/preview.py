@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import islice
 
 from postmaster.message.mime import Part
@@ -51,7 +50,7 @@ def _own_texts(part: Part) -> Iterator[Part]:
 
 def preview_text(beginning: bytes, part: Part) -> str:
     """Return the preview of a part, of which `beginning` are the first bytes; it may be empty."""
-    text = part_text(beginning, replace(part, body=0, end=len(beginning)))
+    text = part_text(beginning, part._replace(body=0, end=len(beginning)))
     text = _without_tags(text) if part.subtype == b"HTML" else _QUOTED.sub("", text)
     text = _SPACE.sub(" ", _INVISIBLE.sub("", text)).strip()
     return text[:PREVIEW_CHARACTERS].encode("utf-8", "replace").decode()

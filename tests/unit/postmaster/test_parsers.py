@@ -21,7 +21,7 @@ from postmaster.imap.section import find_part
 from postmaster.imap.sequence import format_sequence_set, parse_sequence_set
 from postmaster.imap.structure import body_structure, envelope
 from postmaster.message.address import Address, parse_addresses
-from postmaster.message.header import decode_text, header_length, parse_fields
+from postmaster.message.header import decode_text, find_fields, header_length, parse_fields
 from postmaster.message.mime import MAX_PARTS, parse_message
 from postmaster.message.outline import dump_outline, load_outline
 from postmaster.message.text import part_text
@@ -67,6 +67,31 @@ def test_header_and_body_make_the_message(data: bytes) -> None:
     assert 0 <= length <= len(data)
     for field in parse_fields(data[:length]):
         decode_text(field.value)
+
+
+# What fields are made of, and what ends them or does not.
+LINES = [
+    b"From",
+    b"X",
+    b":",
+    b" ",
+    b"\t",
+    b"\n",
+    b"\r\n",
+    b"\r",
+    b"\x0b",
+    b"\0",
+    b"\xa0",
+    b"a: b\r\n",
+]
+
+
+@bounded
+@given(st.lists(st.sampled_from(LINES), max_size=30).map(b"".join))
+def test_fields_are_found_as_they_are_parsed(header: bytes) -> None:
+    names = {b"from", b"a"}
+    every = [field for field in parse_fields(header) if field.name.lower() in names]
+    assert find_fields(header, names) == every
 
 
 @bounded
