@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TypeAlias
 
 from postmaster.imap import wire
@@ -21,7 +22,7 @@ MACROS = {
     "FAST": ("FLAGS", "INTERNALDATE", "RFC822.SIZE"),
     "FULL": ("FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE", "BODY"),
 }
-_OF_OUTLINE = frozenset({"ENVELOPE", "BODY", "BODYSTRUCTURE"})
+_STRUCTURES = frozenset({"BODY", "BODYSTRUCTURE"})
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Attribute:
     name: str
 
 
+ENVELOPE = Attribute("ENVELOPE")
 PREVIEW = Attribute("PREVIEW")
 
 Item: TypeAlias = Attribute | Section | BinarySection
@@ -54,11 +56,12 @@ class FetchRequest:
         """Say whether the client wants modseqs, now and from now on."""
         return Attribute("MODSEQ") in self.items
 
-    def require_decodable(self, content: Content) -> None:
-        """Raise RefusedError when something of the content cannot be answered."""
+    def require_decodable(self, contents: Collection[Content]) -> None:
+        """Raise RefusedError when something of the contents cannot be answered."""
         for item in self.items:
             if isinstance(item, BinarySection):
-                require_decodable(item, content)
+                for content in contents:
+                    require_decodable(item, content)
 
     @property
     def marks_seen(self) -> bool:
@@ -74,7 +77,12 @@ class FetchRequest:
     def needs_outlines(self) -> bool:
         """Say whether the part tree is needed."""
         names = {item.name for item in self.items if isinstance(item, Attribute)}
-        return bool(names & _OF_OUTLINE) or any(section.part for section in self.sections)
+        return bool(names & _STRUCTURES) or any(section.part for section in self.sections)
+
+    @property
+    def needs_envelopes(self) -> bool:
+        """Say whether envelopes are needed."""
+        return ENVELOPE in self.items
 
     @property
     def needs_previews(self) -> bool:
@@ -84,7 +92,12 @@ class FetchRequest:
     @property
     def needs_contents(self) -> bool:
         """Say whether anything beyond flags, dates and sizes is needed."""
-        return bool(self.sections) or self.needs_outlines or self.needs_previews
+        return any(map(needs_content, self.items))
+
+
+def needs_content(item: Item) -> bool:
+    """Say whether an item needs more than flags, date and size of a message."""
+    return not isinstance(item, Attribute) or not (item.name == "FLAGS" or item.name in OF_MESSAGE)
 
 
 def parse_fetch(parser: Parser, *, by_uid: bool) -> FetchRequest:
@@ -143,8 +156,9 @@ def _item(parser: Parser) -> Item:
     if parser.peek(b"BINARY"):
         return parse_binary(parser)
     name = parser.keyword()
-    if name == "FLAGS" or name in _OF_MESSAGE or name in _OF_OUTLINE:
-        return Attribute(name)
+    attribute = Attribute(name)
+    if attribute == ENVELOPE or name in _STRUCTURES or not needs_content(attribute):
+        return attribute
     if name == PREVIEW.name:
         parser.accept(b" (LAZY)")  # RFC 8970 3.1: it is never long in coming
         return PREVIEW
@@ -160,23 +174,20 @@ _OLDER: dict[str, Section] = {
 }
 
 
-def message_item(item: Attribute, message: Message, flags: frozenset[str]) -> bytes | None:
-    """Answer what needs no content; None for what does. `flags` are those of the session."""
-    if item.name == "FLAGS":
-        return b"FLAGS " + wire.flags(flags)
-    answer = _OF_MESSAGE.get(item.name)
-    return None if answer is None else answer(message)
+OfMessage: TypeAlias = tuple[bytes, Callable[[Message], int | bytes]]
+"""How an item that needs no content is written, and of what."""
 
-
-_OF_MESSAGE: dict[str, Callable[[Message], bytes]] = {
-    "UID": lambda message: b"UID %d" % message.uid,
-    "INTERNALDATE": lambda message: (
-        b"INTERNALDATE " + format_date_time(message.internal_date).encode()
+# All but FLAGS, which depend on the session.
+OF_MESSAGE: Mapping[str, OfMessage] = {
+    "UID": (b"UID %d", attrgetter("uid")),
+    "INTERNALDATE": (
+        b"INTERNALDATE %b",
+        lambda message: format_date_time(message.internal_date).encode(),
     ),
-    "RFC822.SIZE": lambda message: b"RFC822.SIZE %d" % message.size,
-    "MODSEQ": lambda message: b"MODSEQ (%d)" % message.modseq,
-    "EMAILID": lambda message: b"EMAILID (%b)" % message.email_id.encode(),
-    "THREADID": lambda _: b"THREADID NIL",  # there are none (RFC 8474 5.2)
+    "RFC822.SIZE": (b"RFC822.SIZE %d", attrgetter("size")),
+    "MODSEQ": (b"MODSEQ (%d)", attrgetter("modseq")),
+    "EMAILID": (b"EMAILID (%b)", lambda message: message.email_id.encode()),
+    "THREADID": (b"THREADID %b", lambda _: b"NIL"),  # there are none (RFC 8474 5.2)
 }
 
 
@@ -191,11 +202,12 @@ def content_item(item: Item, content: Content, *, rev2: bool) -> bytes:
         return section_item(item, content)
     if item == PREVIEW:
         return b"PREVIEW " + wire.string((content.preview or "").encode())
-    outline = content.outline
-    if outline is None or outline.envelope is None:
+    if item == ENVELOPE:
+        if content.envelope is None:
+            raise ValueError("the envelope was not read")
+        return b"ENVELOPE " + envelope(content.envelope)
+    if content.outline is None:
         raise ValueError("the outline was not read")
-    if item.name == "ENVELOPE":
-        return b"ENVELOPE " + envelope(outline.envelope)
     extensible = item.name == "BODYSTRUCTURE"
-    structure = body_structure(outline, extensible=extensible, rev2=rev2)
+    structure = body_structure(content.outline, extensible=extensible, rev2=rev2)
     return item.name.encode() + b" " + structure

@@ -6,7 +6,8 @@ The framing has put literals in place: `{5}` CRLF and the five bytes stand in th
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
 
 from postmaster.imap import mutf7
 from postmaster.imap.outcome import RefusedError, SyntaxFaultError
@@ -33,6 +34,7 @@ SYSTEM_FLAGS = ("\\Answered", "\\Flagged", "\\Deleted", "\\Seen", "\\Draft")
 MAX_FLAG_LENGTH = 200
 MAX_FLAGS = 100
 MAX_FOLDER_NAME = 1000
+ZONES = 64  # time zones that are written once; messages have few
 
 _SYSTEM_BY_LOWER = {flag.lower(): flag for flag in SYSTEM_FLAGS}
 
@@ -273,8 +275,14 @@ class Parser:
 
 def format_date_time(value: datetime) -> str:
     """Write an internal date the way `Parser.date_time` reads it, in quotes."""
-    month = MONTHS[value.month - 1]
-    return f'"{value.day:02d}-{month}-{value.year:04d} {value:%H:%M:%S %z}"'
+    month, zone = MONTHS[value.month - 1], _zone(value.tzinfo)
+    time = f"{value.hour:02d}:{value.minute:02d}:{value.second:02d}"
+    return f'"{value.day:02d}-{month}-{value.year:04d} {time} {zone}"'
+
+
+@lru_cache(ZONES)
+def _zone(zone: tzinfo | None) -> str:
+    return f"{datetime.fromtimestamp(0, zone):%z}"
 
 
 def _month(name: str) -> int:

@@ -78,7 +78,7 @@ def sort_rows(rows: Sequence[Row], keys: Sequence[SortKey]) -> list[int]:
 def sent_or_arrived(message: Message, heading: Heading) -> int:
     """Return when a message was sent, in seconds since 1970 (RFC 5256 2.2)."""
     sent = sent_seconds(heading.date)
-    return int(message.internal_date.timestamp()) if sent is None else sent
+    return message.arrived if sent is None else sent
 
 
 def _value(message: Message, heading: Heading, name: str) -> Value:
@@ -89,7 +89,7 @@ def _value(message: Message, heading: Heading, name: str) -> Value:
 
 
 _OF_MESSAGE: Mapping[str, Callable[[Message], Value]] = {
-    "ARRIVAL": lambda message: int(message.internal_date.timestamp()),
+    "ARRIVAL": lambda message: message.arrived,
     "SIZE": lambda message: message.size,
 }
 _OF_HEADING: Mapping[str, Callable[[Message, Heading], Value]] = {

@@ -86,12 +86,9 @@ def _addresses(addresses: tuple[Address, ...]) -> bytes:
         return b"NIL"
     # The list of RFC 9051 9 has no spaces between its entries.
     return b"(%b)" % b"".join(
-        b"(%b %b %b %b)"
-        % (
-            wire.nstring(address.name),
-            wire.nstring(address.route),
-            wire.nstring(address.mailbox),
-            wire.nstring(address.host),
-        )
-        for address in addresses
+        [
+            b"(%b %b %b %b)"
+            % (wire.nstring(name), wire.nstring(route), wire.nstring(mailbox), wire.nstring(host))
+            for name, mailbox, host, route in addresses
+        ]
     )

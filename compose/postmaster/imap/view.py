@@ -71,7 +71,7 @@ class View:
 
     def flags_of(self, message: Message) -> frozenset[str]:
         """Return a message's flags with \\Recent where the client is told of it."""
-        told = not self.rev2 and self.is_recent(message.uid)
+        told = not self.rev2 and message.uid in self._recent
         return message.flags | {"\\Recent"} if told else message.flags
 
     def is_recent(self, uid: int) -> bool:
@@ -139,7 +139,7 @@ class View:
         if flags <= self.flags:
             return []
         self.flags |= flags
-        return [b"* FLAGS " + wire.flags(self.flags)]
+        return [b"* FLAGS " + wire.flags(frozenset(self.flags))]
 
     def forget(self, uids: Iterable[int]) -> None:
         """Note that messages are gone, to be told with the next `apply` that may."""

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from postmaster.imap import mutf7
 
+FLAG_LISTS = 256  # that are made once; most messages have the same
+
+_PLAIN = re.compile(rb"[ !#-\[\]-~]{0,1000}")  # as a rule nothing is to be escaped
 _QUOTABLE = re.compile(rb"[\x20-\x7e]{0,1000}")
 _TO_ESCAPE = re.compile(rb'(["\\])')
 
 
 def string(value: bytes) -> bytes:
     """Return `value` as a quoted string when it is short printable ASCII, else as a literal."""
+    if _PLAIN.fullmatch(value):
+        return b'"%b"' % value
     if not _QUOTABLE.fullmatch(value):
         return literal(value)
-    if b'"' in value or b"\\" in value:
-        value = _TO_ESCAPE.sub(rb"\\\1", value)
-    return b'"%b"' % value
+    return b'"%b"' % _TO_ESCAPE.sub(rb"\\\1", value)
 
 
 def literal(value: bytes) -> bytes:
@@ -51,6 +55,7 @@ def parenthesised(items: Iterable[bytes]) -> bytes:
     return b"(" + b" ".join(items) + b")"
 
 
-def flags(values: Iterable[str]) -> bytes:
+@lru_cache(FLAG_LISTS)
+def flags(values: frozenset[str]) -> bytes:
     """Return a flag list."""
     return parenthesised(value.encode() for value in sorted(values))

@@ -10,10 +10,12 @@ from postmaster.message.header import header_length
 from postmaster.message.mime import Envelope, Part, parse_message
 from postmaster.message.order import Heading, find_references, heading_of
 from postmaster.message.outline import (
+    ENVELOPE_PATH,
     HEADING_PATHS,
     OUTLINE_VERSION,
     READABLE_VERSIONS,
     dump_outline,
+    load_envelope,
     load_heading,
     load_outline,
 )
@@ -28,16 +30,17 @@ from postmaster.storage.attachments import (
 )
 from postmaster.storage.database import Database
 from postmaster.storage.interface import Content
-from postmaster.storage.rows import BATCH, batches, marks, message_of
+from postmaster.storage.rows import BATCH, among, batches, marks, message_of
 from postmaster.storage.texts import keep_text, passing_text
 
 _SELECT_CONTENT = (
-    "SELECT m.uid, m.flags, m.internal_date, m.zone, m.size, m.modseq, m.content,"
-    " c.header, iif(?, c.body, NULL), c.outline_version, c.outline"
-    " FROM messages m JOIN contents c ON c.id = m.content WHERE m.folder = ? AND m.uid IN ({})"
+    "SELECT m.uid, m.flags, m.internal_date, m.zone, m.size, m.modseq, m.content, {}"
+    " FROM messages m JOIN contents c ON c.id = m.content WHERE m.folder = ? AND m.uid {}"
     " ORDER BY m.uid"
 )
-
+_READABLE = f"c.outline_version IN ({','.join(map(str, sorted(READABLE_VERSIONS)))})"
+_OUTLINE = f"iif({_READABLE}, c.outline, NULL)"
+_ENVELOPE = f"iif({_READABLE}, json_extract(c.outline, '{ENVELOPE_PATH}'), NULL)"
 
 _SELECT_HEADING = (
     "SELECT m.uid, c.id, c.outline_version, json_extract(c.outline, {}), iif(?, c.header, NULL)"
@@ -89,31 +92,41 @@ def read_contents(
     folder: int,
     uids: Sequence[int],
     *,
+    headers: bool,
     bodies: bool,
     outlines: bool,
+    envelopes: bool,
     previews: bool,
     budget: int,
 ) -> Sequence[Content]:
     """See `Mailbox.contents`."""
     found: list[Content] = []
-    wanted = sorted(uids[:BATCH])
-    values = (bodies or previews, folder, *wanted)
-    rows = database.each(_SELECT_CONTENT.format(marks(wanted)), values)
-    with closing(rows):
+    condition, values = among(sorted(set(uids[:BATCH])))
+    # What is not wanted is not read: it may lie on pages of its own, each to be decrypted.
+    columns = (
+        "c.header" if headers or bodies or previews else "x''",
+        "c.body" if bodies or previews else "NULL",
+        _OUTLINE if outlines or previews else _ENVELOPE if envelopes else "NULL",
+    )
+    statement = _SELECT_CONTENT.format(", ".join(columns), condition)
+    with closing(database.each(statement, (folder, *values))) as rows:
         for row in rows:
-            content, header, body, version, outline = row[6:]
+            header, body, outline = row[7:]
             message = message_of(row[:7])
-            part = preview = None
+            content = message.content
+            part = envelope = preview = whole = None
             if outlines or previews:
-                part = _outline(database, content, version, outline)
+                part = _outline(database, content, outline)
+                envelope = part.envelope
+            elif envelopes:
+                envelope = _envelope(database, content, outline)
             if previews and part is not None:
                 preview = _preview(database, content, part, len(header), body)
                 budget -= PREVIEW_BYTES // 8  # about what it takes, in time
-            whole = None
             if bodies:
                 whole = whole_body(database, content, body, message.size - len(header))
-            found.append(Content(message, header, whole, part, preview))
-            budget -= len(header) + len(whole or b"") + len(outline)
+            found.append(Content(message, header, whole, part, envelope, preview))
+            budget -= len(header) + len(whole or b"") + len(outline or "")
             if budget <= 0:
                 break
     return found
@@ -138,8 +151,7 @@ def read_headings(
 
 
 def _computed_heading(database: Database, content: int, references: bytes | None) -> Heading:
-    envelope = parse_message(read_raw(database, content)).envelope
-    return heading_of(envelope or Envelope(), references)
+    return heading_of(_envelope(database, content, None), references)
 
 
 def _preview(database: Database, content: int, outline: Part, split: int, rest: bytes) -> str:
@@ -163,7 +175,13 @@ def drop_contents(database: Database, contents: Iterable[int]) -> None:
         )
 
 
-def _outline(database: Database, content: int, version: int, outline: str) -> Part:
-    if version in READABLE_VERSIONS:
+def _outline(database: Database, content: int, outline: str | None) -> Part:
+    if outline is not None:
         return load_outline(outline)
     return parse_message(read_raw(database, content))
+
+
+def _envelope(database: Database, content: int, envelope: str | None) -> Envelope:
+    if envelope is not None:
+        return load_envelope(envelope)
+    return parse_message(read_raw(database, content)).envelope or Envelope()

@@ -10,17 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from enum import Enum
-from typing import Protocol, TypeVar
+from functools import lru_cache
+from typing import NamedTuple, Protocol, TypeVar
 
-from postmaster.message.mime import Part
+from postmaster.message.mime import Envelope, Part
 from postmaster.message.order import Heading
 
 T = TypeVar("T")
 
 INBOX = "INBOX"
 DELIMITER = "/"  # between the levels of a folder's name
+ZONES = 64  # time zones that are made once; messages have few
 
 # Folders that every mailbox starts with, with their special use (RFC 6154).
 STANDARD_FOLDERS: tuple[tuple[str, str | None], ...] = (
@@ -103,16 +105,36 @@ class Usage:
     limit: int | None  # bytes; None: as the disk allows
 
 
-@dataclass(frozen=True)
-class Message:
-    """What is known of a message without reading it."""
+class Message(NamedTuple):
+    """What is known of a message without reading it.
+
+    A tuple, since there is one for each message of a folder whenever a client asks for its flags.
+    """
 
     uid: int
     flags: frozenset[str]
-    internal_date: datetime  # with the time zone that it was given
+    arrived: int  # its internal date, seconds since 1970
+    zone: int  # of that date, minutes east of Greenwich
     size: int  # bytes, as received
     modseq: int
-    email_id: str  # ASCII; copies have the same, and nothing else ever has it (RFC 8474 5.1)
+    content: int  # names its bytes; copies have the same
+
+    @property
+    def internal_date(self) -> datetime:
+        """When it arrived, with the time zone that it was given."""
+        return datetime.fromtimestamp(self.arrived, _zone(self.zone))
+
+    @property
+    def email_id(self) -> str:
+        """ASCII; copies have the same, and nothing else ever has it (RFC 8474 5.1)."""
+        # A release before let a new content have the number of one that was gone: the date tells
+        # them apart. Copies have both.
+        return f"M{self.content}-{self.arrived}"
+
+
+@lru_cache(ZONES)
+def _zone(minutes: int) -> timezone:
+    return timezone(timedelta(minutes=minutes))
 
 
 @dataclass(frozen=True)
@@ -141,12 +163,13 @@ class Changes:
 
 @dataclass(frozen=True)
 class Content:
-    """A message's bytes: the header with its empty line, and the body when it was asked for."""
+    """A message's bytes, and what is known of them; each of it when it was asked for."""
 
     message: Message
-    header: bytes = field(repr=False)
+    header: bytes = field(repr=False)  # with its empty line
     body: bytes | None = field(repr=False, default=None)
     outline: Part | None = field(repr=False, default=None)
+    envelope: Envelope | None = field(repr=False, default=None)  # with the outline in any case
     preview: str | None = field(repr=False, default=None)  # empty where there is no text
 
     @property
@@ -317,12 +340,16 @@ class Mailbox(Protocol):
         folder: int,
         uids: Sequence[int],
         *,
+        headers: bool = True,
         bodies: bool,
         outlines: bool,
+        envelopes: bool = False,
         previews: bool = False,
         budget: int,
     ) -> Sequence[Content]:
         """Return contents from the start of `uids`, as many as fit `budget` bytes, at least one.
+
+        Without `headers`, those are empty, unless bodies are asked for, too.
 
         Messages that are gone are missing from the answer; the caller goes on after the last
         one that it got.

@@ -8,7 +8,7 @@ from postmaster.storage.counters import modseq, next_modseq
 from postmaster.storage.database import Database
 from postmaster.storage.folders import find_folder, first_recent, highest_modseq
 from postmaster.storage.interface import Changes, FlagChange, Message, Snapshot
-from postmaster.storage.rows import SELECT_MESSAGE, batches, flags_column, marks, message_of
+from postmaster.storage.rows import SELECT_MESSAGE, among, batches, flags_column, message_of
 
 
 def take_snapshot(database: Database, name: str, *, claim_recent: bool) -> Snapshot:
@@ -53,14 +53,12 @@ def read_changes(database: Database, folder: int, since: int, *, claim_recent: b
 
 def find_messages(database: Database, folder: int, uids: Collection[int]) -> Sequence[Message]:
     """See `Mailbox.messages`."""
-    return [
-        message_of(row)
-        for batch in batches(sorted(uids))
-        for row in database.query(
-            SELECT_MESSAGE + f"WHERE folder = ? AND uid IN ({marks(batch)}) ORDER BY uid",
-            (folder, *batch),
-        )
-    ]
+    found: list[Message] = []
+    for batch in batches(sorted(set(uids))):
+        condition, values = among(batch)
+        statement = SELECT_MESSAGE + f"WHERE folder = ? AND uid {condition} ORDER BY uid"
+        found += map(message_of, database.query(statement, (folder, *values)))
+    return found
 
 
 def store_flags(

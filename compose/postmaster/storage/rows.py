@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -11,7 +11,6 @@ from postmaster.storage.interface import DELIMITER, INBOX, Folder, Message
 
 BATCH = 500  # UIDs in one statement
 FLAG_SETS = 256  # that are made once; most messages have the same
-ZONES = 64  # time zones that are made once; messages have few
 
 SELECT_FOLDER = "SELECT id, name, special_use, subscribed, uidvalidity, uidnext FROM folders "
 SELECT_MESSAGE = "SELECT uid, flags, internal_date, zone, size, modseq, content FROM messages "
@@ -31,22 +30,13 @@ def folder_of(row: Sequence[Any]) -> Folder:
 
 def message_of(row: Sequence[Any]) -> Message:
     """Return the message of a row of SELECT_MESSAGE."""
-    uid, flags, seconds, zone, size, modseq, content = row
-    date = datetime.fromtimestamp(seconds, _zone(zone))
-    # A release before let a new content have the number of one that was gone: the date tells them
-    # apart. Copies have both.
-    email_id = f"M{content}-{seconds}"
-    return Message(uid, _flags(flags), date, size, modseq, email_id)
+    uid, flags, arrived, zone, size, modseq, content = row
+    return Message(uid, _flags(flags), arrived, zone, size, modseq, content)
 
 
 @lru_cache(FLAG_SETS)
 def _flags(column: str) -> frozenset[str]:
     return frozenset(column.split())
-
-
-@lru_cache(ZONES)
-def _zone(minutes: int) -> timezone:
-    return timezone(timedelta(minutes=minutes))
 
 
 def date_columns(date: datetime) -> tuple[int, int]:
@@ -63,6 +53,16 @@ def flags_column(flags: Iterable[str]) -> str:
 def marks(values: Sequence[object]) -> str:
     """Return as many question marks as there are values."""
     return ",".join("?" * len(values))
+
+
+def among(uids: Sequence[int]) -> tuple[str, Sequence[int]]:
+    """Return the condition that a UID is one of these, and its values; they ascend, each once.
+
+    Where none is missing it is a range, which takes less time than a list.
+    """
+    if uids and uids[-1] - uids[0] == len(uids) - 1:
+        return "BETWEEN ? AND ?", (uids[0], uids[-1])
+    return f"IN ({marks(uids)})", uids
 
 
 def batches(uids: Sequence[int]) -> Iterator[Sequence[int]]:

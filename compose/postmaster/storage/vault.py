@@ -165,8 +165,10 @@ class Vault:
         folder: int,
         uids: Sequence[int],
         *,
+        headers: bool = True,
         bodies: bool,
         outlines: bool,
+        envelopes: bool = False,
         previews: bool = False,
         budget: int,
     ) -> Sequence[Content]:
@@ -176,8 +178,10 @@ class Vault:
                 self._database,
                 folder,
                 uids,
+                headers=headers,
                 bodies=bodies,
                 outlines=outlines,
+                envelopes=envelopes,
                 previews=previews,
                 budget=budget,
             )

@@ -365,8 +365,8 @@ def test_a_file_that_does_not_become_whole_is_an_error() -> None:
     ids=["lines", "one-line", "no-body", "no-end", "nothing"],
 )
 def test_a_large_message_is_written_in_pieces(header: bytes, body: bytes) -> None:
-    date = datetime(2026, 12, 1, tzinfo=UTC)
-    message = Message(1, frozenset(), date, len(header + body), 1, "M1")
+    arrived = int(datetime(2026, 12, 1, tzinfo=UTC).timestamp())
+    message = Message(1, frozenset(), arrived, 0, len(header + body), 1, 1)
     pieces = list(mbox_entry(Content(message, header, body)))
     if b"\n" in body:
         assert max(map(len, pieces)) < PIECE_BYTES + 100

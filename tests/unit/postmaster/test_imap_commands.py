@@ -125,6 +125,15 @@ def test_fetch_sections(inbox: RawImap) -> None:
     assert missing == b"* 2 FETCH (BODY[7] NIL)"
 
 
+def test_items_come_in_order_around_a_large_part(inbox: RawImap) -> None:
+    raw = b"Subject: large\r\n\r\n" + b"0123456789abcdef\r\n" * 8000
+    assert inbox.append(raw).startswith(b"OK")
+    (line,) = fetch(inbox, "3", "(UID RFC822.SIZE BODY.PEEK[] FLAGS UID BODY.PEEK[HEADER])")
+    start = b"* 3 FETCH (UID 3 RFC822.SIZE %d BODY[] {%d}\r\n" % (len(raw), len(raw))
+    end = b" FLAGS (\\Recent) BODY[HEADER] {18}\r\nSubject: large\r\n\r\n)"
+    assert line == start + raw + end
+
+
 def test_body_structure(inbox: RawImap) -> None:
     (line,) = fetch(inbox, "2", "BODYSTRUCTURE")
     assert b'"TEXT" "PLAIN" ("CHARSET" "utf-8") NIL NIL "BASE64" 20 1' in line

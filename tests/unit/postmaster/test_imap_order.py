@@ -319,7 +319,7 @@ def test_who_makes_up_references_gets_no_memory_for_them() -> None:
     ]
     assert len(thread_by_references(entries).uids) < 10 * len(entries)
     ids = [b"<%d@%b>" % (number, b"x" * 140) for number in range(200)]
-    message = Message(1, frozenset(), arrival_time(), 1, 1, "M1")
+    message = Message(1, frozenset(), 0, 0, 1, 1, 1)
     kept = thread_entry(message, Heading(message_id=ids[0], references=b" ".join(ids)))
     assert len(kept.references) == 100
     assert len(pickle.dumps(kept)) < 2000  # the ids alone are 14 KB

@@ -143,13 +143,32 @@ def test_a_killed_process_loses_no_acknowledged_message(tmp_path: Path, vault: V
     assert content.raw == b"kept"
 
 
-def test_outlines_of_another_version_are_computed_anew(vault: Vault) -> None:
+@pytest.mark.parametrize("readable", [True, False])
+def test_outlines_of_another_version_are_computed_anew(vault: Vault, *, readable: bool) -> None:
     folder, uid = vault.append("INBOX", new_message(b"Subject: new\r\n\r\n"))
-    vault._query("UPDATE contents SET outline_version = 0, outline = 'old'", ())
+    if not readable:
+        vault._query("UPDATE contents SET outline_version = 0, outline = 'old'", ())
     (content,) = vault.contents(folder.id, [uid], bodies=False, outlines=True, budget=1)
     assert content.outline is not None
     assert content.outline.envelope is not None
     assert content.outline.envelope.subject == b"new"
+    (without,) = vault.contents(
+        folder.id, [uid], headers=False, bodies=False, outlines=False, envelopes=True, budget=1
+    )
+    assert without.envelope == content.envelope == content.outline.envelope
+    assert (without.header, without.body, without.outline) == (b"", None, None)
+
+
+def test_messages_are_found_where_others_are_gone(vault: Vault) -> None:
+    uids = [vault.append("INBOX", new_message(b"%d" % n, "\\Deleted"))[1] for n in range(6)]
+    folder = vault.folder("INBOX").id
+    vault.expunge(folder, uids[2:4])
+    left = [*uids[:2], *uids[4:]]
+    for wanted in (uids, left, uids[:2], uids[4:], [uids[0], uids[5]], uids[2:3], []):
+        there = [uid for uid in wanted if uid in left]
+        read = vault.contents(folder, wanted, bodies=True, outlines=False, budget=1 << 20)
+        assert [content.message.uid for content in read] == there
+        assert vault.messages(folder, wanted) == [content.message for content in read]
 
 
 def test_contents_keep_to_their_budget(vault: Vault) -> None:

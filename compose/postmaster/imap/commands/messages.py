@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from postmaster.imap.commands.choice import (
@@ -13,13 +13,8 @@ from postmaster.imap.commands.choice import (
     select_messages,
 )
 from postmaster.imap.commands.storing import FlagEdit, change_flags
-from postmaster.imap.fetch import (
-    Attribute,
-    FetchRequest,
-    content_item,
-    message_item,
-    parse_fetch,
-)
+from postmaster.imap.fetch import FetchRequest, parse_fetch
+from postmaster.imap.fetch_response import fetch_responses
 from postmaster.imap.grammar import Parser
 from postmaster.imap.outcome import SyntaxFaultError
 from postmaster.imap.registry import Done, News, State, command
@@ -68,14 +63,12 @@ async def _fetch(session: Session, parser: Parser, *, by_uid: bool) -> Done:
         changed = {message.uid for message in changes.changed}
         uids = [uid for uid in uids if uid in changed]
     mark = request.marks_seen and not view.read_only
-    found = 0
-    rest = uids
-    while rest:
-        batch = rest[:BATCH]
+    at = found = 0
+    while batch := uids[at : at + BATCH]:
         async with session.holding(await _memory_for(session, view, request, batch)):
             messages, contents = await session.run(partial(_read, view, request, batch))
             await _tell(session, request, messages, contents, mark=mark)
-        rest = rest[covered(batch, messages) :]
+        at += covered(batch, messages)
         found += len(messages)
     return finish("fetched", uids, found, by_uid=by_uid)
 
@@ -92,21 +85,10 @@ async def _tell(
     marked: set[int] = set()
     if mark:
         messages, marked = await _mark_seen(session, view, messages)
-    for read in contents.values():
-        request.require_decodable(read)
-    await session.send(view.announce(frozenset().union(*(m.flags for m in messages))))
+    request.require_decodable(contents.values())
+    await session.send(view.announce(frozenset().union(*{m.flags for m in messages})))
     # In one stream: so small responses share a write, and none is made before there is room.
-    await session.channel.stream(
-        piece
-        for message in messages
-        for piece in _fetch_response(
-            view,
-            request,
-            message,
-            contents.get(message.uid),
-            with_flags=message.uid in marked,
-        )
-    )
+    await session.channel.stream(fetch_responses(view, request, messages, contents, marked=marked))
 
 
 async def _memory_for(session: Session, view: View, request: FetchRequest, uids: list[int]) -> int:
@@ -133,8 +115,10 @@ def _read(
     contents = box.contents(
         folder,
         uids,
+        headers=bool(request.sections),
         bodies=request.needs_bodies,
         outlines=request.needs_outlines,
+        envelopes=request.needs_envelopes,
         previews=request.needs_previews,
         budget=BUDGET,
     )
@@ -151,34 +135,3 @@ async def _mark_seen(
     changed, _ = await change_flags(session, view, unseen, FlagEdit(FlagChange.ADD, SEEN))
     now = {message.uid: message for message in changed}
     return [now.get(message.uid, message) for message in messages], set(now)
-
-
-def _fetch_response(
-    view: View,
-    request: FetchRequest,
-    message: Message,
-    content: Content | None,
-    *,
-    with_flags: bool,
-) -> Iterator[bytes]:
-    flags = view.flags_of(message)
-    items = request.items
-    if with_flags and Attribute("FLAGS") not in items:
-        items = (*items, Attribute("FLAGS"))
-    if with_flags and view.condstore and Attribute("MODSEQ") not in items:
-        items = (*items, Attribute("MODSEQ"))
-    # What is small goes out as one piece; a part may be large.
-    small = b"* %d FETCH (" % (view.number(message.uid) or 0)
-    separator = b""
-    for item in items:
-        part = message_item(item, message, flags) if isinstance(item, Attribute) else None
-        if part is not None:
-            small += separator + part
-        elif content is not None:
-            yield small + separator
-            yield content_item(item, content, rev2=view.rev2)
-            small = b""
-        else:
-            continue
-        separator = b" "
-    yield small + b")\r\n"

@@ -73,9 +73,9 @@ async def _open(session: Session, parser: Parser, *, read_only: bool) -> Done:
     view.condstore = CONDSTORE in session.enabled
     view.qresync = QRESYNC in session.enabled
     view.rev2 = session.rev2
-    permanent = b"()" if read_only else wire.flags({*view.flags, "\\*"})
+    permanent = b"()" if read_only else wire.flags(frozenset({*view.flags, "\\*"}))
     responses = [
-        b"* FLAGS " + wire.flags(view.flags),
+        b"* FLAGS " + wire.flags(frozenset(view.flags)),
         b"* OK [PERMANENTFLAGS %b] kept" % permanent,
         b"* %d EXISTS" % view.exists,
         b"* OK [UIDVALIDITY %d] for life" % snapshot.folder.uidvalidity,
