@@ -87,11 +87,17 @@ class AppEntry:
 
 
 @dataclass(frozen=True)
-class VaultEntry:
-    """A vault, and what opens it."""
+class RecipientEntry:
+    """A vault, and what mail for it is sealed with."""
 
     owner: Owner
     public_key: PublicKey
+
+
+@dataclass(frozen=True)
+class VaultEntry(RecipientEntry):
+    """A vault, and what opens it."""
+
     created: int
     replaced: int | None
     handed_over: bytes | None = field(repr=False)
@@ -163,6 +169,19 @@ class DirectoryDatabase:
                 tuple(AppEntry(i, label, Scope(s), c, u, w) for i, label, s, c, u, w in apps),
                 FactorTable(self.query).kinds(person),
             )
+
+    def recipient(self, address: str) -> RecipientEntry | None:
+        """Return the vault for a person's new mail, None when none was needed so far."""
+        person = person_id(address)
+        rows = self._query(
+            "SELECT vault, public_key FROM people JOIN vaults USING (vault)"
+            " WHERE people.person = ?",
+            person,
+        )
+        if not rows:
+            return None
+        ((vault, public_key),) = rows
+        return RecipientEntry(Owner(person, vault), PublicKey.decode(public_key))
 
     def _vaults(self, person: str) -> Iterator[VaultEntry]:
         rows = self._query(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import logging
@@ -109,9 +110,8 @@ class LocalQueries:
         """See `KeyQueries.recipient`."""
         if not self._roster.current.has_mailbox(person):
             raise AccountError(f"there is no {person}")
-        vault = await self._authenticator.run(
-            lambda: self._accounts.recipient(person, self._token_of(person))
-        )
+        # Not on the threads of the logins: mail would wait until passwords are derived.
+        vault = await asyncio.to_thread(self._accounts.recipient, person, self._token_of(person))
         return RecipientVault(vault.owner.vault, vault.public_key)
 
     async def adopt(self, person: PersonId, key: DataKey) -> Adoption:

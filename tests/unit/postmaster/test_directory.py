@@ -19,6 +19,8 @@ from hypothesis import strategies as st
 from firstboot.base.health import answer_problem
 from postmaster import ports
 from postmaster.crypto import DataKey
+from postmaster.crypto.sealing import private_key
+from postmaster.crypto.wraps import Owner, WrapKind
 from postmaster.directory import dovecot_auth, socketmap
 from postmaster.directory.accounts import Accounts
 from postmaster.directory.cache import Cache
@@ -46,6 +48,7 @@ from tests.unit.postmaster import declared
 from tests.unit.postmaster.fakeredis import FakeRedis
 from tests.unit.postmaster.harness import (
     ADA,
+    BOB,
     CANARY,
     CANARY_PASSWORD,
     CHEAP,
@@ -281,10 +284,25 @@ def test_every_port_answers_whoever_asks_for_its_health(shared_stack: Stack) -> 
 
 
 @pytest.fixture
-def accounts(tmp_path: Path) -> Iterator[Accounts]:
+def keys(tmp_path: Path) -> Iterator[Keyring]:
     database = DirectoryDatabase(tmp_path, DataKey(bytes(32)))
-    yield Accounts(Keyring(database, bytes(32), CHEAP))
+    yield Keyring(database, bytes(32), CHEAP)
     database.close()
+
+
+@pytest.fixture
+def accounts(keys: Keyring) -> Accounts:
+    return Accounts(keys)
+
+
+def test_new_mail_goes_to_the_present_vault(keys: Keyring, accounts: Accounts) -> None:
+    made, found = accounts.recipient(ADA), accounts.recipient(ADA)
+    assert (found.owner, found.public_key) == (made.owner, made.public_key)
+    key, owner = DataKey.random(), Owner(made.owner.person, "ab" * 16)
+    keys.add_vault(ADA, owner, key, WrapKind.PASSWORD, b"another")
+    present = accounts.recipient(ADA)
+    assert (present.owner, present.public_key) == (owner, private_key(key).public)
+    assert accounts.recipient(BOB).owner.vault not in {made.owner.vault, owner.vault}
 
 
 def with_limits(
