@@ -27,7 +27,7 @@ from firstboot.base.settings import Settings, require_settings
 from firstboot.base.state import read_state_format
 from firstboot.system.disk import read_disk
 from firstboot.system.restic import Progress, Restic, Written
-from firstboot.system.resticerrors import BackupError, RepositoryLockedError
+from firstboot.system.resticerrors import BackupError, RepositoryLockedError, RepositoryMissingError
 
 TAG = "mailstead"
 _SECONDS_BETWEEN = 5.0
@@ -116,8 +116,8 @@ def _attempt(machine: Machine, target: BackupTarget, report: Report) -> Entry:
     when = machine.now().isoformat(timespec="seconds")
     try:
         require_credentials(machine.paths, target)
-        with opened(machine.paths, machine.settings.backup, target) as restic:
-            _prepare(machine, restic, target, report)
+        with opened(machine.paths, machine.settings.backup, target) as found:
+            restic = _prepare(machine, found, target, report)
             written = _write(machine, restic, report)
             checked = _check(restic, target, report)
             _thin_out(machine, restic, target, report)
@@ -141,17 +141,20 @@ def _attempt(machine: Machine, target: BackupTarget, report: Report) -> Entry:
     )
 
 
-def _prepare(machine: Machine, restic: Restic, target: BackupTarget, report: Report) -> None:
-    """Have a repository without dead locks, which the recovery code opens, too."""
+def _prepare(machine: Machine, restic: Restic, target: BackupTarget, report: Report) -> Restic:
+    """Have a repository that the recovery code opens, too; restic, which knows its key there."""
     before = read_backups(machine.paths.backup_history)
     known = any(entry.good and entry.target == target.name for entry in before)
-    if restic.exists():
-        restic.unlock()
-    else:
+    try:
+        keys = restic.keys()
+    except RepositoryMissingError:
         if known:
             report(f"{target.name}: the repository that was there is gone; this begins another one")
         restic.init()
-    admit_recovery(restic, present_recovery(machine.paths), machine.paths)
+        keys = []
+    entered = restic.with_key(keys)
+    admit_recovery(entered, keys, present_recovery(machine.paths), machine.paths)
+    return entered
 
 
 def _write(machine: Machine, restic: Restic, report: Report) -> Written:

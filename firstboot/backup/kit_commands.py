@@ -156,16 +156,17 @@ def _openings(machine: Machine, recovery: Recovery) -> list[Opening]:
     from firstboot.backup.repository import admit_recovery
     from firstboot.backup.targets import opened
     from firstboot.base.errors import MailsteadError
+    from firstboot.system.resticerrors import RepositoryMissingError
 
     found = []
     for target in machine.targets:
         problem = ""
         try:
             with opened(machine.paths, machine.settings.backup, target) as restic:
-                if restic.exists():
-                    admit_recovery(restic, recovery, machine.paths)
-                else:
-                    problem = "the first backup makes it"
+                keys = restic.keys()
+                admit_recovery(restic.with_key(keys), keys, recovery, machine.paths)
+        except RepositoryMissingError:
+            problem = "the first backup makes it"
         except MailsteadError as error:
             problem = error.message
         found.append(Opening(target.name, target.repository, problem))

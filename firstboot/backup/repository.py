@@ -6,37 +6,25 @@ reached, has left undone is done when the repository is next used.
 
 from __future__ import annotations
 
-import json
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 from firstboot.backup.keys import Recovery
-from firstboot.base.errors import CommandError
 from firstboot.base.files import make_directory, write_atomic
 from firstboot.base.paths import Paths
-from firstboot.system.restic import Restic
+from firstboot.system.restic import Key, Restic
 
 _KIT = "kit-"
 _HOST = "recovery"
 
 
-@dataclass(frozen=True)
-class Key:
-    """A key of a repository. `user` is the name that it was made with; `current` is ours."""
-
-    id: str
-    user: str
-    current: bool
-
-
-def admit_recovery(restic: Restic, recovery: Recovery, paths: Paths) -> bool:
+def admit_recovery(restic: Restic, keys: Sequence[Key], recovery: Recovery, paths: Paths) -> bool:
     """Add the recovery code's key and then take those of older kits away; whether any changed.
 
-    To be called, with the machine's own password, before each backup. Keys that somebody made by
-    hand stay. Raises BackupError's kinds.
+    `keys` are those of the repository. To be called, with the machine's own password, before each
+    backup. Keys that somebody made by hand stay. Raises BackupError's kinds.
     """
-    keys = list_keys(restic)
     wanted = f"{_KIT}{recovery.kit}"
     missing = all(key.user != wanted for key in keys)
     if missing:
@@ -49,19 +37,8 @@ def admit_recovery(restic: Restic, recovery: Recovery, paths: Paths) -> bool:
 
 def kit_of(restic: Restic) -> str | None:
     """The name of the kit whose code opens the repository now; None for another password."""
-    for key in list_keys(restic):
-        if key.current and key.user.startswith(_KIT):
-            return key.user.removeprefix(_KIT)
-    return None
-
-
-def list_keys(restic: Restic) -> list[Key]:
-    """All keys of a repository."""
-    listed = json.loads(restic.command("key", "list", "--json").stdout or "null") or []
-    try:
-        return [Key(str(k["id"]), str(k["userName"]), k["current"] is True) for k in listed]
-    except (KeyError, TypeError):
-        raise CommandError("restic gave a list of keys that cannot be read") from None
+    key = restic.key or restic.entered().key
+    return key.user.removeprefix(_KIT) if key and key.user.startswith(_KIT) else None
 
 
 def _add(restic: Restic, recovery: Recovery, user: str, paths: Paths) -> None:

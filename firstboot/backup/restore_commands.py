@@ -93,8 +93,8 @@ def restore(
             _cancel(paths, as_json=as_json)
             return
         chosen_place = _repository(paths, repository, access, code_file)
-        with open_repository(paths, chosen_place) as restic:
-            restic.require()
+        with open_repository(paths, chosen_place) as found:
+            restic = found.entered()
             snapshots = restic.snapshots()
             if only_list:
                 _show(snapshots, as_json=as_json)

@@ -35,8 +35,8 @@ def fetch_ordered(paths: Paths, order: RestoreOrder, report: Report) -> Plan:
 
     with (
         maintenance(paths.maintenance_lock, "a restore", MachineError),
-        open_repository(paths, repository) as restic,
+        open_repository(paths, repository) as found,
     ):
-        restic.require()
+        restic = found.entered()
         snapshot = choose_snapshot(restic.snapshots(), wish.snapshot)
         return prepare_restore(restic, snapshot, paths, before=keep_network, report=report)

@@ -38,7 +38,6 @@ def verify(machine: Machine, target: BackupTarget, report: Report, *, everything
     reason = snapshot = ""
     try:
         with opened(machine.paths, machine.settings.backup, target) as restic:
-            restic.unlock()
             found = newest(restic, machine.settings.hostname)
             snapshot = found.short
             if everything:

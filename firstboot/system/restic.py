@@ -78,6 +78,15 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
+class Key:
+    """A key of a repository. `user` is the name that it was made with; `current` is ours."""
+
+    id: str
+    user: str
+    current: bool
+
+
+@dataclass(frozen=True)
 class Restic:
     """A repository, and what it takes to use it.
 
@@ -85,7 +94,8 @@ class Restic:
     credentials, `options` are restic's own. `cache` is a directory for what it would fetch again
     and again (encrypted as in the repository), None for none; `temporary` one for packs on their
     way. `upload_limit` is in KiB a second. Without
-    `lock` a repository can be read that cannot be written; nobody may prune it meanwhile.
+    `lock` a repository can be read that cannot be written; nobody may prune it meanwhile. `key` is
+    the one that the password opens, where that is known: each that is tried takes a second.
     """
 
     location: Path
@@ -96,41 +106,41 @@ class Restic:
     environment: Mapping[str, str] = field(default_factory=dict)
     upload_limit: int | None = None
     lock: bool = True
+    key: Key | None = None
 
     def exists(self) -> bool:
         """Whether there is a repository; errors other than that there is none are raised."""
         try:
-            self.require()
+            self.keys()
         except RepositoryMissingError:
             return False
         return True
 
-    def require(self) -> None:
-        """Raise RepositoryMissingError when there is no repository, and what else is wrong there.
+    def entered(self) -> Restic:
+        """The same, which knows its key. Raises what `keys` does."""
+        return self.with_key(self.keys())
+
+    def with_key(self, keys: Sequence[Key]) -> Restic:
+        """The same, which knows its key, if one of `keys` is that."""
+        return replace(self, key=next((key for key in keys if key.current), None))
+
+    def keys(self) -> list[Key]:
+        """All keys of the repository; RepositoryMissingError and the like when it does not open.
 
         Since 0.17 restic tries for a quarter of an hour, also where it is told that nobody knows
         its key or bucket. Here such words count at once, and `ANSWER_SECONDS` are enough for none.
         """
-        said: list[str] = []
-
-        def heed(text: str) -> None:
-            said.append(text)
-            if _TRIES_AGAIN in text:
-                try:
-                    checked(Completed((), 1, "", text), "cat")
-                except (RepositoryMissingError, RepositoryRefusedError):
-                    raise
-                except BackupError:
-                    # Such as a network that is away; it may come back.
-                    return
-
-        # What it complains about goes to standard error, which is not read while it runs.
-        shell = ["timeout", str(ANSWER_SECONDS), "sh", "-c", 'exec "$@" 2>&1', "sh"]
-        # The one file that never changes needs no lock, before which restic waits.
-        words = replace(self, lock=False)._argv(["cat", "config"])
-        argv, fed = [*shell, *words], self.password + b"\n"
-        done = run_lines(argv, heed, stdin=fed, env=self._environment())
-        checked(replace(done, stderr="\n".join(said)), "cat")
+        # What is written once and never changed needs no lock, before which restic waits.
+        words = replace(self, lock=False)._argv(["key", "list", "--json"])
+        done = run_lines(
+            ["timeout", str(ANSWER_SECONDS), *words],
+            lambda _line: None,
+            stdin=self.password + b"\n",
+            env=self._environment(),
+            complaint=_heed_refusal,
+            keep=True,
+        )
+        return _keys(checked(done, "key").stdout)
 
     def init(self) -> None:
         """Make the repository, which the password will open; a bucket that is missing, too."""
@@ -196,7 +206,7 @@ class Restic:
 
     def unlock(self) -> None:
         """Remove locks of processes that are no more; one is refreshed every five minutes."""
-        self._run(["unlock"])
+        checked(self._attend(["unlock"], lambda _line: None, keep=True), "unlock")
 
     def list_files(self, snapshot: str) -> dict[str, int]:
         """The files of a snapshot by their path from its top, with their sizes."""
@@ -249,7 +259,9 @@ class Restic:
         where = ["--repository-file", self.location, "--password-file", "/dev/stdin"]
         quick = self.upload_limit is None or self.upload_limit >= _SLOWEST
         stuck = [f"--stuck-request-timeout={STUCK_SECONDS}s"] if quick else []
-        return [*PROGRAM, *where, *cache, *limit, *unlocked, *stuck, *options, *words]
+        # Others are tried where it does not open after all.
+        first = [f"--key-hint={self.key.id}"] if self.key else []
+        return [*PROGRAM, *where, *cache, *limit, *unlocked, *stuck, *first, *options, *words]
 
     def _environment(self) -> dict[str, str]:
         handed_on = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
@@ -257,7 +269,9 @@ class Restic:
         return {"PATH": os.defpath, "HOME": "/root", **handed_on, **own, **self.environment}
 
     def _run(self, words: Sequence[str | Path]) -> Completed:
-        return checked(self._attend(words, lambda _line: None, keep=True), str(words[0]))
+        return self._unlocking(
+            lambda: checked(self._attend(words, lambda _line: None, keep=True), str(words[0]))
+        )
 
     def _stream(
         self,
@@ -276,7 +290,21 @@ class Restic:
             if isinstance(message, dict):
                 heed(message)
 
-        checked(self._attend(["--json", *words], line, cwd=cwd), str(words[0]))
+        self._unlocking(
+            lambda: checked(self._attend(["--json", *words], line, cwd=cwd), str(words[0]))
+        )
+
+    def _unlocking(self, use: Callable[[], Completed]) -> Completed:
+        """Use the repository, and once more where somebody may have died who had locked it.
+
+        restic itself never passes over a lock. It is there before anything else is done, so that
+        what failed for one has not begun.
+        """
+        try:
+            return use()
+        except RepositoryLockedError:
+            self.unlock()
+            return use()
 
     def _attend(
         self,
@@ -297,6 +325,27 @@ class Restic:
             complaint=Patience(),
             keep=keep,
         )
+
+
+def _heed_refusal(line: str) -> None:
+    """Raise what restic was told, and would not believe: that nothing is there, or not for us."""
+    if _TRIES_AGAIN not in line:
+        return
+    try:
+        checked(Completed((), 1, "", line), "key")
+    except (RepositoryMissingError, RepositoryRefusedError):
+        raise
+    except BackupError:
+        # Such as a network that is away; it may come back.
+        return
+
+
+def _keys(listed: str) -> list[Key]:
+    try:
+        found = json.loads(listed or "null") or []
+        return [Key(str(k["id"]), str(k["userName"]), k["current"] is True) for k in found]
+    except (ValueError, KeyError, TypeError):
+        raise CommandError("restic gave a list of keys that cannot be read") from None
 
 
 def _literal(path: str) -> str:

@@ -56,7 +56,8 @@ def restore_once(root: Path, repository: Path) -> None:
     paths = Paths.below(root)
     paths.state_partition.mkdir(parents=True)
     there = Repository(str(repository), sys.stdin.read().strip().encode())
-    with open_repository(paths, there) as restic:
+    with open_repository(paths, there) as found:
+        restic = found.entered()
         prepare_restore(restic, restic.snapshots()[-1], paths, report=_say)
     put_in_place(paths)
 

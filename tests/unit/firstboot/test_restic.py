@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from subprocess import PIPE
@@ -139,15 +141,18 @@ def test_a_flipped_bit_is_found_by_reading(restic: Restic, folder: Path, tmp_pat
 def test_a_lock_of_somebody_else_is_told_and_a_dead_one_goes(restic: Restic, folder: Path) -> None:
     restic.backup(folder, host=HOST, tags=[TAG])
     locks = Path(restic.location.read_text().strip()) / "locks"
-    _leave_lock(restic, locks)
-    with pytest.raises(RepositoryLockedError, match="somebody else"):
+    with (
+        _locked(restic, locks),
+        pytest.raises(RepositoryLockedError, match="somebody else"),
+    ):
         restic.forget(KEEP, host=HOST, tag=TAG)
-    restic.unlock()
+    restic.forget(KEEP, host=HOST, tag=TAG)
     assert list(locks.iterdir()) == [], "its process is no more"
 
 
-def _leave_lock(restic: Restic, locks: Path) -> None:
-    """Leave the lock of a restic that was killed while it read from a pipe."""
+@contextmanager
+def _locked(restic: Restic, locks: Path) -> Iterator[None]:
+    """A restic that reads from a pipe, and is killed in the end, which leaves its lock."""
     password = restic.location.with_name("password")
     password.write_bytes(restic.password)
     words = ["--no-cache", "--repository-file", str(restic.location)]
@@ -157,6 +162,7 @@ def _leave_lock(restic: Restic, locks: Path) -> None:
         try:
             # Written under another name first.
             wait_for(lambda: [*locks.glob("?" * 64)] or None, what="a lock", timeout=300)
+            yield
         finally:
             process.kill()
 

@@ -35,6 +35,10 @@ from tests.unit.firstboot.repositories import leave_lock
 
 # In mail of the sample state, of which no byte may be readable outside of vaults.
 PLAINTEXTS = (b"Good morning", "Schöne Grüße".encode())
+VERBS = (
+    *("backup", "cat", "check", "dump", "forget", "init", "key", "ls"),
+    *("restore", "snapshots", "unlock"),
+)
 BROKEN = BackupTarget(name="gone", repository="disk:NOWHERE")
 
 
@@ -187,6 +191,31 @@ def test_the_upload_limit_is_kept(appliance: Appliance, programs: FakePrograms) 
     assert back_up(machine, machine.targets, appliance.said.append)[0].good
     (written,) = (words for words in programs.calls if "backup" in words)
     assert "--limit-upload=5120" in written
+
+
+def test_the_repository_is_opened_no_more_often_than_needed(
+    appliance: Appliance, tmp_path: Path, programs: FakePrograms
+) -> None:
+    """Each run of restic takes a second for its key, and another one for each that it tries."""
+    programs.add("restic", f'exec {shutil.which("restic")} "$@"')
+    machine = appliance.machine()
+    assert back_up(machine, machine.targets, appliance.said.append)[0].good
+    calls = programs.calls
+    assert verbs(calls) == ["key", "backup", "check", "forget"]
+    there = Repository(f"disk:{LABEL}", present_recovery(appliance.paths).code.encode())
+    fresh = lay_out(tmp_path / "fresh", "1.2.3")
+    with open_repository(fresh, there) as found:
+        restic = found.entered()
+        prepare_restore(restic, restic.snapshots()[-1], fresh)
+    assert verbs(programs.calls[len(calls) :]) == ["key", "snapshots", "ls", "dump", "restore"]
+
+
+def verbs(calls: list[list[str]]) -> list[str]:
+    """What restic was run for; each time but the first it was told which key to try."""
+    found = [words for words in calls if words[0] == "restic"]
+    hinted = [any(word.startswith("--key-hint=") for word in words) for words in found]
+    assert hinted == [number > 0 for number in range(len(found))]
+    return [next(word for word in words if word in VERBS) for words in found]
 
 
 def test_a_disk_is_mounted_for_the_time(
@@ -356,6 +385,12 @@ def test_a_lock_of_another_machine(appliance: Appliance) -> None:
     lock = leave_lock(appliance.repository, master, datetime.timedelta(hours=1))
     (entry,) = back_up(machine, machine.targets, appliance.said.append)
     assert entry.good, entry.reason
+    assert not lock.exists()
+    # A machine that died in the midst of a check must not keep another one from a restore.
+    lock = leave_lock(appliance.repository, master, datetime.timedelta(hours=1))
+    code = present_recovery(appliance.paths).code.encode()
+    with open_repository(appliance.paths, Repository(str(appliance.repository), code)) as restic:
+        assert restic.snapshots()
     assert not lock.exists()
     assert verify(machine, machine.targets[0], appliance.said.append, everything=True).good
 

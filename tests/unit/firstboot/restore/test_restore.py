@@ -17,7 +17,7 @@ from firstboot.backup.keys import new_recovery, read_recovery, repository_passwo
 from firstboot.backup.opening import Repository
 from firstboot.backup.plan import read_plan
 from firstboot.backup.putting import put_in_place
-from firstboot.backup.repository import admit_recovery, kit_of, list_keys
+from firstboot.backup.repository import admit_recovery, kit_of
 from firstboot.backup.restore import choose_snapshot, prepare_restore
 from firstboot.backup.staging import vault_id
 from firstboot.base.codes import new_recovery_code
@@ -70,14 +70,14 @@ def test_a_restored_machine_goes_on_with_its_backups(backed: Backed, fresh: Path
         backed.recovery.kit,
         True,
     )
-    assert not admit_recovery(backed.restic, kept, fresh)
+    assert not admit_recovery(backed.restic, backed.restic.keys(), kept, fresh)
 
 
 def test_a_code_that_is_newer_than_the_backup_stays_the_present_one(
     backed: Backed, fresh: Paths
 ) -> None:
     renewed = new_recovery(backed.paths)
-    admit_recovery(backed.restic, renewed, backed.paths)
+    admit_recovery(backed.restic, backed.restic.keys(), renewed, backed.paths)
     with pytest.raises(WrongPasswordError):
         backed.by_code().snapshots()
     restore(backed.by_code(renewed.code), fresh)
@@ -88,12 +88,13 @@ def test_a_code_that_is_newer_than_the_backup_stays_the_present_one(
 
 
 def test_keys_of_a_repository(backed: Backed) -> None:
-    names = sorted(key.user for key in list_keys(backed.restic))
+    keys = backed.restic.keys()
+    names = sorted(key.user for key in keys)
     assert f"kit-{backed.recovery.kit}" in names
     assert len(names) == 2
     assert kit_of(backed.by_code()) == backed.recovery.kit
     assert kit_of(backed.restic) is None
-    assert not admit_recovery(backed.restic, backed.recovery, backed.paths)
+    assert not admit_recovery(backed.restic, keys, backed.recovery, backed.paths)
 
 
 def test_a_point_in_time(backed: Backed, fresh: Paths) -> None:
