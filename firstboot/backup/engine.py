@@ -16,7 +16,7 @@ from firstboot.backup.keys import present_recovery
 from firstboot.backup.manifest import NAME, Manifest, hash_tree
 from firstboot.backup.repository import admit_recovery
 from firstboot.backup.targets import opened, require_credentials
-from firstboot.base.backups import Entry, note_backup, read_backups
+from firstboot.base.backups import Entry, note_backup, read_backups, thinned_today
 from firstboot.base.errors import MailsteadError
 from firstboot.base.files import make_directory, write_atomic
 from firstboot.base.paths import Paths
@@ -120,7 +120,7 @@ def _attempt(machine: Machine, target: BackupTarget, report: Report) -> Entry:
             restic = _prepare(machine, found, target, report)
             written = _write(machine, restic, report)
             checked = _check(restic, target, report)
-            _thin_out(machine, restic, target, report)
+            thinned = _thin_out(machine, restic, target, report)
     except MailsteadError as error:
         reason = f"{error.message} {error.hint}".strip()
         return Entry(target.name, "backup", when, reason, seconds=_since(started))
@@ -138,6 +138,7 @@ def _attempt(machine: Machine, target: BackupTarget, report: Report) -> Entry:
         bytes=written.bytes,
         added=written.bytes_added,
         seconds=_since(started),
+        thinned=thinned,
     )
 
 
@@ -184,13 +185,20 @@ def _check(restic: Restic, target: BackupTarget, report: Report) -> bool:
     return True
 
 
-def _thin_out(machine: Machine, restic: Restic, target: BackupTarget, report: Report) -> None:
-    """Let go of old backups. That it does not work now is no reason to call this one failed."""
+def _thin_out(machine: Machine, restic: Restic, target: BackupTarget, report: Report) -> bool:
+    """Let go of old backups, with the first one of a day; whether that was done now.
+
+    That it does not work now is no reason to call the new one failed.
+    """
+    if thinned_today(read_backups(machine.paths.backup_history), target.name, machine.now()):
+        return False
     keep = machine.settings.backup.keep.model_dump()
     try:
         restic.forget(keep, host=machine.settings.hostname, tag=TAG)
     except BackupError as error:
         report(f"{target.name}: old backups stay for now: {error.message}")
+        return False
+    return True
 
 
 def _since(started: float) -> int:

@@ -30,8 +30,9 @@ Kind: TypeAlias = Literal["backup", "sample"]
 class Entry:
     """One attempt. `when` is RFC 3339, UTC; `reason` why it failed, "" when it did not.
 
-    Of a backup, `checked` says that the repository was checked after it, `files` and `bytes` what
-    is in it, `added` how much was new. Of a sample, `files` and `bytes` are what was compared.
+    Of a backup, `checked` says that the repository was checked after it, `thinned` that those that
+    are not to be kept were let go of, `files` and `bytes` what is in it, `added` how much was new.
+    Of a sample, `files` and `bytes` are what was compared.
     """
 
     target: str
@@ -44,6 +45,7 @@ class Entry:
     bytes: int = 0
     added: int = 0
     seconds: int = 0
+    thinned: bool = False
 
     @property
     def good(self) -> bool:
@@ -139,6 +141,11 @@ def sample_failed(entries: Sequence[Entry], target: str) -> bool:
     return bool(samples) and not samples[-1].good
 
 
+def thinned_today(entries: Sequence[Entry], target: str, now: datetime.datetime) -> bool:
+    """Whether old backups at a target were let go of since midnight, UTC."""
+    return any(e.thinned and e.target == target and _day(e.time) == _day(now) for e in entries)
+
+
 def judge(
     entries: Sequence[Entry], target: str, limit: datetime.timedelta, now: datetime.datetime
 ) -> Standing:
@@ -186,10 +193,16 @@ def _entry(data: Any) -> Entry | None:
             bytes=int(data["bytes"]),
             added=int(data["added"]),
             seconds=int(data["seconds"]),
+            # Earlier versions do not say so.
+            thinned=data.get("thinned") is True,
         )
         return entry if entry.time.tzinfo is not None else None
     except (KeyError, TypeError, ValueError):
         return None
+
+
+def _day(moment: datetime.datetime) -> datetime.date:
+    return moment.astimezone(datetime.UTC).date()
 
 
 def _show(moment: datetime.datetime) -> str:

@@ -16,7 +16,7 @@ import pytest
 
 from firstboot.backup.capture import clean_staging, staged
 from firstboot.backup.contents import LEFT_OUT, UNSTEADY, covers
-from firstboot.backup.engine import TAG, back_up
+from firstboot.backup.engine import TAG, Machine, back_up
 from firstboot.backup.keys import present_recovery
 from firstboot.backup.manifest import NAME, hash_file, parse_manifest
 from firstboot.backup.opening import Repository, open_repository
@@ -210,6 +210,33 @@ def test_the_repository_is_opened_no_more_often_than_needed(
     assert verbs(programs.calls[len(calls) :]) == ["key", "snapshots", "ls", "dump", "restore"]
 
 
+def test_old_backups_go_once_a_day(appliance: Appliance, programs: FakePrograms) -> None:
+    """What did not work is tried again with the next backup."""
+    restic = shutil.which("restic")
+    programs.add(
+        "restic",
+        f'case "$*" in *" forget "*) [ ! -e {appliance.disk}/refuse ] || exit 1 ;; esac\n'
+        f'exec {restic} "$@"',
+    )
+    machine = appliance.machine(keep={"daily": 1, "weekly": 0, "monthly": 0})
+    refuse = appliance.disk / "refuse"
+    refuse.touch()
+    assert back_up_and_count(appliance, machine) == 1
+    assert "old backups stay for now" in "".join(appliance.said)
+    refuse.unlink()
+    assert [back_up_and_count(appliance, machine) for _ in range(3)] == [1, 2, 3]
+    appliance.now += datetime.timedelta(days=1)
+    assert back_up_and_count(appliance, machine) == 1
+
+
+def back_up_and_count(appliance: Appliance, machine: Machine) -> int:
+    """How many backups are at the first target after another one."""
+    (entry,) = back_up(machine, machine.targets, appliance.said.append)
+    assert entry.good, entry.reason
+    with opened(appliance.paths, machine.settings.backup, machine.targets[0]) as restic:
+        return len(restic.snapshots())
+
+
 def verbs(calls: list[list[str]]) -> list[str]:
     """What restic was run for; each time but the first it was told which key to try."""
     found = [words for words in calls if words[0] == "restic"]
@@ -346,6 +373,7 @@ def test_two_machines_in_one_repository(appliance: Appliance) -> None:
         mine, settings=mine.settings.model_copy(update={"hostname": "two.example.com"})
     )
     for machine in (mine, other, mine, mine):
+        appliance.now += datetime.timedelta(days=1)
         (entry,) = back_up(machine, machine.targets, appliance.said.append)
         assert entry.good, entry.reason
     with opened(appliance.paths, mine.settings.backup, mine.targets[0]) as restic:
