@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from firstboot.backup.capture import free_room_needed, staged
 from firstboot.backup.keys import present_recovery
-from firstboot.backup.manifest import NAME, Manifest, hash_tree
+from firstboot.backup.manifest import FORMAT_TAG, NAME, Manifest, hash_tree
 from firstboot.backup.repository import admit_recovery
 from firstboot.backup.targets import opened, require_credentials
 from firstboot.base.backups import Entry, note_backup, read_backups, thinned_today
@@ -172,7 +172,8 @@ def _write(machine: Machine, restic: Restic, report: Report) -> Written:
         make_directory((folder / NAME).parent, mode=0o700)
         write_atomic(folder / NAME, manifest.dump(), mode=0o600)
         host = machine.settings.hostname
-        return restic.backup(folder, host=host, tags=[TAG], progress=_Teller(report))
+        tags = [TAG, f"{FORMAT_TAG}{manifest.state_format}"]
+        return restic.backup(folder, host=host, tags=tags, progress=_Teller(report))
 
 
 def _check(restic: Restic, target: BackupTarget, report: Report) -> bool:

@@ -22,6 +22,9 @@ from firstboot.system.resticerrors import BackupError
 
 FORMAT = 1
 NAME = "backup/manifest.json"
+# A tag of each snapshot, before the number of its state's format: a list of them tells, so that
+# nothing has to be fetched for it.
+FORMAT_TAG = "format-"
 _CHUNK = 1024 * 1024
 
 

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
+from firstboot.backup.manifest import FORMAT_TAG
 from firstboot.backup.plan import Plan
 from firstboot.base.errors import MachineError
 from firstboot.base.files import make_directory, write_atomic
@@ -163,7 +164,10 @@ def _examine(restic: Restic, snapshot: Snapshot) -> tuple[int, dict[str, int]]:
             f"snapshot {snapshot.short} is not a backup of a Mailstead machine",
             "Choose another one: mailstead backup restore --list",
         )
-    text = restic.read(snapshot.id, FORMAT_FILE).decode(errors="replace").strip()
+    told = [tag.removeprefix(FORMAT_TAG) for tag in snapshot.tags if tag.startswith(FORMAT_TAG)]
+    # Earlier versions have no such tag.
+    text = told[0] if told else restic.read(snapshot.id, FORMAT_FILE).decode(errors="replace")
+    text = text.strip()
     if not text.isdigit() or len(text) > 9:
         raise BackupError(f"snapshot {snapshot.short} does not say which format it has")
     require_readable(int(text), RESTORE_HINT)

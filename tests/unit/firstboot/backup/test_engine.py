@@ -207,7 +207,7 @@ def test_the_repository_is_opened_no_more_often_than_needed(
     with open_repository(fresh, there) as found:
         restic = found.entered()
         prepare_restore(restic, restic.snapshots()[-1], fresh)
-    assert verbs(programs.calls[len(calls) :]) == ["key", "snapshots", "ls", "dump", "restore"]
+    assert verbs(programs.calls[len(calls) :]) == ["key", "snapshots", "ls", "restore"]
 
 
 def test_old_backups_go_once_a_day(appliance: Appliance, programs: FakePrograms) -> None:

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from firstboot import cli
 from firstboot.backup import staging
 from firstboot.backup.keys import new_recovery, read_recovery, repository_password
+from firstboot.backup.manifest import FORMAT_TAG
 from firstboot.backup.opening import Repository
 from firstboot.backup.plan import read_plan
 from firstboot.backup.putting import put_in_place
@@ -223,6 +224,14 @@ def test_a_backup_of_a_newer_release_is_refused(
         restore(backed.by_code(), fresh)
     assert "release that made the backup" in refusal.value.hint
     assert not fresh.staging.exists()
+
+
+def test_a_tag_tells_the_format(backed: Backed, fresh: Paths) -> None:
+    later = STATE_FORMAT + 2
+    folder, tags = backed.paths.state_partition, [f"{FORMAT_TAG}{later}"]
+    backed.restic.backup(folder, host="mail.example.com", tags=tags)
+    with pytest.raises(ReleaseError, match=f"format {later}"):
+        restore(backed.by_code(), fresh)
 
 
 def test_a_backup_of_the_release_before_is_taken_over(backed: Backed, fresh: Paths) -> None:
