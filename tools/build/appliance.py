@@ -80,7 +80,9 @@ class ApplianceBuild:
 
     def run(self, parts: Parts, variant: Variant) -> Path:
         """The directory with the image that carries `parts`; built if what goes in has changed."""
-        inputs = [_IMAGES / "appliance", _FIRSTBOOT, _ENROLMENT, *_templates(), *variant.extra]
+        early = self._early(parts)
+        own = (_IMAGES / "appliance", _IMAGES / "shared", _FIRSTBOOT, _ENROLMENT)
+        inputs: list[str | Path] = [early.parent.name, *own, *_templates(), *variant.extra]
         if variant.testing:
             inputs.append(_IMAGES / "testing")
         if self._needs_zxcvbn:
@@ -94,7 +96,7 @@ class ApplianceBuild:
             json.dumps(variant.options),
             *inputs,
         )
-        return self.steps.run(variant.name, mark, partial(self._make, parts, variant))
+        return self.steps.run(variant.name, mark, partial(self._make, parts, variant, early))
 
     @property
     def _needs_zxcvbn(self) -> bool:
@@ -124,7 +126,17 @@ class ApplianceBuild:
         mark = fingerprint(parts.inputs, _IMAGES / "appliance/mkosi.conf.d", folder)
         return self.steps.run(f"{folder.name} image", mark, partial(workshop.build, folder))
 
-    def _make(self, parts: Parts, variant: Variant, result: Path) -> None:
+    def _early(self, parts: Parts) -> Path:
+        """The early stage, which carries the certificate that a root has to be signed for."""
+        certificate = self.keys.verity_certificate
+        inputs = (_IMAGES / "early", _IMAGES / "shared")
+        mark = fingerprint(parts.inputs, certificate.read_text(), *inputs)
+        workshop = replace(self.workshop, tools=parts.tools)
+        options = ("--verity-certificate", certificate)
+        make = partial(workshop.build, "early", options=options)
+        return self.steps.run("early stage", mark, make) / "early.cpio.zst"
+
+    def _make(self, parts: Parts, variant: Variant, early: Path, result: Path) -> None:
         release, keys = parts.release, self.keys
         if len(release.version) > MAX_VERSION:
             raise BuildError(f"the version {release.version} does not fit into a partition's label")
@@ -135,6 +147,7 @@ class ApplianceBuild:
             copy_python(_zxcvbn(), extra / _LIBRARIES / "zxcvbn")
         options: list[str | Path] = [
             *("--image-version", release.version),
+            *("--initrd", early),
             *("--secure-boot-key", keys.secure_boot_key),
             *("--secure-boot-certificate", keys.secure_boot_certificate),
             *("--verity-key", keys.verity_key),

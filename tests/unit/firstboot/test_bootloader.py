@@ -12,7 +12,7 @@ from firstboot.system import bootloader
 from firstboot.system.bootloader import ENTRIES, VENDOR, SystemdBoot
 from tests.unit.firstboot.conftest import FakePrograms
 
-APPLIANCE = Path(__file__).parents[3] / "images/appliance"
+IMAGES = Path(__file__).parents[3] / "images"
 
 
 def make(tmp_path: Path, *names: str, **variables: str) -> SystemdBoot:
@@ -99,8 +99,8 @@ def test_variable_that_is_no_text(tmp_path: Path) -> None:
 
 def test_scripts_know_in_one_place_what_is_on_trial(tmp_path: Path) -> None:
     """`on-trial` and this module mean the same variable."""
-    script = APPLIANCE / "mkosi.extra/usr/lib/mailstead/on-trial"
-    files = [path for path in APPLIANCE.rglob("*") if path.is_file() and not path.is_symlink()]
+    script = IMAGES / "shared/usr/lib/mailstead/on-trial"
+    files = [path for path in IMAGES.rglob("*") if path.is_file() and not path.is_symlink()]
     assert [path for path in files if VENDOR.encode() in path.read_bytes()] == [script]
     moved = script.read_text().replace("/sys/firmware/efi/efivars", str(tmp_path / "efivars"))
     for name, code in (("LoaderEntrySelected", 1), ("LoaderBootCountPath", 0)):

@@ -20,7 +20,7 @@ from firstboot.system.maintenance import maintenance
 from tests.unit.firstboot.conftest import Command, FakePrograms
 from tests.unit.firstboot.samples import SETTINGS
 
-INITRD = Path(__file__).parents[3] / "images/appliance/mkosi.initrd.conf/mkosi.extra/usr/lib"
+INITRD = Path(__file__).parents[3] / "images/early/mkosi.extra/usr/lib"
 NAME = "mail.example.com"
 UUID, OTHER = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
 

@@ -57,6 +57,11 @@ class FakeMkosi:
         """All that was laid over the appliance when it was made last."""
         return self.folder / "tree"
 
+    @property
+    def early(self) -> str:
+        """What the early stage was made of that the appliance got last: the certificate in it."""
+        return (self.folder / "early").read_text()
+
     def signed(self) -> dict[str, str]:
         """The contents of the keys that the appliance was signed with last, by option."""
         found: dict[str, str] = json.loads((self.folder / "signed").read_text())

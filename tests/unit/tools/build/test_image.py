@@ -32,7 +32,7 @@ CONTAINERS = [
     "containers/rspamd",
     "containers/sts",
 ]
-EVERYTHING = ["tools", "containers/base", *CONTAINERS, "appliance"]
+EVERYTHING = ["tools", "containers/base", *CONTAINERS, "early", "appliance"]
 
 
 def _silent(line: str) -> None:
@@ -114,6 +114,8 @@ def _add_line(*names: str) -> Callable[[Path], None]:
         ),
         (_add_line("images/tools/mkosi.conf"), EVERYTHING),
         (_add_line("mkosi.conf"), EVERYTHING),
+        (_add_line("images/early/mkosi.conf"), ["early", "appliance"]),
+        (_add_line("images/shared/usr/lib/mailstead/say"), ["early", "appliance"]),
         (_add_line("images/testing/mkosi.conf"), []),
     ],
 )
@@ -197,7 +199,7 @@ def test_a_version_has_to_fit_into_the_label_of_a_partition(host: FakeMkosi) -> 
 
 def test_stack_needs_no_disk_image(host: FakeMkosi) -> None:
     parts = build_parts("ubuntu", report=_silent)
-    assert host.built() == EVERYTHING[:-1]
+    assert host.built() == EVERYTHING[:-2]
     assert set(parts.containers.images) == {"mta", "postmaster", "proxy", "redis", "rspamd", "sts"}
     with tarfile.open(parts.containers.archive) as archive:
         assert "manifest.json" in archive.getnames()

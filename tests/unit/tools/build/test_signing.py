@@ -55,9 +55,11 @@ def test_the_checkouts_test_keys_sign_where_none_are_named(host: FakeMkosi) -> N
 
 
 def test_keys_for_releases_sign_and_are_told(host: FakeMkosi, own: Path) -> None:
+    _build()
     built = _build(own)
     with opened_keys(own, None) as keys:
         assert host.signed() == _contents(keys)
+        assert host.early == keys.verity_certificate.read_text()
     assert built.release.keys == "release"
 
 

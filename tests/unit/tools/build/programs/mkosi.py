@@ -42,9 +42,13 @@ def main() -> int:
 
 
 def make(image: str, output: Path, arguments: list[str], folder: Path) -> None:
-    """What `Format=directory` and `Format=disk` leave behind."""
+    """What `Format=directory`, `Format=cpio` and `Format=disk` leave behind."""
     if image == "appliance":
         make_appliance(output, arguments, folder)
+        return
+    if image == "early":
+        (certificate,) = values(arguments, "--verity-certificate")
+        (output / "early.cpio.zst").write_bytes(Path(certificate).read_bytes())
         return
     tree = output / image.rpartition("/")[2]
     if "--base-tree" in arguments:
@@ -75,6 +79,8 @@ def make_appliance(output: Path, arguments: list[str], folder: Path) -> None:
         for what in ("key", "certificate"):
             (path,) = values(arguments, f"--{key}-{what}")
             signed[f"{key}-{what}"] = Path(path).read_text()
+    (early,) = values(arguments, "--initrd")
+    (folder / "early").write_bytes(Path(early).read_bytes())
     (folder / "signed").write_text(json.dumps(signed))
 
 
