@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,12 +56,13 @@ def compose_document(
     return {
         "name": options.project,
         "networks": {
-            network.name: _network(network, options.project) for network in stack.networks
+            network.name: _network(network, stack, options.project) for network in stack.networks
         },
         "services": {
             service.name: _service(
                 service, release, mounts[service.name], digests[service.name], options
             )
+            | _names(service, stack, options.project)
             for service in stack.services
         },
     }
@@ -71,11 +73,20 @@ def dump_compose(document: dict[str, Any]) -> str:
     return yaml.safe_dump(_escape(document), sort_keys=False, width=1000)
 
 
-def _network(network: Network, project: str) -> dict[str, Any]:
+def _network(network: Network, stack: Stack, project: str) -> dict[str, Any]:
     """With IPv6 where clients come in: else Docker's proxy takes these connections for its own.
 
     All the world would then have one address over IPv6: for limits, for SPF, for blocklists.
     """
+    if stack.is_resolved(network.name):
+        # What others get by chance is not the resolver's.
+        found = resolved_network(f"{project}_{network.name}")
+        addresses = {
+            "subnet": str(found.subnet),
+            "gateway": str(found.subnet[1]),
+            "ip_range": str(found.others),
+        }
+        return {"internal": True, "ipam": {"config": [addresses]}}
     if network.internal:
         return {"internal": True}
     # Docker before 27 finds no IPv6 addresses by itself. Those of IPv4 are its own choice still.
@@ -87,6 +98,35 @@ def private_network(name: str) -> str:
     """An IPv6 network that is nobody else's: 56 bits of a hash where RFC 4193 has random ones."""
     digits = "fd" + hashlib.sha256(name.encode()).hexdigest()[:14]
     return ":".join(digits[start : start + 4] for start in range(0, 16, 4)) + "::/64"
+
+
+@dataclass(frozen=True)
+class ResolvedNetwork:
+    """An IPv4 network with a name server: Docker wants its address, and knows it by no name."""
+
+    subnet: ipaddress.IPv4Network
+
+    @property
+    def server(self) -> str:
+        return str(self.subnet[2])
+
+    @property
+    def others(self) -> ipaddress.IPv4Network:
+        """Where Docker takes the addresses of the others from."""
+        return list(self.subnet.subnets(prefixlen_diff=1))[1]
+
+
+def resolved_network(name: str) -> ResolvedNetwork:
+    """An address range that is nobody's: never routed (RFC 3927), so that no network here has it.
+
+    It is from 169.254.64.0/18, since clouds have servers for their machines in what is left. An
+    engine may have several stacks, whose `name` differs.
+    """
+    ranges = ipaddress.IPv4Network("169.254.64.0/18")
+    prefix = 27
+    number = int(hashlib.sha256(name.encode()).hexdigest(), 16) % 2 ** (prefix - ranges.prefixlen)
+    first = ranges.network_address + number * 2 ** (32 - prefix)
+    return ResolvedNetwork(ipaddress.IPv4Network((first, prefix)))
 
 
 def _service(
@@ -110,7 +150,6 @@ def _service(
         # Of memory and swap together, so there is no swap: it would keep keys and mail on a disk.
         "memswap_limit": service.memory,
         "pids_limit": service.pids,
-        "networks": list(service.networks),
         "ports": [_port(port, options) for port in service.ports],
         "tmpfs": list(service.tmpfs),
         "volumes": [_mount(mount) for mount in mounts],
@@ -119,6 +158,20 @@ def _service(
         "logging": _logging(options.log_driver),
         "labels": {"mailstead.files": digest},
     }
+
+
+def _names(service: Service, stack: Stack, project: str) -> dict[str, Any]:
+    """Its networks, and who looks names up for it that are no service's."""
+    if service.resolves:
+        server = resolved_network(f"{project}_{service.resolves}").server
+        fixed = {service.resolves: {"ipv4_address": server}}
+        return {"networks": {network: fixed.get(network, {}) for network in service.networks}}
+    servers = [
+        resolved_network(f"{project}_{network}").server
+        for network in service.networks
+        if stack.is_resolved(network)
+    ]
+    return {"networks": list(service.networks)} | ({"dns": servers} if servers else {})
 
 
 def _port(port: Port, options: StackOptions) -> dict[str, Any]:

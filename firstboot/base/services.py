@@ -99,6 +99,7 @@ class Exchange:
 class Service:
     """One container. `user` is uid and gid, `memory` is in bytes.
 
+    `resolves` is the network for whose other services it looks names up, "" for most.
     `reload` makes it take a new certificate, run in its container; empty if it does so by itself.
     It is no signal: Docker takes any that it sends for a wish to stop, and restarts no more.
     """
@@ -108,6 +109,7 @@ class Service:
     user: int
     command: tuple[str, ...]
     networks: tuple[str, ...]
+    resolves: str
     memory: int
     files: tuple[File, ...]
     tmpfs: tuple[str, ...]
@@ -132,6 +134,10 @@ class Stack:
     @property
     def ports(self) -> tuple[Port, ...]:
         return tuple(port for service in self.services for port in service.ports)
+
+    def is_resolved(self, network: str) -> bool:
+        """Whether a service looks names up for the others in a network."""
+        return any(service.resolves == network for service in self.services)
 
     def port(self, name: str) -> Port:
         """The port of an IANA service name; StackError when no service has it."""
@@ -199,6 +205,7 @@ class _Service(_Model):
     user: int = Field(ge=0, lt=65534, description="a numeric uid, which is the gid too")
     command: tuple[str, ...] = Field(min_length=1, description="the words of a command")
     networks: tuple[str, ...] = Field(min_length=1, description="names of networks")
+    resolves: str = Field("", description="one of its internal networks")
     memory: str = Field(pattern=r"^[1-9]\d*[KMG]$", description="a size such as 64M")
     files: dict[_Relative, _Absolute] = {}
     tmpfs: tuple[str, ...] = ()
@@ -226,6 +233,7 @@ def _service(name: str, model: _Service) -> Service:
         user=model.user,
         command=model.command,
         networks=model.networks,
+        resolves=model.resolves,
         memory=_size(model.memory),
         files=tuple(File(template, target) for template, target in model.files.items()),
         tmpfs=model.tmpfs,
@@ -271,6 +279,10 @@ def _check(document: Located, stack: _Stack) -> None:
                 known = ", ".join(stack.networks)
                 place = ("services", name, "networks", index)
                 document.add(place, f"expected one of the networks {known}, got {network!r}")
+        inner = {network for network, found in stack.networks.items() if found.internal}
+        if service.resolves and service.resolves not in inner.intersection(service.networks):
+            problem = f"expected one of its internal networks, got {service.resolves!r}"
+            document.add(("services", name, "resolves"), problem)
 
 
 def _published(stack: _Stack) -> Iterator[tuple[_Service, _Port, Place]]:

@@ -76,6 +76,11 @@ _BEFORE_CODES: tuple[_Phrase, ...] = (
 # Postfix's own words about what it could not do; the first that fits counts.
 _PLAIN: tuple[_Phrase, ...] = (
     _phrase(
+        r"TLSA lookup error|non DNSSEC destination|no TLSA records found",
+        "Which certificate the other server must show cannot be looked up (DANE).",
+        "Its owner has to mend name servers or signatures (DNSSEC).",
+    ),
+    _phrase(
         r"map lookup problem|lookup error|address resolver failure",
         "The directory of this machine does not answer.",
         "Look at `mailstead status`; it is tried again every minute.",
@@ -97,7 +102,8 @@ _PLAIN: tuple[_Phrase, ...] = (
         r"Host or domain name not found|unable to look up host|Name service error|"
         r"Host not found|Malformed or unexpected name server reply",
         "A name cannot be looked up: the recipient's domain, or its server.",
-        "See whether the address is right; if it is so with all, `mailstead check`: resolver.",
+        "See whether the address is right; if it is so with all, `mailstead check`: resolver. "
+        "Otherwise its owner has to mend name servers or signatures (DNSSEC).",
     ),
     _phrase(
         r"mail for \S+ loops back to myself",
@@ -107,13 +113,13 @@ _PLAIN: tuple[_Phrase, ...] = (
     _phrase(
         r"Server certificate not (verified|trusted)|certificate (verification|verify) failed",
         "The other server shows a certificate that is not its own, or that nobody vouches for.",
-        "The recipient's domain wants its mail to go to nobody else (MTA-STS): its owner has to "
-        "mend that. With a smart host: see whether relay.host is the name in its certificate.",
+        "The recipient's domain wants its mail to go to nobody else (MTA-STS, DANE): its owner has "
+        "to mend that. With a smart host: see whether relay.host is the name in its certificate.",
     ),
     _phrase(
         r"TLS is required, but|Cannot start TLS|TLS not available",
         "The other server does not encrypt, and nothing is sent to it in the clear.",
-        "The recipient's domain wants it so (MTA-STS): its owner has to mend that. "
+        "The recipient's domain wants it so (MTA-STS, DANE): its owner has to mend that. "
         "With a smart host: see relay.tls and relay.port in the settings.",
     ),
     _phrase(

@@ -31,16 +31,13 @@ _NAME = re.compile(r"(?:[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z]{2,18}")
 def outside(boxes: Boxes, samples: Sequence[Sample], folder: Path) -> Iterator[Sequence[bytes]]:
     """Give each sample's server an address, and yield what each of them hands over, signed.
 
-    Only this host has these addresses, and only Postfix and Rspamd the records, until the context
-    ends; any other name does not exist. `folder` is for files.
+    Only this host has these addresses, and only the stack the records, until the context ends; any
+    other name does not exist. `folder` is for files.
     """
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     records = sorted(set(_records(samples, key)))
     with contextlib.ExitStack() as stack:
-        for service in ("mta", "rspamd"):
-            (folder / service).mkdir()
-            process = boxes.inspect(service)["State"]["Pid"]
-            stack.enter_context(zone(process, records, folder / service))
+        stack.enter_context(zone(boxes, records, folder))
         run(["ip", "address", "replace", CLIENTS, "dev", "lo"])
         stack.callback(run, ["ip", "address", "del", CLIENTS, "dev", "lo"])
         yield _signed(samples, key)

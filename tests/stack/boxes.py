@@ -65,6 +65,12 @@ class Boxes:
         address: str = networks[f"{self.stack.home.project}_{network}"]["IPAddress"]
         return address
 
+    def gateway(self, network: str) -> str:
+        """This host's address on one of the stack's networks."""
+        found = self.api.inspect_network(f"{self.stack.home.project}_{network}")
+        gateway: str = found["IPAM"]["Config"][0]["Gateway"]
+        return gateway
+
     def run(self, service: str, *command: str) -> tuple[int, str]:
         """Run a command in a container; exit code and all output."""
         job = self.api.exec_create(self.ids[service], list(command))["Id"]

@@ -22,6 +22,7 @@ from tools.stack.lifecycle import StackUp
 from tools.stack.ports import LOOPBACK
 
 AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
+ROOT_KEY = "/usr/share/dns/root.key"
 
 
 def changed_settings(stack: StackUp, **sections: Any) -> Settings:
@@ -58,18 +59,21 @@ def use_settings(
     *,
     authority: Path | None = None,
     trusting: Sequence[str] = ("mta",),
+    root_key: Path | None = None,
 ) -> None:
     """Run the stack with these settings; `changed` are the services that these concern.
 
     `authority`: the one certificate that the services in `trusting` trust, in the place of those of
-    all authorities.
+    all authorities. `root_key`: what signs the root of all names, in the place of the real key.
     """
     file = render_stack(stack, services, settings)
-    if authority:
+    replaced = [(service, authority, AUTHORITIES) for service in trusting if authority]
+    replaced += [("resolver", root_key, ROOT_KEY)] if root_key else []
+    if replaced:
         document = yaml.safe_load(file.read_text(encoding="utf-8"))
-        mount = {"type": "bind", "source": str(authority), "target": AUTHORITIES}
-        for service in trusting:
-            document["services"][service]["volumes"].append({**mount, "read_only": True})
+        for service, source, target in replaced:
+            mount = {"type": "bind", "source": str(source), "target": target, "read_only": True}
+            document["services"][service]["volumes"].append(mount)
         file.write_text(yaml.safe_dump(document), encoding="utf-8")
     stack.engine.compose_up(file, stack.home.project)
     await_health(stack.engine, stack.home.project, declared(changed), timeout=240)

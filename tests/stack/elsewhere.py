@@ -81,12 +81,10 @@ class _Server(socketserver.ThreadingTCPServer):
 @contextlib.contextmanager
 def elsewhere(boxes: Boxes, folder: Path) -> Iterator[Elsewhere]:
     """The server, which the mta finds as the MX of DOMAIN; `folder` is for the name server."""
-    network = boxes.api.inspect_network(f"{boxes.stack.home.project}_edge")
-    address: str = network["IPAM"]["Config"][0]["Gateway"]
+    address = boxes.gateway("edge")
     records = [f"{DOMAIN} MX 10 mx.{DOMAIN}.", f"mx.{DOMAIN} A {address}"]
     found = Elsewhere()
-    process = boxes.inspect("mta")["State"]["Pid"]
-    with _Server(address, found) as server, zone(process, records, folder):
+    with _Server(address, found) as server, zone(boxes, records, folder):
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:

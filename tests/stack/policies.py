@@ -9,7 +9,7 @@ import contextlib
 import datetime
 import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,6 +19,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from firstboot.base.waiting import wait_for
+from firstboot.queue.messages import Message
+from firstboot.queue.spool import Spool
 from tests.stack.boxes import Boxes
 from tests.stack.names import zone
 from tests.stack.postfix import Postfix, configure, postfix
@@ -77,32 +80,60 @@ def make_pair(folder: Path, names: list[str]) -> tuple[Path, Path]:
     return certificate, pair
 
 
+def policy(mode: str, server: str) -> str:
+    """The text of a policy with one server."""
+    return f"version: STSv1\r\nmode: {mode}\r\nmx: {server}\r\nmax_age: 86400\r\n"
+
+
+def await_waiting(spool: Spool, recipient: str) -> Message:
+    """The message to somebody, as soon as it waits for a reason."""
+
+    def look() -> Message | None:
+        for message in spool.messages():
+            if any(one.address == recipient and one.said for one in message.recipients):
+                return message
+        return None
+
+    return wait_for(look, what=f"mail to {recipient} in the queue", timeout=120, interval=0.5)
+
+
 @contextlib.contextmanager
 def far(
-    boxes: Boxes, folder: Path, pair: Path, texts: Mapping[str, str], promised: list[str]
+    boxes: Boxes,
+    folder: Path,
+    pair: Path,
+    texts: Mapping[str, str],
+    promised: list[str],
+    *,
+    certificates: Mapping[str, str] | None = None,
+    apart: Mapping[str, Sequence[str]] | None = None,
 ) -> Iterator[Far]:
     """Domains, each with the server mx.DOMAIN, all of them the one Postfix.
 
     `texts` are the policies; `promised` are the domains whose records say that there is one. The
-    certificate in `pair` is everybody's.
+    certificate in `pair` is everybody's. With `certificates`, TLSA records by domain, all of it is
+    signed (see `zone`) but the zones that are `apart`: of these the root has the records given.
     """
-    network = boxes.api.inspect_network(f"{boxes.stack.home.project}_edge")
-    gateway: str = network["IPAM"]["Config"][0]["Gateway"]
-    domains = {*texts, *promised, "plain.test"}
+    gateway = boxes.gateway("edge")
+    apart = apart or {}
+    domains = {*texts, *promised, "plain.test", *(certificates or ())} - set(apart)
     files = configure(folder, NAME, MAIN, MASTER) | {"pair.pem": pair}
     with postfix(boxes.stack, boxes.api, NAME, files, port=25) as running:
         records = [f'_mta-sts.{domain} TXT "v=STSv1; id=1;"' for domain in promised]
         for domain in domains:
             records += [f"{domain} MX 10 mx.{domain}.", f"mx.{domain} A {running.address}"]
             records.append(f"mta-sts.{domain} A {gateway}")
+        records += [
+            f"_25._tcp.mx.{name} TLSA {data}" for name, data in (certificates or {}).items()
+        ]
+        records += [f"{name} {data}" for name, found in apart.items() for data in found]
+        below = {name: ["@ MX 10 mx", f"mx A {running.address}"] for name in apart}
         policies = Policies(texts)
         with contextlib.ExitStack() as stack:
             stack.enter_context(_web(gateway, pair, policies))
-            for service in ("mta", "sts"):
-                place = folder / service
-                place.mkdir()
-                process = boxes.inspect(service)["State"]["Pid"]
-                stack.enter_context(zone(process, records, place))
+            stack.enter_context(
+                zone(boxes, records, folder, below=below, signed=certificates is not None)
+            )
             yield Far(**vars(running), policies=policies)
 
 

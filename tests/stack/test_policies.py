@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from firstboot.base.compose import resolved_network
+from firstboot.base.run import run
 from firstboot.base.services import Stack
 from firstboot.base.waiting import wait_for
-from firstboot.queue.messages import Message
 from firstboot.queue.reasons import explain
 from firstboot.queue.spool import Spool
 from tests.stack.boxes import Boxes
@@ -16,14 +17,9 @@ from tests.stack.changed import use_settings
 from tests.stack.mail import Mail
 from tests.stack.messages import new_mark, ordinary
 from tests.stack.people import EXAMPLE, GRACE
-from tests.stack.policies import Far, far, make_pair
+from tests.stack.policies import Far, await_waiting, far, make_pair, policy
 from tools.stack.example import ADA, example_settings
 from tools.stack.lifecycle import StackUp
-
-
-def policy(mode: str, server: str) -> str:
-    return f"version: STSv1\r\nmode: {mode}\r\nmx: {server}\r\nmax_age: 86400\r\n"
-
 
 # The certificate names the servers of the first two domains. All of them are one Postfix.
 POLICIES = {
@@ -58,18 +54,6 @@ def verified(boxes: Boxes) -> int:
     """How many connections to kept.test have shown the right certificate so far."""
     log = boxes.api.logs(boxes.ids["mta"]).decode()
     return log.count("Verified TLS connection established to mx.kept.test")
-
-
-def await_waiting(spool: Spool, recipient: str) -> Message:
-    """The message to somebody, as soon as it waits for a reason."""
-
-    def look() -> Message | None:
-        for message in spool.messages():
-            if any(one.address == recipient and one.said for one in message.recipients):
-                return message
-        return None
-
-    return wait_for(look, what=f"mail to {recipient} in the queue", timeout=120, interval=0.5)
 
 
 @pytest.mark.parametrize("domain", ["kept.test", "wide.test"])
@@ -109,12 +93,19 @@ def test_who_has_no_policy_gets_mail_as_ever(others: Far, mail: Mail, domain: st
 def test_a_policy_is_known_without_its_servers(others: Far, mail: Mail, all_well: Boxes) -> None:
     """Also after a restart: who answers in the place of the name server cannot take it away."""
     all_well.kill("sts")
-    all_well.mend()  # with a network of its own again, in which no name server is
-    before = verified(all_well)
-    mark = new_mark()
-    mail.send(ADA, "bob@kept.test", ordinary(mark))
-    assert "with ESMTPS id" in others.await_message(mark)
-    wait_for(lambda: verified(all_well) > before, what="the connection in the log", timeout=120)
+    all_well.mend()  # with a network of its own again
+    server = resolved_network(f"{all_well.stack.home.project}_names").server
+    process = all_well.inspect("sts")["State"]["Pid"]
+    route = ("nsenter", f"--net=/proc/{process}/ns/net", "ip", "route")
+    run([*route, "add", "unreachable", server])
+    try:
+        before = verified(all_well)
+        mark = new_mark()
+        mail.send(ADA, "bob@kept.test", ordinary(mark))
+        assert "with ESMTPS id" in others.await_message(mark)
+        wait_for(lambda: verified(all_well) > before, what="the connection in the log", timeout=120)
+    finally:
+        run([*route, "del", "unreachable", server])
 
 
 def test_without_the_service_mail_waits_and_the_queue_says_why(

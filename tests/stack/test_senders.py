@@ -49,8 +49,7 @@ def names(
         "_dmarc.example.net": POLICY,
         "lists.example.edu": SERVERS,
     }
-    process = boxes.inspect("rspamd")["State"]["Pid"]
-    with texts(process, records, tmp_path_factory.mktemp("names")):
+    with texts(boxes, records, tmp_path_factory.mktemp("names")):
         yield
 
 

@@ -31,7 +31,7 @@ _PACKAGE_FILES = frozenset({".css", ".j2", ".js", ".py", ".yaml"})
 _LIBRARY = Path("usr/lib/postmaster")
 _BASE = "base"
 # What stands on something else than the base.
-_GROUND = {"postmaster": "python", "sts": "python"}
+_GROUND = {"postmaster": "python", "resolver": "python", "sts": "python"}
 # How the layers are made is an input of theirs, too.
 _CODE = tuple(
     Path(__file__).with_name(f"{module}.py")

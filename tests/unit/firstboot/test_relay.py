@@ -108,7 +108,7 @@ def parameters(text: str) -> dict[str, str]:
 def test_without_a_smart_host_there_is_no_word_of_it(paths: Paths) -> None:
     text, document = rendered(paths, SETTINGS)
     found = parameters(text)
-    assert found["smtp_tls_security_level"] == "may"
+    assert found["smtp_tls_security_level"] == "dane"
     assert text.endswith("tls_preempt_cipherlist = no\n")
     assert not [name for name in found if "sasl_pass" in name or "relayhost" in name]
     assert "secrets/relay" not in str(document)
@@ -123,7 +123,7 @@ def test_with_a_smart_host_the_rest_stays(paths: Paths) -> None:
     assert heading
     assert parameters(rest).pop("smtp_tls_policy_maps") == ""
     rest = rest.replace("policy_maps = ", "policy_maps = socketmap:inet:sts:8461:postfix")
-    assert rest.replace("level = secure", "level = may") == before
+    assert rest.replace("level = secure", "level = dane") == before
     added = {name: parameters(text)[name] for name in parameters(text) if name not in rest}
     assert "relay access denied" in added.pop("smtp_delivery_status_filter")
     assert added == {

@@ -52,6 +52,16 @@ def test_services_as_values() -> None:
         ("published: 993", "published: 587", "30: services.mta.ports.imaps: expected each port "),
         ("networks: [edge]", "networks: [egde]", "21: services.mta.networks[0]: expected one of "),
         ("networks: [edge]", "networks: [cache]", "29: services.mta.ports.submission: expected a "),
+        (
+            "networks: [edge]\n",
+            "networks: [edge]\n    resolves: edge\n",
+            "22: services.mta.resolves: expected one of its internal networks, got 'edge'",
+        ),
+        (
+            "networks: [cache]\n",
+            "networks: [cache]\n    resolves: edge\n",
+            "11: services.redis.resolves: expected one of its internal networks, got 'edge'",
+        ),
         ("mta/master.cf:", "../master.cf:", "23: services.mta.files.../master.cf"),
     ],
 )

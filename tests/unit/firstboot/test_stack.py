@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from firstboot.base.certificate import make_certificate
-from firstboot.base.compose import StackOptions, private_network
+from firstboot.base.compose import StackOptions, private_network, resolved_network
 from firstboot.base.errors import ReleaseError, StackError
 from firstboot.base.paths import Paths
 from firstboot.base.release import Release
@@ -149,6 +149,40 @@ def test_private_networks() -> None:
     for network in found:
         assert network.prefixlen == 64
         assert network.subnet_of(ipaddress.ip_network("fd00::/8"))  # type: ignore[arg-type]
+
+
+def test_networks_with_a_name_server() -> None:
+    """Each stack has one of its own, the same each time, of those that are not routed."""
+    names = [f"mailstead{kind}_names" for kind in ("", "-stack", "-tests", "-bench")]
+    found = [resolved_network(name) for name in names]
+    assert len({each.subnet for each in found}) == len(names)
+    assert found == [resolved_network(name) for name in names]
+    for each in found:
+        assert each.subnet.subnet_of(ipaddress.IPv4Network("169.254.64.0/18"))
+        assert each.others.subnet_of(each.subnet)
+        assert each.others.num_addresses >= 16
+        assert ipaddress.ip_address(each.server) in each.subnet
+        assert ipaddress.ip_address(each.server) not in each.others
+
+
+def test_who_is_asked_for_names(paths: Paths) -> None:
+    """A service with a fixed address, by all others in its network and nobody else."""
+    services = SERVICES.replace(
+        "    networks: [cache]\n", "    networks: [edge, cache]\n    resolves: cache\n"
+    ).replace("    networks: [edge]\n", "    networks: [edge, cache]\n")
+    document = render(paths, services=services)
+    names = resolved_network("mailstead_cache")
+    addresses = {
+        "subnet": str(names.subnet),
+        "gateway": str(names.subnet[1]),
+        "ip_range": str(names.others),
+    }
+    assert document["networks"]["cache"] == {"internal": True, "ipam": {"config": [addresses]}}
+    redis, mta = document["services"]["redis"], document["services"]["mta"]
+    assert redis["networks"] == {"edge": {}, "cache": {"ipv4_address": names.server}}
+    assert "dns" not in redis
+    assert (mta["networks"], mta["dns"]) == (["edge", "cache"], [names.server])
+    assert "dns" not in render(paths)["services"]["mta"]
 
 
 def test_every_service_is_hardened(paths: Paths) -> None:

@@ -109,6 +109,8 @@ def test_a_code_that_nobody_knows_is_one_of_its_subject() -> None:
         ),
         ("host smtp.example.net[192.0.2.1] said: 530-5.7.0 Authentication Required", "wants a l"),
         ("Server certificate not verified", "certificate"),
+        ("TLSA lookup error for mx.example.org:25", "Which certificate"),
+        ("no TLSA records found", "Which certificate"),
         (
             "TLS is required, but was not offered by host smtp.example.net[192.0.2.1]",
             "does not encrypt",
