@@ -6,7 +6,7 @@ found before.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from firstboot.base.located import Located, Place, Plain
 from firstboot.base.rules import items, lower, mapping
@@ -34,6 +34,30 @@ def check_people(document: Located) -> None:
         elif address.rpartition("@")[2] not in known and not document.wrong(("domains",)):
             wanted = f"expected an address in one of the domains ({', '.join(known)})"
             document.add(place, f"{wanted}, got {address!r}")
+
+
+def check_owner(document: Located) -> None:
+    """Note settings without people where the machine's own mail would have nowhere to go."""
+    root = mapping(document.value)
+    domains = dict(_named(root, "domains", "name"))
+    if root.get("people") != () or not domains or document.wrong(("domains",)):
+        return
+    if not owner_elsewhere(root):
+        first = next(iter(domains.values()))
+        document.add(
+            ("people",),
+            "expected a person, or where mail is only forwarded, somebody elsewhere who gets that "
+            f"for the postmaster: a group postmaster@{first} or a catch_all of {first}; got none",
+        )
+
+
+def owner_elsewhere(root: Mapping[str, Plain]) -> bool:
+    """Whether the first domain has a group or a catch-all that takes what is for postmaster.
+
+    Where there are no people, all groups and catch-alls lead elsewhere.
+    """
+    first = mapping(next(iter(items(root.get("domains"))), None))
+    return bool(first.get("catch_all") or f"postmaster@{lower(first.get('name'))}" in _groups(root))
 
 
 def check_groups(document: Located) -> None:
@@ -81,7 +105,7 @@ def _check_forwards(document: Located, root: dict[str, Plain], here: set[str]) -
                 document.add(place, text)
 
 
-def _groups(root: dict[str, Plain]) -> dict[str, tuple[str, ...]]:
+def _groups(root: Mapping[str, Plain]) -> dict[str, tuple[str, ...]]:
     """Each group's address and its members."""
     return {
         lower(mapping(group).get("address")): tuple(

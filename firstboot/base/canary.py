@@ -1,10 +1,24 @@
-"""The canary: a person whose password the machine knows, so that it can check its own mail."""
+"""The canary: a person whose password the machine knows, so that it can check its own mail.
+
+Where nobody has a mailbox it has none either: what it sends itself is forwarded and comes back.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from firstboot.base.engine import Engine
 from firstboot.base.errors import RoundTripError
+from firstboot.base.forwardtrip import forwarded_round_trip
 from firstboot.base.paths import Paths
-from firstboot.base.roundtrip import HINT, Account, trusting
+from firstboot.base.roundtrip import (
+    DELIVERY_SECONDS,
+    HINT,
+    Account,
+    RoundTrip,
+    round_trip,
+    trusting,
+)
 from firstboot.base.services import Stack
 from firstboot.base.settings import Settings
 
@@ -25,3 +39,19 @@ def canary_account(paths: Paths, settings: Settings, stack: Stack) -> Account:
         imaps=stack.port("imaps").published,
         context=context,
     )
+
+
+def canary_round_trip(
+    paths: Paths,
+    settings: Settings,
+    stack: Stack,
+    engine: Engine,
+    *,
+    timeout: float = DELIVERY_SECONDS,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> RoundTrip:
+    """Send one message as far round as the machine's mail goes. Raises as the two do."""
+    account = canary_account(paths, settings, stack)
+    if settings.people:
+        return round_trip(account, timeout=timeout, meanwhile=meanwhile)
+    return forwarded_round_trip(account, engine, timeout=timeout, meanwhile=meanwhile)

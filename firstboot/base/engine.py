@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -157,9 +157,13 @@ class Engine:
 
     # Containers
 
-    def compose_up(self, compose_file: Path, project: str) -> None:
-        """Create and start what differs from the file, remove what it no longer has."""
-        self._compose(compose_file, project, "up", "--detach", "--no-build", "--remove-orphans")
+    def compose_up(self, compose_file: Path, project: str, services: Collection[str]) -> None:
+        """Create and start what of these services differs from the file, remove all others."""
+        words = ("up", "--detach", "--no-build", "--remove-orphans")
+        self._compose(compose_file, project, *words, *services)
+        others = {found.service for found in self.containers(project)} - {*services}
+        if others:
+            self._compose(compose_file, project, "rm", "--stop", "--force", *sorted(others))
 
     def compose_down(self, compose_file: Path, project: str) -> None:
         """Stop and remove containers and networks; state stays."""

@@ -59,7 +59,7 @@ def send_notices(paths: Paths) -> int:
     settings = require_settings(paths.settings)
     account = canary_account(paths, settings, read_stack(paths.services))
     for path in waiting[-MOST_NOTICES:]:
-        submit(account, _owner(settings), path.read_bytes())
+        submit(account, settings.owner, path.read_bytes())
         path.unlink()
         sync_directory(paths.notices)
     return len(waiting[-MOST_NOTICES:])
@@ -75,7 +75,7 @@ def _message(settings: Settings, name: str, subject: str, text: str) -> EmailMes
     now = datetime.datetime.now(datetime.UTC)
     message = EmailMessage(policy=email.policy.SMTP)
     message["From"] = f"Mailstead <{settings.canary}>"
-    message["To"] = _owner(settings)
+    message["To"] = settings.owner
     message["Subject"] = f"[{settings.hostname}] {subject}"
     message["Date"] = email.utils.format_datetime(now)
     message["Message-ID"] = f"<{name}.{now:%Y%m%d%H%M%S}@{settings.hostname}>"
@@ -83,8 +83,3 @@ def _message(settings: Settings, name: str, subject: str, text: str) -> EmailMes
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(text)
     return message
-
-
-def _owner(settings: Settings) -> str:
-    """Who gets what is for the postmaster: the first person."""
-    return settings.people[0].address

@@ -148,6 +148,11 @@ def make_message(address: str, hostname: str) -> bytes:
     return "".join(line + "\r\n" for line in lines).encode("ascii")
 
 
+def message_mark(message: bytes) -> bytes:
+    """The Message-ID by which one of `make_message` is known among others."""
+    return message.partition(b"Message-ID: ")[2].partition(b"\r\n")[0]
+
+
 def message_difference(sent: bytes, fetched: bytes) -> str | None:
     """How a delivered message differs from the one sent, or None.
 
@@ -236,7 +241,7 @@ def _await_message(
     meanwhile: Callable[[], None],
 ) -> tuple[int, bytes]:
     """Wait for the message that carries our Message-ID; returns its UID and content."""
-    mark = sent.partition(b"Message-ID: ")[2].partition(b"\r\n")[0]
+    mark = message_mark(sent)
     seen: set[int] = set()
 
     def look() -> tuple[int, bytes] | None:

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from firstboot.base.errors import StackError
 from firstboot.base.located import Located, Place, read_located
 from firstboot.base.problems import add_problems
+
+if TYPE_CHECKING:
+    from firstboot.base.settings import Settings
 
 Tls = Literal["none", "starttls", "implicit"]
 
@@ -102,6 +105,7 @@ class Service:
     `resolves` is the network for whose other services it looks names up, "" for most.
     `reload` makes it take a new certificate, run in its container; empty if it does so by itself.
     It is no signal: Docker takes any that it sends for a wish to stop, and restarts no more.
+    `needed_for`: it only runs where there is such a thing.
     """
 
     name: str
@@ -122,6 +126,7 @@ class Service:
     ports: tuple[Port, ...]
     pids: int
     stop_seconds: int
+    needed_for: Literal["mailboxes"] | None = None
 
 
 @dataclass(frozen=True)
@@ -138,6 +143,18 @@ class Stack:
     def is_resolved(self, network: str) -> bool:
         """Whether a service looks names up for the others in a network."""
         return any(service.resolves == network for service in self.services)
+
+    def needed_by(self, settings: Settings | None) -> Stack:
+        """What of it runs on a machine: services for mailboxes only where somebody has one."""
+        if settings is None or settings.people:
+            return self
+        services = (service for service in self.services if service.needed_for != "mailboxes")
+        return replace(self, services=tuple(services))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the services."""
+        return tuple(service.name for service in self.services)
 
     def port(self, name: str) -> Port:
         """The port of an IANA service name; StackError when no service has it."""
@@ -218,6 +235,7 @@ class _Service(_Model):
     ports: dict[_Name, _Port] = {}
     pids: int = Field(128, ge=1, description="how many processes and threads at most")
     stop_seconds: int = Field(30, ge=1, description="seconds until a stop becomes a kill")
+    needed_for: Literal["mailboxes"] | None = None
 
 
 class _Stack(_Model):
@@ -254,6 +272,7 @@ def _service(name: str, model: _Service) -> Service:
         ),
         pids=model.pids,
         stop_seconds=model.stop_seconds,
+        needed_for=model.needed_for,
     )
 
 

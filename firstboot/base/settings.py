@@ -14,7 +14,7 @@ from typing import Literal
 import yaml
 from pydantic import Field, ValidationError
 
-from firstboot.base.addressrules import check_groups, check_people
+from firstboot.base.addressrules import check_groups, check_owner, check_people
 from firstboot.base.backuprules import check_backup
 from firstboot.base.dnsrules import check_dns
 from firstboot.base.errors import SettingsError
@@ -56,7 +56,7 @@ class Settings(Section):
     version: Literal[1] = Field(description=f"the version of this format, {VERSION}")
     hostname: DomainName = Field(description="a full host name such as mail.example.com")
     domains: tuple[Domain, ...] = Field(min_length=1, description="a list of mail domains")
-    people: tuple[Person, ...] = Field(min_length=1, description="a list of people")
+    people: tuple[Person, ...] = Field(description="a list of people")
     groups: tuple[Group, ...] = Field((), description="a list of groups")
     quota: Quota = Field("none", description="a size such as 10G, or none")
     network: Network = Field(Network(), description="a mapping with the key method")
@@ -78,6 +78,14 @@ class Settings(Section):
     def canary(self) -> str:
         """The address with which the machine checks its own mail round trip."""
         return f"canary@{self.hostname}"
+
+    @property
+    def owner(self) -> str:
+        """The address that gets what is for the postmaster: the first person's, if there is one.
+
+        Otherwise it is the one that `check_owner` has seen to.
+        """
+        return self.people[0].address if self.people else f"postmaster@{self.domains[0].name}"
 
 
 class IncompleteSettingsError(SettingsError):
@@ -109,6 +117,7 @@ def parse_settings(text: str, source: str, *, kept: bool = False) -> Settings:
             add_problems(document, Settings, error)
         check_people(document)
         check_groups(document)
+        check_owner(document)
         check_network(document)
         check_ssh(document)
         check_tls(document)

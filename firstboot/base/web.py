@@ -22,13 +22,17 @@ MAX_AGE = 7 * 24 * 3600
 
 @dataclass(frozen=True)
 class Web:
-    """What there is at port 443. `policy` is the one of MTA-STS, "" where there must be none."""
+    """What there is at port 443. `policy` is the one of MTA-STS, "" where there must be none.
+
+    `clients`: whether somebody has a mailbox, for which programs set themselves up.
+    """
 
     hostname: str
     domains: tuple[str, ...]
     policy: str
     dav: bool
     admin: bool
+    clients: bool = True
 
     @property
     def policy_id(self) -> str:
@@ -38,8 +42,9 @@ class Web:
     @property
     def names(self) -> tuple[str, ...]:
         """The names besides the host's that others ask by https, as far as records lead here."""
+        programs = ("autoconfig",) if self.clients else ()
         policies = ("mta-sts",) if self.policy else ()
-        labels = ("autoconfig", *policies)
+        labels = (*programs, *policies)
         return tuple(f"{label}.{domain}" for domain in self.domains for label in labels)
 
     def uuid(self, part: str) -> str:
@@ -57,6 +62,7 @@ def read_web(settings: Settings, stack: Stack) -> Web | None:
         _policy(settings),
         any(service.name == DAV for service in stack.services),
         any(service.name == ADMIN for service in stack.services),
+        bool(settings.people),
     )
 
 

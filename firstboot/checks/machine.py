@@ -29,6 +29,11 @@ class Machine(Bare):
     settings: Settings
     engine: Engine
 
+    @property
+    def needed(self) -> Stack:
+        """What of the stack runs with these settings."""
+        return self.stack.needed_by(self.settings)
+
 
 def read_bare(paths: Paths) -> Bare:
     """Read the slot."""

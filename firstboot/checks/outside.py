@@ -29,7 +29,7 @@ def public_addresses(machine: Bare) -> tuple[IPAddress, ...]:
 def check_ports_in(machine: Machine) -> Result:
     """Others can reach the ports, as far as a machine can tell alone."""
     around = machine.around
-    numbers = [port.published for port in machine.stack.ports]
+    numbers = [port.published for port in machine.needed.ports]
     shown = " ".join(map(str, numbers))
     own = {address for address in around.outgoing() if is_public(address)}
     public = public_addresses(machine)

@@ -91,7 +91,7 @@ def read_status(machine: Machine) -> Status:
         containers=containers,
         ports=tuple(
             PortStatus(port.name, port.published, port.tls, port.published in open_ports)
-            for port in machine.stack.ports
+            for port in machine.needed.ports
         ),
         disk=Usage(disk.total, disk.used),
         memory=Usage(memory.total, memory.used),
@@ -136,7 +136,7 @@ def columns(rows: Sequence[tuple[str, ...]]) -> str:
 def _containers(machine: Machine, problems: list[str]) -> tuple[ContainerStatus, ...]:
     engine, found = machine.engine, []
     containers = engine.containers(PROJECT)
-    ill = ailments(containers, machine.stack.services)
+    ill = ailments(containers, machine.needed.services)
     problems += [f"{name}: {ailment}" for name, ailment in ill.items()]
     for container in containers:
         memory = None

@@ -107,7 +107,7 @@ class Own:
             raise PersonError("the owner of this machine does not let people delete their account")
         if wanted.typed.strip().lower() != person:
             raise InvalidError("this is not the address of the account")
-        if person == settings.people[0].address:
+        if person == settings.owner:
             raise PersonError(
                 "the machine's own mail, such as alarms, comes to you",
                 "Whoever runs the machine has to give that to somebody else before.",

@@ -103,7 +103,7 @@ def read_plan(paths: Paths, authorities: Authorities) -> Plan:
     addresses = find_addresses(settings, outgoing_addresses, authorities.lookup)
     domains = tuple(domain.name for domain in settings.domains)
     keys = ensure_keys(paths.state / "dkim", domains)
-    stack = read_stack(paths.services)
+    stack = read_stack(paths.services).needed_by(settings)
     web = read_web(settings, stack)
     records = wanted_records(settings, stack.ports, addresses.ips, keys, web)
     return Plan(settings, addresses, records)

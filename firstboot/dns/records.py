@@ -168,7 +168,8 @@ def _domain(
     yield Record("tls-report", f"_smtp._tls.{domain}", "TXT", text, domain, "recommended", why)
     why = "Mail programs find the server by it, from the mail address alone."
     for port in sorted(ports, key=lambda port: port.published):
-        if port.name in SERVICES:
+        # Where nobody has a mailbox, nobody logs in to send, either.
+        if port.name in SERVICES and settings.people:
             data = f"{SERVICES[port.name]} 1 {port.published} {host}"
             name = f"_{port.name}._tcp.{domain}"
             yield Record("service", name, "SRV", data, domain, "recommended", why)
@@ -177,11 +178,14 @@ def _domain(
 def _web(domain: str, web: Web, ports: Collection[Port]) -> Iterator[Record]:
     """What leads to port 443: an alias for each name, so that the address stands in one place."""
     port = next(port.published for port in ports if port.name == HTTPS)
-    why = "Mail programs fetch their settings there, so that nobody has to type them."
-    yield Record("web", f"autoconfig.{domain}", "CNAME", web.hostname, domain, "recommended", why)
-    why = "Outlook finds its settings by it."
-    name, data = f"_autodiscover._tcp.{domain}", f"0 1 {port} {web.hostname}"
-    yield Record("service", name, "SRV", data, domain, "recommended", why)
+    data = f"0 1 {port} {web.hostname}"
+    if web.clients:
+        why = "Mail programs fetch their settings there, so that nobody has to type them."
+        name = f"autoconfig.{domain}"
+        yield Record("web", name, "CNAME", web.hostname, domain, "recommended", why)
+        why = "Outlook finds its settings by it."
+        name = f"_autodiscover._tcp.{domain}"
+        yield Record("service", name, "SRV", data, domain, "recommended", why)
     if web.dav:
         why = "Programs find calendars and contacts by it, from the mail address alone."
         for service in DAV_SERVICES:

@@ -13,14 +13,16 @@ from firstboot.base.errors import EngineError
 from firstboot.base.livestack import running_settings, write_people
 from firstboot.base.passwords import MIN_LENGTH, hash_password
 from firstboot.base.paths import Paths
-from firstboot.base.services import read_stack
-from firstboot.base.settings import require_settings
+from firstboot.base.services import Stack, read_stack
+from firstboot.base.settings import Settings, require_settings
 from firstboot.people import register
 from firstboot.people.desk import ContainerDesk, PersonError
 from firstboot.people.register import Entry
 
 NOW = "It counts from now on."
 LATER = "It counts as soon as the services run."
+STARTED = "The services for mailboxes are starting: `mailstead status` shows when they are ready."
+STOPPED = "Nobody has a mailbox any more, so the services for that have ended."
 _MOST_CHARACTERS = 1000  # of a password
 # In its container, process 1 reads its configuration again at SIGHUP; what it has begun goes on.
 _SIGNER, _READ_AGAIN = "rspamd", ("sh", "-c", "kill -HUP 1")
@@ -93,19 +95,37 @@ class Office:
     def apply(self) -> str:
         """Let the services take who there is; returns the sentence that says when it counts.
 
-        Nobody's session ends. Services that do not run find it when they start.
+        Nobody's session ends. Services that do not run find it when they start. Those that the
+        first person needs are started, and end with the last one.
         """
         paths, stack = self.paths, read_stack(self.paths.services)
+        changed = ""
         with alone(paths.people_lock):
             if running_settings(stack, paths.stack) is None:
                 return LATER
             settings = require_settings(paths.settings)
             write_people(settings, stack, paths.stack, paths.state, sign=self._sign)
             try:
+                changed = self._run_needed(stack, settings)
                 ContainerDesk(self.engine, self.project).ask(("reread",))
             except EngineError:
                 return LATER
-        return NOW
+        return f"{NOW} {changed}".rstrip()
+
+    def _run_needed(self, stack: Stack, settings: Settings) -> str:
+        """Start or end what runs for mailboxes only; what was done, if anything.
+
+        The others stay as they are, since all are rendered at each start of the machine.
+        """
+        some = {service.name for service in stack.services if service.needed_for}
+        wanted = some & {*stack.needed_by(settings).names}
+        running = {found.service for found in self.engine.containers(self.project)}
+        if wanted == some & running:
+            return ""
+        self.engine.compose_up(
+            self.paths.compose_file, self.project, stack.needed_by(settings).names
+        )
+        return STARTED if wanted else STOPPED
 
     def _sign(self) -> None:
         try:

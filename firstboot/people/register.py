@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from firstboot.base.addressrules import owner_elsewhere
 from firstboot.base.change import Change, Edit
 from firstboot.base.located import Plain
 from firstboot.people.desk import NobodyError, PersonError
@@ -100,10 +101,11 @@ def take_out(address: str) -> Edit:
                 f"mail for others goes to {address}: {', '.join(used)}",
                 "Change these first: mailstead settings show",
             )
-        if len(entries(settings)) == 1:
+        if len(entries(settings)) == 1 and not owner_elsewhere(settings):
             raise PersonError(
                 f"{address} is the only person: mail for postmaster would have nowhere to go",
-                "Add somebody else first.",
+                "Add somebody else first, or a group postmaster or a catch_all to the settings: "
+                "see docs/people.md, Without mailboxes",
             )
         return (Change(("people", person.index), remove=True),)
 

@@ -69,7 +69,7 @@ def check(file: Path, as_json: bool) -> None:
         known = {"hostname": found.hostname, "domains": domains, "people": people}
         click.echo(_dump({"ok": True, **known}))
     else:
-        addresses = ", ".join(person.address for person in found.people)
+        addresses = ", ".join(person.address for person in found.people) or "only forwards"
         click.echo(f"{file} is right: {found.hostname}, {addresses}")
 
 

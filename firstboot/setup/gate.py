@@ -7,6 +7,7 @@ from firstboot.base.errors import DeadlineError, EngineError
 from firstboot.base.health import ailments, listed
 from firstboot.base.paths import Paths
 from firstboot.base.services import read_stack
+from firstboot.base.settings import read_settings
 from firstboot.base.waiting import wait_for
 from firstboot.setup.lasting import lasting_containers
 from firstboot.system.console import Console
@@ -16,12 +17,13 @@ HEALTHY_SECONDS = 600.0
 
 
 def await_healthy(paths: Paths, console: Console, engine: Engine) -> None:
-    """Wait until every service answers as it should.
+    """Wait until every service that is needed answers as it should.
 
     That mail goes round `mailstead start` has shown already. Raises EngineError with what is wrong,
     at once when a container ends again and again.
     """
-    services = read_stack(paths.services).services
+    stack = read_stack(paths.services)
+    services = stack.needed_by(read_settings(paths.settings)).services
     ill: dict[str, str] = {}
 
     def healthy() -> bool:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from firstboot.base.canary import canary_account
+from firstboot.base.canary import canary_round_trip
 from firstboot.base.compose import PROJECT
 from firstboot.base.engine import Engine
 from firstboot.base.errors import DeadlineError, EngineError, SettingsError, UnreachableError
@@ -16,7 +16,7 @@ from firstboot.base.files import sync_directory, write_atomic
 from firstboot.base.health import listed, not_running
 from firstboot.base.paths import Paths
 from firstboot.base.release import Release, read_release
-from firstboot.base.roundtrip import RoundTrip, round_trip
+from firstboot.base.roundtrip import RoundTrip
 from firstboot.base.services import Port, Stack, read_stack
 from firstboot.base.settings import Settings, read_settings
 from firstboot.base.waiting import wait_for
@@ -43,6 +43,11 @@ class _Machine:
     stack: Stack
     release: Release
 
+    @property
+    def needed(self) -> Stack:
+        """What of the stack runs with these settings."""
+        return self.stack.needed_by(self.settings)
+
 
 def start(paths: Paths, console: Console, engine: Engine) -> None:
     """Load the slot's images, run its containers, and wait until a mail has gone round."""
@@ -54,7 +59,7 @@ def start(paths: Paths, console: Console, engine: Engine) -> None:
     )
     _load(machine)
     _up(machine)
-    for port in machine.stack.ports:
+    for port in machine.needed.ports:
         _await_port(machine, port)
     _await_running(machine)
     _await_mail(machine)
@@ -86,15 +91,16 @@ def _load(machine: _Machine, *, force: bool = False) -> None:
 def _up(machine: _Machine) -> None:
     """Start the containers; if that fails, once more from freshly loaded images."""
     engine, compose_file = machine.engine, machine.paths.compose_file
+    needed = machine.needed.names
     try:
-        engine.compose_up(compose_file, PROJECT)
+        engine.compose_up(compose_file, PROJECT, needed)
     except EngineError as error:
         machine.console.error(error)
         machine.console.say("loading all containers anew")
         with contextlib.suppress(EngineError):
             engine.compose_down(compose_file, PROJECT)
         _load(machine, force=True)
-        engine.compose_up(compose_file, PROJECT)
+        engine.compose_up(compose_file, PROJECT, needed)
     machine.console.say("containers started")
 
 
@@ -104,7 +110,7 @@ def _await_running(machine: _Machine) -> None:
 
     def running() -> bool:
         nonlocal stopped
-        stopped = not_running(lasting_containers(machine.engine), machine.stack.services)
+        stopped = not_running(lasting_containers(machine.engine), machine.needed.services)
         return not stopped
 
     try:
@@ -122,12 +128,18 @@ def _await_mail(machine: _Machine) -> None:
     Raises RoundTripError: the last one, when servers on a slow machine have not taken and shown
     the mail after as many tries as the time allows.
     """
-    account = canary_account(machine.paths, machine.settings, machine.stack)
     refusals: list[UnreachableError] = []
 
     def gone_round() -> RoundTrip | None:
         try:
-            return round_trip(account, timeout=MAIL_SECONDS, meanwhile=_flushing(machine))
+            return canary_round_trip(
+                machine.paths,
+                machine.settings,
+                machine.stack,
+                machine.engine,
+                timeout=MAIL_SECONDS,
+                meanwhile=_flushing(machine),
+            )
         except UnreachableError as error:
             refusals.append(error)
             return None

@@ -75,7 +75,7 @@ def use_settings(
             mount = {"type": "bind", "source": str(source), "target": target, "read_only": True}
             document["services"][service]["volumes"].append(mount)
         file.write_text(yaml.safe_dump(document), encoding="utf-8")
-    stack.engine.compose_up(file, stack.home.project)
+    stack.engine.compose_up(file, stack.home.project, services.needed_by(settings).names)
     await_health(stack.engine, stack.home.project, declared(changed), timeout=240)
     # What counts at once makes no new container.
     ContainerDesk(stack.engine, stack.home.project).ask(("reread",))

@@ -92,11 +92,12 @@ def stack_up(
         settings = _lay_out(home, parts.release, example)
         ports = _start(engine, home, parts.release, stack, settings)
         report("Waiting until every container is healthy …")
-        await_health(engine, home.project, stack.services)
+        await_health(engine, home.project, stack.needed_by(settings).services)
         start_administration(home, engine)
         # Only now does no container of an earlier build need its image any more.
         engine.prune(parts.release)
-    person = settings.people[0].address
+    # Of the settings as they were made; they may have none left.
+    person = example.people[0].address
     return StackUp(
         hostname=settings.hostname,
         ports=ports,
@@ -173,7 +174,7 @@ def _start(
             ports=ports,
         ),
     )
-    engine.compose_up(compose_file, home.project)
+    engine.compose_up(compose_file, home.project, stack.needed_by(settings).names)
     return ports
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from firstboot.base.engine import Container, Engine
 from firstboot.base.health import ailments
 from firstboot.base.services import read_stack
+from firstboot.base.settings import read_settings
 from tools.stack.daemon import answering
 from tools.stack.home import Home
 from tools.stack.lifecycle import SERVICES, require_root
@@ -54,7 +55,8 @@ def stack_status(*, home: Home | None = None) -> StackStatus:
         return StackStatus(record.engine, answers=False, containers=(), ports=record.ports)
     engine = Engine(record.engine)
     running = engine.containers(home.project)
-    ill = ailments(running, read_stack(SERVICES).services)
+    needed = read_stack(SERVICES).needed_by(read_settings(home.paths.settings))
+    ill = ailments(running, needed.services)
     containers = tuple(_status(engine, container, ill) for container in running)
     return StackStatus(record.engine, answers=True, containers=containers, ports=record.ports)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -145,8 +145,6 @@ def build_directory(document: Any) -> Directory:
         person.address: person
         for person in (_person(entry, default) for entry in document["people"])
     }
-    if not people:
-        raise ValueError("there are no people")
     for address in people:
         parts = split(address)
         if parts is None or parts[1] not in domains:
@@ -160,11 +158,10 @@ def build_directory(document: Any) -> Directory:
         return address if address in people else aliases.get(address)
 
     groups = read_groups(document.get("groups"), owner)
-    first = next(iter(people))
-    for domain in (*domains, hostname):
-        for role in ROLE_NAMES:
-            if f"{role}@{domain}" not in {*people, *groups}:
-                aliases.setdefault(f"{role}@{domain}", first)
+    roles = [f"{role}@{domain}" for domain in (*domains, hostname) for role in ROLE_NAMES]
+    for role in roles:
+        if people and role not in {*people, *groups}:
+            aliases.setdefault(role, next(iter(people)))
     directory = Directory(
         hostname=hostname,
         domains=domains | {hostname},
@@ -174,13 +171,23 @@ def build_directory(document: Any) -> Directory:
         limits=read_limits(document.get("limits")),
         groups=groups,
     )
-    return replace(
+    directory = replace(
         directory,
         catch_alls=read_catch_alls(
             document["domains"],
             lambda name: directory.recipients(name) or tuple(filter(None, [owner(name)])),
         ),
     )
+    return directory if people else _with_roles(directory, roles, document["domains"][0]["name"])
+
+
+def _with_roles(directory: Directory, roles: Sequence[str], first_domain: str) -> Directory:
+    """Lead the role addresses that nobody has to the postmaster of the first domain."""
+    members = directory.recipients(f"postmaster@{first_domain}")
+    if not members:
+        raise ValueError("there are no people, and mail for postmaster leads nowhere")
+    given = {role: Group(role, members) for role in roles}
+    return replace(directory, groups={**given, **directory.groups})
 
 
 def _quota(value: object) -> int | None:

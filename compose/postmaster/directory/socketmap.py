@@ -55,10 +55,14 @@ def _domains(directory: Directory, key: str) -> str | None:
 # Postfix looks up the base of a plus-address by itself only in tables of fixed strings. It takes a
 # socketmap for one of patterns, so plus-addresses are answered here.
 def _mailboxes(directory: Directory, key: str) -> str | None:
+    if _comes_back(directory, key):
+        return None
     return key if _is_mailbox(key, directory.resolve(key)) else None
 
 
 def _aliases(directory: Directory, key: str) -> str | None:
+    if _comes_back(directory, key):
+        return _forwarded(directory.canary)
     target = directory.resolve(key)
     if target is None:
         return _list(directory, _recipients(directory, key))
@@ -83,10 +87,24 @@ def _list(directory: Directory, addresses: Iterable[str]) -> str | None:
 
 
 def _marked(directory: Directory, address: str) -> str:
+    domain = address.rpartition("@")[2]
+    return address if directory.has_domain(domain) else _forwarded(address)
+
+
+def _forwarded(address: str) -> str:
     local, _, domain = address.rpartition("@")
-    if directory.has_domain(domain):
-        return address
     return f"{local}={domain}@{FORWARD}"
+
+
+def _comes_back(directory: Directory, key: str) -> bool:
+    # Where there are no people there is no mailstore. So that the machine can see whether mail goes
+    # round, it forwards to itself, and what has come so far is held.
+    return not directory.people and normalise(key) == directory.canary
+
+
+def _held(directory: Directory, key: str) -> str | None:
+    # check_recipient_access of what is forwarded.
+    return "HOLD" if not directory.people and key == _forwarded(directory.canary) else None
 
 
 def _forwards(directory: Directory, key: str) -> str | None:
@@ -132,6 +150,7 @@ MAPS: Mapping[str, Lookup] = {
     "forwards": _forwards,
     "rewritten": _rewritten,
     "elsewhere": _elsewhere,
+    "held": _held,
 }
 
 

@@ -77,7 +77,7 @@ async def _show_ready(visit: Visit) -> Response:
     return render(
         "ready",
         hostname=settings.hostname if settings else "The machine",
-        address=settings.people[0].address if settings else "",
+        address=settings.people[0].address if settings and settings.people else "",
         access=access,
         records=records,
         minutes=int(LAST_PAGE_SECONDS // 60),

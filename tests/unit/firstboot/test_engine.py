@@ -221,11 +221,11 @@ def test_compose_gets_a_clean_environment(
     monkeypatch.setenv("COMPOSE_FILE", "/elsewhere")
     environment = tmp_path / "environment"
     programs.add("docker", f"/usr/bin/env > {environment}")
-    engine.compose_up(Path("/run/compose.yaml"), "mailstead")
+    engine.compose_up(Path("/run/compose.yaml"), "mailstead", ["mta", "redis"])
     engine.compose_down(Path("/run/compose.yaml"), "mailstead")
     start = ["docker", "compose", "--project-name", "mailstead", "--file", "/run/compose.yaml"]
     assert programs.calls == [
-        [*start, "up", "--detach", "--no-build", "--remove-orphans"],
+        [*start, "up", "--detach", "--no-build", "--remove-orphans", "mta", "redis"],
         [*start, "down", "--remove-orphans"],
     ]
     assert "DOCKER_HOST=unix:///nowhere" in environment.read_text()
@@ -235,7 +235,15 @@ def test_compose_gets_a_clean_environment(
 def test_compose_error_shows_its_output(engine: Engine, programs: FakePrograms) -> None:
     programs.add("docker", "echo no such image >&2; exit 1")
     with pytest.raises(EngineError, match=r"failed with exit code 1\n  no such image"):
-        engine.compose_up(Path("compose.yaml"), "mailstead")
+        engine.compose_up(Path("compose.yaml"), "mailstead", ["mta"])
+
+
+def test_services_that_are_not_needed_end(engine: Engine, programs: FakePrograms) -> None:
+    programs.add("docker")
+    engine.compose_up(Path("c.yaml"), "mailstead", ["mta", "redis"])
+    engine.compose_up(Path("c.yaml"), "mailstead", ["mta"])
+    assert [call[6] for call in programs.calls] == ["up", "up", "rm"]
+    assert programs.calls[-1][6:] == ["rm", "--stop", "--force", "redis"]
 
 
 def test_another_compose_command(programs: FakePrograms) -> None:

@@ -129,7 +129,7 @@ def test_netstrings_round_trip(content: bytes) -> None:
     ("change", "message"),
     [
         ({"version": 2}, "version is 2"),
-        ({"people": []}, "no people"),
+        ({"people": [], "domains": [{"name": "example.com"}]}, "mail for postmaster leads nowhere"),
         ({"hostname": None}, "hostname is None"),
         ({"domains": [{"name": "elsewhere.example"}]}, "none of the domains"),
         ({"people": [{"address": "x@example.com"}]}, "no key 'password_hash'"),

@@ -176,3 +176,64 @@ def test_whatever_is_rewritten_is_found_again(local: str) -> None:
     assert back is not None
     if not local.lower().startswith("srs"):
         assert back == f"{local}@elsewhere.example"
+
+
+CANARY = f"canary@{HOST}"
+RETURNS = f"canary={HOST}@forward.invalid"
+ROOT = "root=far.example@forward.invalid"
+
+
+@pytest.mark.parametrize(
+    ("request_", "expected"),
+    [
+        ("aliases any@example.org", "OK club=far.example@forward.invalid"),
+        ("aliases sales@example.com", "OK eve=elsewhere.example@forward.invalid"),
+        # These work always; what nobody has takes is for the postmaster of the first domain.
+        ("aliases postmaster@example.com", f"OK {ROOT}"),
+        ("aliases Abuse@example.com", f"OK {ROOT}"),
+        ("aliases postmaster@example.org", f"OK {ROOT}"),
+        (f"aliases abuse@{HOST}", f"OK {ROOT}"),
+        ("aliases abuse@example.org", "OK eve=elsewhere.example@forward.invalid"),
+        ("aliases nobody@example.com", "NOTFOUND "),
+        ("mailboxes postmaster@example.com", "NOTFOUND "),
+        ("senders sales@example.com", "NOTFOUND "),
+        ("elsewhere sales@example.com", "OK yes"),
+        # What the machine sends to itself is forwarded, and ends before it would leave.
+        (f"mailboxes {CANARY}", "NOTFOUND "),
+        (f"aliases {CANARY}", f"OK {RETURNS}"),
+        (f"senders {CANARY}", f"OK {CANARY}"),
+        (f"forwards {RETURNS}", "NOTFOUND "),
+        (f"held {RETURNS}", "OK HOLD"),
+        ("held eve=elsewhere.example@forward.invalid", "NOTFOUND "),
+        ("held forward.invalid", "NOTFOUND "),
+        (f"held {CANARY}", "NOTFOUND "),
+    ],
+)
+def test_lookups_where_nobody_has_a_mailbox(
+    password_hash: str, request_: str, expected: str
+) -> None:
+    document: dict[str, Any] = yaml.safe_load(settings_text(password_hash))
+    document["people"] = []
+    document["domains"][1]["catch_all"] = "club@far.example"
+    document["groups"] = [
+        {"address": "sales@example.com", "members": [EVE], "send_as": True},
+        {"address": "postmaster@example.com", "members": ["root@far.example"]},
+        {"address": "abuse@example.org", "members": ["sales@example.com"]},
+    ]
+    forwarding = replace(build_directory(document), rewriter=at(0))
+    assert socketmap.answer(forwarding, request_.encode()) == expected
+
+
+def test_a_catch_all_takes_what_is_for_the_postmaster(password_hash: str) -> None:
+    document: dict[str, Any] = yaml.safe_load(settings_text(password_hash))
+    document["people"] = []
+    document["domains"][0]["catch_all"] = EVE
+    forwarding = build_directory(document)
+    for address in ("postmaster@example.com", "abuse@example.org", f"abuse@{HOST}"):
+        assert forwarding.recipients(address) == (EVE,)
+
+
+def test_the_machines_own_mail_is_held_nowhere_else(directory: Directory) -> None:
+    assert socketmap.answer(directory, f"held {RETURNS}".encode()) == "NOTFOUND "
+    assert socketmap.answer(directory, f"aliases {CANARY}".encode()) == "NOTFOUND "
+    assert socketmap.answer(directory, f"mailboxes {CANARY}".encode()) == f"OK {CANARY}"

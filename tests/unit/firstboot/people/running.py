@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 from firstboot.base.compose import StackOptions
 from firstboot.base.engine import Container
@@ -49,6 +50,7 @@ class NotingEngine:
     services: tuple[str, ...] = ("directory", "rspamd")
     queue: bytes = b""
     ran: list[tuple[str, ...]] = field(default_factory=list)
+    started: list[set[str]] = field(default_factory=list)
     answer: dict[str, object] = field(
         default_factory=lambda: {"ok": True, "people": [], "left": []}
     )
@@ -58,6 +60,10 @@ class NotingEngine:
             Container(service, service, "", "", "running", "127.0.0.1", 0, 0)
             for service in self.services
         )
+
+    def compose_up(self, _file: Path, _project: str, services: Collection[str]) -> None:
+        self.started.append({*services})
+        self.services = tuple(services)
 
     def memory(self, _container: Container) -> int:
         return 1 << 20
@@ -107,10 +113,10 @@ class MadeLog:
         return datetime.fromtimestamp(when, UTC).isoformat().replace("+00:00", "Z")
 
 
-def set_up(paths: Paths, settings: str = SETTINGS) -> None:
+def set_up(paths: Paths, settings: str = SETTINGS, services: str = SERVICES) -> None:
     """Keep settings and render the stack, as `mailstead boot` does."""
     paths.settings.write_text(settings)
-    paths.services.write_text(SERVICES)
+    paths.services.write_text(services)
     write_stack(
         require_settings(paths.settings),
         read_stack(paths.services),

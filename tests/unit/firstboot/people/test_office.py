@@ -16,8 +16,8 @@ from firstboot.base.paths import Paths
 from firstboot.base.settings import require_settings
 from firstboot.people import changing, office
 from firstboot.people.desk import PersonError
-from firstboot.people.office import LATER, NOW, Office
-from tests.unit.firstboot.people.running import NotingEngine, set_up
+from firstboot.people.office import LATER, NOW, STARTED, STOPPED, Office
+from tests.unit.firstboot.people.running import SERVICES, NotingEngine, set_up
 from tests.unit.firstboot.samples import HASH, SETTINGS
 
 PASSWORD = "correct horse battery"
@@ -159,6 +159,36 @@ def test_leaving(desk: Office, paths: Paths, engine: NotingEngine) -> None:
     assert desk.leave("ADA@example.com") == NOW
     assert [person["address"] for person in seen(paths)["people"]] == ["bob@example.com"]
     assert engine.ran == [REREAD, REREAD]
+
+
+def test_the_first_one_starts_what_mailboxes_need_and_the_last_one_ends_it(
+    paths: Paths, engine: NotingEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(office, "hash_password", lambda _password: HASH)
+    forwarding = SETTINGS.partition("people:")[0].replace(
+        "- name: example.com", "- {name: example.com, catch_all: ada@example.net}"
+    )
+    marked = "  store: {needed_for: mailboxes, image: redis, user: 7, command: [x], memory: 1M,"
+    services = f"{SERVICES}{marked} networks: [edge], health: [{{port: 9, expect: x}}]}}\n"
+    set_up(paths, forwarding + "people: []\n", services)
+    desk = Office(paths, engine)  # type: ignore[arg-type]
+    # What waits for the next start goes on waiting: nothing is rendered anew.
+    text = paths.settings.read_text()
+    paths.settings.write_text(text.replace("mail.example.com", "mx.example.com"))
+    compose = paths.compose_file.read_bytes()
+    assert "store" in yaml.safe_load(compose)["services"]
+    assert desk.add_domain("example.org") == NOW
+    assert engine.started == []
+    assert desk.add("ada@example.com", PASSWORD, "", [], None) == f"{NOW} {STARTED}"
+    assert desk.add("bob@example.com", PASSWORD, "", [], None) == NOW
+    assert engine.started == [{"directory", "rspamd", "store"}]
+    assert desk.leave("ada@example.com") == NOW
+    assert desk.leave("bob@example.com") == f"{NOW} {STOPPED}"
+    assert engine.started[1:] == [{"directory", "rspamd"}]
+    assert seen(paths)["people"] == []
+    assert seen(paths)["hostname"] == "mail.example.com"
+    assert paths.compose_file.read_bytes() == compose
+    assert engine.ran == [SIGN, *[REREAD] * 5]
 
 
 def test_changes_of_a_person(desk: Office, paths: Paths) -> None:

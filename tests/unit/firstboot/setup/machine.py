@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,7 @@ class FakeEngine:
     up_errors: int = 0
     status: str = "running"
     calls: list[str] = field(default_factory=list)
+    started: tuple[str, ...] = ()
 
     def load(self, archive: Path, release: Release, _say: Any, *, force: bool = False) -> Loaded:
         assert archive.name == "containers.tar"
@@ -81,8 +83,9 @@ class FakeEngine:
         references = [image.reference for image in release.images.values()]
         return Loaded(tuple(references), 2.13)
 
-    def compose_up(self, _file: Path, project: str) -> None:
+    def compose_up(self, _file: Path, project: str, services: Collection[str]) -> None:
         assert project == "mailstead"
+        self.started = tuple(services)
         self.calls.append("up")
         if self.up_errors:
             self.up_errors -= 1

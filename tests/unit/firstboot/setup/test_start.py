@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from firstboot.base import canary
 from firstboot.base.engine import Loaded
 from firstboot.base.errors import EngineError, RoundTripError, SettingsError, UnreachableError
 from firstboot.base.paths import Paths
 from firstboot.base.roundtrip import Account, RoundTrip
+from firstboot.base.services import Port
 from firstboot.setup import start
 from firstboot.setup.apply import set_up
 from firstboot.system.console import Console
@@ -24,7 +26,7 @@ def ready(volumes: Volumes, paths: Paths, monkeypatch: pytest.MonkeyPatch) -> Pa
     """A machine that has been set up and whose ports answer."""
     set_up(make_seed(), paths)
     monkeypatch.setattr(start, "port_problem", lambda *_arguments, **_options: None)
-    monkeypatch.setattr(start, "round_trip", lambda *_arguments, **_options: DONE)
+    monkeypatch.setattr(canary, "round_trip", lambda *_arguments, **_options: DONE)
     monkeypatch.setattr("os.sync", lambda: None)
     return paths
 
@@ -43,6 +45,32 @@ def test_start(ready: Paths, capsys: pytest.CaptureFixture[str]) -> None:
         "a mail went round (0.6 s)",
         "ready mail.example.com",
     ]
+
+
+def test_start_where_nobody_has_a_mailbox(ready: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    ported = []
+
+    def answers(port: Port, *_arguments: object, **_options: object) -> None:
+        ported.append(port.name)
+
+    trips = []
+
+    def forwarded(account: Account, *_arguments: object, **_options: object) -> RoundTrip:
+        trips.append(account.address)
+        return DONE
+
+    monkeypatch.setattr(start, "port_problem", answers)
+    monkeypatch.setattr(canary, "forwarded_round_trip", forwarded)
+    text = ready.settings.read_text().partition("people:")[0]
+    catching = text.replace("name: example.com", "{name: example.com, catch_all: ada@example.net}")
+    ready.settings.write_text(f"{catching}people: []\n")
+    services = ready.services.read_text()
+    ready.services.write_text(f"{services}    needed_for: mailboxes\n")
+    engine = FakeEngine()
+    run_start(ready, engine)
+    assert engine.started == ("redis",)
+    assert ported == []
+    assert trips == ["canary@mail.example.com"]
 
 
 def test_start_loads_images_anew_when_containers_do_not_start(
@@ -105,7 +133,7 @@ def test_start_is_not_ready_before_a_mail_went_round(
         accounts.append(account)
         raise RoundTripError("IMAP on port 993: refused")
 
-    monkeypatch.setattr(start, "round_trip", fail)
+    monkeypatch.setattr(canary, "round_trip", fail)
     engine = FakeEngine()
     with pytest.raises(RoundTripError, match="refused"):
         run_start(ready, engine)
@@ -124,7 +152,7 @@ def test_start_tries_again_when_a_server_refuses_at_first(
             return done
         raise UnreachableError("submission on port 587: timed out")
 
-    monkeypatch.setattr(start, "round_trip", refuse_once)
+    monkeypatch.setattr(canary, "round_trip", refuse_once)
     monkeypatch.setattr("time.sleep", lambda _seconds: None)
     run_start(ready, FakeEngine())
     assert answers == []
@@ -136,7 +164,7 @@ def test_start_tells_the_last_refusal_when_its_time_is_over(
     def refuse(_account: Account, **_options: object) -> RoundTrip:
         raise UnreachableError("submission on port 587: timed out")
 
-    monkeypatch.setattr(start, "round_trip", refuse)
+    monkeypatch.setattr(canary, "round_trip", refuse)
     monkeypatch.setattr(start, "MAIL_SECONDS", 0.0)
     with pytest.raises(UnreachableError, match="587: timed out"):
         run_start(ready, FakeEngine())
@@ -160,7 +188,7 @@ def test_start_flushes_the_queue_while_it_awaits_the_mail(
 
     now = [100.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
-    monkeypatch.setattr(start, "round_trip", look_three_times)
+    monkeypatch.setattr(canary, "round_trip", look_three_times)
     run_start(ready, engine)
     assert flushed == [0, 1, 1]
 
