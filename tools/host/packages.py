@@ -122,6 +122,7 @@ HOST_PACKAGES: tuple[Package, ...] = (
     ),
     Package("isync", "a mail client in tests, like the next ones", _CLIENTS, ("mbsync",)),
     Package("offlineimap3", "the same", _CLIENTS, ("offlineimap",)),
+    Package("neomutt", "the same", _CLIENTS, ("neomutt",)),
     Package("mpop", "the same", _CLIENTS, ("mpop",)),
     Package("fetchmail", "the same", _CLIENTS, ("fetchmail",)),
     Package("curl", "the same", _CLIENTS, ("curl",)),
