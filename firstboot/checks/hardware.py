@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime
 
+from firstboot.base.memory import read_memory
 from firstboot.base.sshkeys import PORT as SSH_PORT
 from firstboot.checks.machine import Bare, Machine
 from firstboot.checks.result import Result, below, worst
 from firstboot.system.clock import is_synchronized
 from firstboot.system.disk import read_disk
-from firstboot.system.memory import read_memory
 from firstboot.system.openssh import ssh_is_on
 from firstboot.system.processor import read_processor
 from firstboot.system.secureboot import read_secure_boot

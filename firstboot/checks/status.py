@@ -9,10 +9,10 @@ from typing import Any
 from firstboot.base.compose import PROJECT
 from firstboot.base.errors import EngineError, MailsteadError
 from firstboot.base.health import ailments
+from firstboot.base.memory import read_memory
 from firstboot.checks.machine import Machine
 from firstboot.system.clock import uptime_seconds
 from firstboot.system.disk import read_disk
-from firstboot.system.memory import read_memory
 from firstboot.system.sockets import listening
 
 MIB = 1 << 20

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from firstboot.base.errors import MachineError
 from firstboot.base.handover import forget_given, take_back
+from firstboot.base.memory import MEMINFO, read_memory
 from firstboot.base.paths import Paths
 from firstboot.base.settings import read_settings, require_settings
 from firstboot.base.state import claim_state
@@ -15,7 +16,6 @@ from firstboot.setup.firewall import raise_firewall
 from firstboot.setup.seed import Admit, BringBack, Seed, bring_back_nothing
 from firstboot.setup.waiting import hold, require_memory, wait_for_seed
 from firstboot.system.console import Console
-from firstboot.system.memory import MEMINFO, read_memory
 
 
 def boot(

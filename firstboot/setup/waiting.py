@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from firstboot.base.errors import MachineError, MailsteadError
 from firstboot.base.handover import read_given, write_given
+from firstboot.base.memory import Memory
 from firstboot.base.paths import Paths
 from firstboot.base.waiting import wait_for
 from firstboot.setup.restoring import Restoring
@@ -22,7 +23,6 @@ from firstboot.setup.seed import (
     find_seed,
 )
 from firstboot.system.console import Console
-from firstboot.system.memory import Memory
 from firstboot.system.networkd import connect_before_setup
 from firstboot.system.volumes import LABEL
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +11,12 @@ from firstboot.base.run import run
 from tools.build.base import Base
 from tools.build.errors import BuildError
 from tools.host.cache import cache_folder
+from tools.host.memory import memory_folder, room_in_memory
 from tools.host.mkosi import Mkosi
 
 _TAIL_LINES = 15
+# The image takes 2.5 GiB of it; others may want some, too.
+_PLENTY = 8 << 30
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Workshop:
             *self.mkosi.argv,
             *("--directory", self.images / name, "--force"),
             *("--distribution", self.base.distribution, "--release", self.base.release),
-            *("--output-directory", output, "--workspace-directory", output),
+            *("--output-directory", output),
             *("--cache-directory", cache_folder("mkosi", self.base.distribution)),
             *("--package-cache-directory", cache_folder("packages")),
         ]
@@ -60,7 +64,8 @@ class Workshop:
             argv += ["--base-tree", base_tree]
         for tree in extra:
             argv += ["--extra-tree", tree]
-        self._run(name, [*argv, *options, "build"])
+        with _workspace(output) as workspace:
+            self._run(name, [*argv, "--workspace-directory", workspace, *options, "build"])
 
     def _run(self, name: str | Path, argv: Sequence[str | Path]) -> None:
         done = run(argv, env=self.mkosi.full_environment(), check=False)
@@ -72,3 +77,16 @@ class Workshop:
                 f"mkosi could not build {name} (exit code {done.returncode}):\n  {tail}",
                 f"All of its output is in {self.log}.",
             )
+
+
+@contextmanager
+def _workspace(output: Path) -> Iterator[Path]:
+    """Where mkosi works: in memory, where that takes half the time, if there is plenty of it.
+
+    Otherwise in `output`, with which an interrupted build's goes as well.
+    """
+    if room_in_memory() < _PLENTY:
+        yield output
+        return
+    with memory_folder("build") as folder:
+        yield folder

@@ -13,10 +13,10 @@ from firstboot.base.manifest import FORMAT, Envelope, ReleaseKey, dump_keys
 from tools.build.errors import BuildError
 from tools.build.source import CHECKOUT
 from tools.host.cache import cache_folder, lock, remove
+from tools.host.memory import MEMORY, memory_folder, other_file_system
 from tools.keys.certificates import SUBJECTS
 from tools.keys.errors import KeysError
 from tools.keys.folder import KeyFolder, file_errors, make_folder, read_folder, release_files
-from tools.keys.memory import memory_folder
 from tools.keys.pem import dump_private, load_certified, load_release_pair
 from tools.keys.record import Kind
 
@@ -90,10 +90,19 @@ def opened_keys(folder: Path, passphrase: bytes | None) -> Iterator[SigningKeys]
         yield _signing_keys(found, folder)
         return
     password = found.password(passphrase)
-    with memory_folder() as opened:
+    _require_memory()
+    with memory_folder("keys") as opened:
         with file_errors(folder):
             _open(found, password, opened)
         yield _signing_keys(found, opened)
+
+
+def _require_memory() -> None:
+    if kind := other_file_system():
+        raise KeysError(
+            f"the keys cannot be opened: {MEMORY} is {kind}, not memory (tmpfs)",
+            f"Mount a tmpfs at {MEMORY}: opened keys are never written to a disk.",
+        )
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from firstboot.base.canary import canary_account
 from firstboot.base.certificate import ensure_certificate
 from firstboot.base.engine import Container
 from firstboot.base.errors import EngineError, RoundTripError, SettingsError, UnreachableError
+from firstboot.base.memory import Memory
 from firstboot.base.paths import Paths
 from firstboot.base.roundtrip import make_message, message_difference, round_trip
 from firstboot.base.services import Port
@@ -24,7 +25,6 @@ from firstboot.checks import check, hardware, mail, status
 from firstboot.checks.machine import Machine, read_machine
 from firstboot.checks.result import Result
 from firstboot.system.disk import Disk
-from firstboot.system.memory import Memory
 from firstboot.system.probe import port_problem
 from firstboot.system.sockets import Listener
 from tests.unit.firstboot.conftest import FakePrograms

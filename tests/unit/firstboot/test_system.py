@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from firstboot.base.errors import CommandError, MachineError, SettingsError
+from firstboot.base.memory import Memory, read_memory
 from firstboot.base.sections import Network
 from firstboot.system import hostname, systemctl
 from firstboot.system.addresses import reachable_addresses
@@ -18,7 +19,6 @@ from firstboot.system.clock import is_synchronized, uptime_seconds
 from firstboot.system.console import Console, find_consoles
 from firstboot.system.credentials import read_credential
 from firstboot.system.disk import read_disk
-from firstboot.system.memory import Memory, read_memory
 from firstboot.system.networkd import (
     apply_network,
     connect_before_setup,

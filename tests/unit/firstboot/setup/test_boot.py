@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from firstboot.base.errors import MachineError, ReleaseError, SettingsError, StackError
+from firstboot.base.memory import Memory
 from firstboot.base.paths import Paths
 from firstboot.base.settings import parse_settings, read_settings
 from firstboot.base.state import STATE_FORMAT
@@ -15,7 +16,6 @@ from firstboot.setup.apply import set_up
 from firstboot.setup.firewall import raise_firewall
 from firstboot.setup.seed import Seed, find_seed
 from firstboot.system.console import Console
-from firstboot.system.memory import Memory
 from tests.unit.firstboot.conftest import FakePrograms
 from tests.unit.firstboot.samples import SETTINGS
 from tests.unit.firstboot.setup.machine import (

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.build import appliance, containers, image
+from tools.build import appliance, containers, image, mkosi
 from tools.build.base import UBUNTU, Base
 from tools.build.mkosi import Workshop
 from tools.build.source import CHECKOUT, Source
@@ -72,6 +72,16 @@ class FakeMkosi:
 def _made_once(subject: str) -> Certified:
     """RSA keys take long to make, and no test here minds the same ones again."""
     return make_certified(subject, datetime.datetime(2026, 5, 4, tzinfo=datetime.UTC))
+
+
+@pytest.fixture(autouse=True)
+def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stands for /dev/shm, and has no room: tests that want some say how much."""
+    folder = tmp_path / "shm"
+    folder.mkdir()
+    monkeypatch.setattr("tools.host.memory.MEMORY", folder)
+    monkeypatch.setattr(mkosi, "room_in_memory", lambda: 0)
+    return folder
 
 
 @pytest.fixture(autouse=True)

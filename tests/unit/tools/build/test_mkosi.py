@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.tools.build.conftest import FakeMkosi, options
+from tools.build import mkosi
 from tools.build.base import DEBIAN
 from tools.build.errors import BuildError
 from tools.build.mkosi import Workshop
@@ -36,6 +37,24 @@ def test_mkosi_is_told_what_to_build_and_where(
     assert call[-1] == "build"
     for absent in ("--sandbox-tree", "--tools-tree", "--base-tree", "--extra-tree"):
         assert absent not in call
+
+
+def test_mkosi_works_in_memory_where_there_is_plenty(
+    workshop: Workshop,
+    fake: FakeMkosi,
+    output: Path,
+    memory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mkosi, "room_in_memory", lambda: 8 << 30)
+    workshop.build("containers/base", output)
+    fake.behave("containers/redis", "fail")
+    with pytest.raises(BuildError):
+        workshop.build("containers/redis", output)
+    for call in fake.calls():
+        (workspace,) = options(call, "--workspace-directory")
+        assert Path(workspace).parent == memory
+    assert list(memory.iterdir()) == []
 
 
 def test_trees_and_options_are_handed_on(

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from tools.keys import certificates, folder, memory, passphrase
+from tools.host import memory
+from tools.keys import certificates, folder, passphrase
 from tools.keys.certificates import Certified
 from tools.keys.folder import make_folder
 

@@ -19,10 +19,10 @@ from tests.unit.tools.keys.conftest import NOW, PASSPHRASE, content, copy, prete
 from tools.build.errors import BuildError
 from tools.build.source import CHECKOUT
 from tools.host.cache import cache_folder
+from tools.host.memory import memory_folder
 from tools.keys.errors import KeysError
 from tools.keys.folder import begin_rotation, finish_rotation, make_folder, read_folder
 from tools.keys.keyset import SigningKeys, opened_keys, opened_test_keys, require_release_keys
-from tools.keys.memory import memory_folder
 from tools.keys.opening import opened_release_keys
 from tools.keys.release import verify
 
@@ -33,9 +33,9 @@ RIGHT = "the manifest in here cannot be read"
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from tools.keys import memory
+from tools.host import memory
 memory.MEMORY = Path(sys.argv[1])
-with memory.memory_folder() as folder:
+with memory.memory_folder("keys") as folder:
     (folder / "secret").touch()
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -78,7 +78,7 @@ def test_what_a_killed_process_left_goes_with_the_next(shm: Path) -> None:
     subprocess.run([sys.executable, "-c", KILLED, str(shm)], cwd=CHECKOUT, check=False)
     (left,) = shm.iterdir()
     assert (left / "secret").exists()
-    with memory_folder() as first, memory_folder() as second:
+    with memory_folder("keys") as first, memory_folder("keys") as second:
         # Those that are in use stay.
         assert sorted(shm.iterdir()) == sorted([first, second])
     assert list(shm.iterdir()) == []

@@ -41,7 +41,7 @@ with token.open(user_pin=sys.stdin.read(), rw=True) as session:
 _SIGN = """
 import sys
 from pathlib import Path
-from tools.keys import memory
+from tools.host import memory
 from tools.keys.opening import opened_release_keys
 memory.MEMORY = Path(sys.argv[3])
 with opened_release_keys(Path(sys.argv[1]), Path(sys.argv[2])) as keys:

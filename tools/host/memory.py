@@ -1,4 +1,4 @@
-"""A private folder in memory for opened keys, so that no disk ever holds them in clear."""
+"""Folders in memory: for what no disk may hold, and for work that a disk would slow down."""
 
 from __future__ import annotations
 
@@ -10,40 +10,45 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from firstboot.base.memory import read_memory
 from firstboot.base.run import run
 from tools.host.cache import lock
-from tools.keys.errors import KeysError
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - it is memory, and what is made there is private
 _KINDS = {"tmpfs", "ramfs"}
 
 
+def other_file_system() -> str | None:
+    """What /dev/shm is where it is not in memory; None where it is."""
+    kind = run(["stat", "--file-system", "--format=%T", MEMORY], check=False).stdout.strip()
+    return None if kind in _KINDS else kind or "not there"
+
+
+def room_in_memory() -> int:
+    """How many bytes a folder in memory can hold now; 0 where there can be none."""
+    if other_file_system():
+        return 0
+    state = os.statvfs(MEMORY)
+    return min(state.f_bavail * state.f_frsize, read_memory().available)
+
+
 @contextmanager
-def memory_folder() -> Iterator[Path]:
+def memory_folder(purpose: str) -> Iterator[Path]:
     """An empty folder, mode 0700, that goes with its content when the block ends.
 
-    What a killed process left goes now. Raises KeysError where /dev/shm is not in memory.
+    Ask first whether it would be in memory. What a killed process left for the same purpose
+    goes now.
     """
-    _require_memory()
-    prefix = f"mailstead-keys-{os.getuid()}-"
-    with lock("keys-memory", "opening keys"):
+    prefix = f"mailstead-{purpose}-{os.getuid()}-"
+    with lock(f"{purpose}-memory", f"making a folder for {purpose}"):
         _remove_abandoned(prefix)
         folder = Path(tempfile.mkdtemp(prefix=prefix, dir=MEMORY))
         held = _hold(folder)
     try:
         yield folder
     finally:
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)
         os.close(held)
-
-
-def _require_memory() -> None:
-    kind = run(["stat", "--file-system", "--format=%T", MEMORY], check=False).stdout.strip()
-    if kind not in _KINDS:
-        raise KeysError(
-            f"the keys cannot be opened: {MEMORY} is {kind or 'not there'}, not memory (tmpfs)",
-            f"Mount a tmpfs at {MEMORY}: opened keys are never written to a disk.",
-        )
 
 
 def _remove_abandoned(prefix: str) -> None:
@@ -52,7 +57,7 @@ def _remove_abandoned(prefix: str) -> None:
         with suppress(OSError):
             held = _hold(folder)
             try:
-                shutil.rmtree(folder)
+                shutil.rmtree(folder, ignore_errors=True)
             finally:
                 os.close(held)
 
