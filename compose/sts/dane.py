@@ -30,21 +30,31 @@ async def has_dane(domain: str) -> bool:
     resolver.flags = dns.flags.RD | dns.flags.AD
     try:
         servers = await look_up(resolver, domain, "MX")
-        names = [record.split()[-1] for record in servers.records] or [domain]
-        signed = [name for name in names if (await look_up(resolver, name, "A")).secure]
     except dns.exception.DNSException:
         # Postfix finds no server either.
         return False
     if not servers.secure:
         return False
-    for name in signed:
-        try:
-            certificates = await look_up(resolver, f"_25._tcp.{name}", "TLSA")
-        except dns.exception.DNSException:
-            return True
-        if certificates.secure and certificates.records:
+    for name in [record.split()[-1] for record in servers.records] or [domain]:
+        if await _tells_its_certificate(resolver, name):
             return True
     return False
+
+
+async def _tells_its_certificate(resolver: dns.asyncresolver.Resolver, name: str) -> bool:
+    try:
+        if not (await look_up(resolver, name, "A")).secure:
+            return False
+    except dns.exception.DNSException:
+        # Postfix goes to another one.
+        return False
+    try:
+        certificates = await look_up(resolver, f"_25._tcp.{name}", "TLSA")
+    except dns.exception.DNSException:
+        return True
+    # Other usages are none for mail (RFC 7672, 3.1.3).
+    usable = [record for record in certificates.records if record.startswith(("2 ", "3 "))]
+    return certificates.secure and bool(usable)
 
 
 async def look_up(resolver: dns.asyncresolver.Resolver, name: str, kind: str) -> Found:

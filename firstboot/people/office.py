@@ -106,8 +106,9 @@ class Office:
             settings = require_settings(paths.settings)
             write_people(settings, stack, paths.stack, paths.state, sign=self._sign)
             try:
-                changed = self._run_needed(stack, settings)
+                # First: who has just gone must not get in, whatever becomes of the rest.
                 ContainerDesk(self.engine, self.project).ask(("reread",))
+                changed = self._run_needed(stack, settings)
             except EngineError:
                 return LATER
         return f"{NOW} {changed}".rstrip()

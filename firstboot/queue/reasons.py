@@ -76,7 +76,7 @@ _BEFORE_CODES: tuple[_Phrase, ...] = (
 # Postfix's own words about what it could not do; the first that fits counts.
 _PLAIN: tuple[_Phrase, ...] = (
     _phrase(
-        r"TLSA lookup error|non DNSSEC destination|no TLSA records found",
+        r"TLSA lookup error|non DNSSEC destination|no TLSA records found|TLSA records unusable",
         "Which certificate the other server must show cannot be looked up (DANE).",
         "Its owner has to mend name servers or signatures (DNSSEC).",
     ),

@@ -29,6 +29,9 @@ UNSIGNED_MX = {"far.example MX": Found(("10 one.far.example.",), secure=False)}
         (BOTH | {ONE: Found(NAMED.records, secure=False), TWO: NONE}, False),
         # They may be there.
         (BOTH | {ONE: NONE}, True),
+        (BOTH | {ONE: NONE, TWO: Found(("1 1 1 00",), secure=True)}, False),
+        # Postfix goes to the other one.
+        (MX | {"two.far.example. A": SIGNED["two.far.example. A"], TWO: NAMED}, True),
         # Anybody may have said which servers there are, or where the one is.
         (
             BOTH | {"far.example MX": Found(("10 one.far.example.",), secure=False), ONE: NAMED},

@@ -13,6 +13,7 @@ from pathlib import Path
 from firstboot.base.memory import read_memory
 from firstboot.base.run import run
 from tools.host.cache import lock
+from tools.host.errors import HostError
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - it is memory, and what is made there is private
 _KINDS = {"tmpfs", "ramfs"}
@@ -25,10 +26,12 @@ def other_file_system() -> str | None:
 
 
 def room_in_memory() -> int:
-    """How many bytes a folder in memory can hold now; 0 where there can be none."""
+    """How many bytes a folder in memory can hold now; 0 where no program could run in it."""
     if other_file_system():
         return 0
     state = os.statvfs(MEMORY)
+    if state.f_flag & os.ST_NOEXEC:
+        return 0
     return min(state.f_bavail * state.f_frsize, read_memory().available)
 
 
@@ -37,7 +40,7 @@ def memory_folder(purpose: str) -> Iterator[Path]:
     """An empty folder, mode 0700, that goes with its content when the block ends.
 
     Ask first whether it would be in memory. What a killed process left for the same purpose
-    goes now.
+    goes now. Raises HostError when the content does not go.
     """
     prefix = f"mailstead-{purpose}-{os.getuid()}-"
     with lock(f"{purpose}-memory", f"making a folder for {purpose}"):
@@ -47,7 +50,7 @@ def memory_folder(purpose: str) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
         os.close(held)
 
 
@@ -57,9 +60,18 @@ def _remove_abandoned(prefix: str) -> None:
         with suppress(OSError):
             held = _hold(folder)
             try:
-                shutil.rmtree(folder, ignore_errors=True)
+                shutil.rmtree(folder)
             finally:
                 os.close(held)
+
+
+def _remove(folder: Path) -> None:
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise HostError(
+            f"{folder} cannot be removed: {error.strerror}", "Remove it: it takes memory."
+        ) from None
 
 
 def _hold(folder: Path) -> int:
