@@ -167,7 +167,7 @@ def test_a_no_of_a_feature_is_told_with_what_to_do(running: Running, machine: Pa
     running.log_in()
     answer = running.ask("people.leave", address="ada@example.com")
     assert (answer["ok"], answer["kind"]) == (False, "refused")
-    assert answer["hint"] == "Add somebody else first."
+    assert answer["hint"].startswith("Add somebody else first")
     assert running.ask("domains.remove", name="example.com")["kind"] == "refused"
     answer = running.ask("people.change", address="ada@example.com", quota="lots")
     assert answer["kind"] == "invalid"
