@@ -21,10 +21,15 @@ from cryptography.x509.oid import NameOID
 
 from firstboot.base.waiting import wait_for
 from firstboot.queue.messages import Message
+from firstboot.queue.reasons import explain
 from firstboot.queue.spool import Spool
 from tests.stack.boxes import Boxes
+from tests.stack.mail import Mail
+from tests.stack.messages import new_mark, ordinary
 from tests.stack.names import zone
 from tests.stack.postfix import Postfix, configure, postfix
+from tools.stack.example import ADA
+from tools.stack.lifecycle import StackUp
 
 PATH = "/.well-known/mta-sts.txt"
 NAME = "mx.elsewhere.test"
@@ -163,3 +168,18 @@ def _web(address: str, pair: Path, policies: Policies) -> Iterator[None]:
         finally:
             server.shutdown()
             thread.join()
+
+
+def require_kept_back(
+    stack: StackUp, others: Far, mail: Mail, domain: str, *, text: str, advice: str
+) -> None:
+    """Mail to a domain waits, its server has seen nothing, and the queue says why in such words."""
+    mark = new_mark()
+    mail.send(ADA, f"bob@{domain}", ordinary(mark))
+    spool = Spool(stack.engine, stack.home.project)
+    waiting = await_waiting(spool, f"bob@{domain}")
+    said = waiting.recipients[0].said
+    assert text in explain(said).text, said
+    assert advice in explain(said).advice, said
+    assert others.find(mark) is None
+    spool.change("delete", (waiting,))

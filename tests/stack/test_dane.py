@@ -12,15 +12,13 @@ from cryptography.hazmat.primitives import serialization
 
 from firstboot.base.services import Stack
 from firstboot.base.waiting import wait_for
-from firstboot.queue.reasons import explain
-from firstboot.queue.spool import Spool
 from tests.nameserver import make_key
 from tests.stack.boxes import Boxes
 from tests.stack.changed import use_settings
 from tests.stack.mail import Mail
 from tests.stack.messages import new_mark, ordinary
 from tests.stack.people import EXAMPLE
-from tests.stack.policies import Far, await_waiting, far, make_pair, policy
+from tests.stack.policies import Far, far, make_pair, policy, require_kept_back
 from tools.stack.example import ADA, example_settings
 from tools.stack.lifecycle import StackUp
 
@@ -103,15 +101,7 @@ def test_the_server_whose_certificate_the_records_tell_gets_its_mail(
 def test_another_server_gets_nothing_and_the_queue_says_why(
     stack: StackUp, others: Far, mail: Mail, domain: str
 ) -> None:
-    mark = new_mark()
-    mail.send(ADA, f"bob@{domain}", ordinary(mark))
-    spool = Spool(stack.engine, stack.home.project)
-    waiting = await_waiting(spool, f"bob@{domain}")
-    said = waiting.recipients[0].said
-    assert "certificate" in explain(said).text, said
-    assert "DANE" in explain(said).advice, said
-    assert others.find(mark) is None
-    spool.change("delete", (waiting,))
+    require_kept_back(stack, others, mail, domain, text="certificate", advice="DANE")
 
 
 @pytest.mark.parametrize("domain", ["unnamed.test", "plain.test"])
@@ -126,12 +116,4 @@ def test_who_tells_nothing_gets_mail_as_ever(
 
 
 def test_wrong_signatures_are_not_believed(stack: StackUp, others: Far, mail: Mail) -> None:
-    mark = new_mark()
-    mail.send(ADA, "bob@bogus.test", ordinary(mark))
-    spool = Spool(stack.engine, stack.home.project)
-    waiting = await_waiting(spool, "bob@bogus.test")
-    said = waiting.recipients[0].said
-    assert "looked up" in explain(said).text, said
-    assert "DNSSEC" in explain(said).advice, said
-    assert others.find(mark) is None
-    spool.change("delete", (waiting,))
+    require_kept_back(stack, others, mail, "bogus.test", text="looked up", advice="DNSSEC")

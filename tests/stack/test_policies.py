@@ -17,7 +17,7 @@ from tests.stack.changed import use_settings
 from tests.stack.mail import Mail
 from tests.stack.messages import new_mark, ordinary
 from tests.stack.people import EXAMPLE, GRACE
-from tests.stack.policies import Far, await_waiting, far, make_pair, policy
+from tests.stack.policies import Far, await_waiting, far, make_pair, policy, require_kept_back
 from tools.stack.example import ADA, example_settings
 from tools.stack.lifecycle import StackUp
 
@@ -70,16 +70,8 @@ def test_a_server_that_keeps_to_its_policy_gets_its_mail(
 def test_a_server_that_does_not_gets_nothing_and_the_queue_says_why(
     stack: StackUp, others: Far, mail: Mail, domain: str
 ) -> None:
-    mark = new_mark()
-    mail.send(ADA, f"bob@{domain}", ordinary(mark))
-    spool = Spool(stack.engine, stack.home.project)
-    waiting = await_waiting(spool, f"bob@{domain}")
-    said = waiting.recipients[0].said
-    assert "certificate" in explain(said).text, said
-    assert "MTA-STS" in explain(said).advice, said
-    assert others.find(mark) is None
+    require_kept_back(stack, others, mail, domain, text="certificate", advice="MTA-STS")
     assert domain in others.policies.asked
-    spool.change("delete", (waiting,))
 
 
 @pytest.mark.parametrize("domain", ["plain.test", "trying.test", LOST])
